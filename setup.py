@@ -1,0 +1,67 @@
+"""Package description. Settings of tools (ruff, mypy, pytest) are in pyproject.toml."""
+
+import re
+import sys
+from pathlib import Path
+
+from setuptools import Extension, find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "gpuaug" / "__init__.py").read_text()).group(1)
+
+if sys.platform == "win32":
+    compile_args, link_args = ["/O2", "/openmp", "/std:c++17"], []
+elif sys.platform == "darwin":  # Apple's compiler has no OpenMP; the kernels then run on one thread per call
+    compile_args, link_args = ["-O3", "-std=c++17", "-ffp-contract=fast"], []
+else:
+    compile_args = ["-O3", "-std=c++17", "-fopenmp", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
+    link_args = ["-fopenmp"]
+
+host_kernels = Extension(
+    "gpuaug.kernels._host",
+    sources=["gpuaug/kernels/host.cpp"],
+    depends=["gpuaug/kernels/pixel.cuh"],
+    extra_compile_args=compile_args,
+    extra_link_args=link_args,
+    optional=True,  # without a compiler the NumPy reference serves, with one warning
+)
+
+setup(
+    name="gpuaug",
+    version=VERSION,
+    description="GPU-native, on-the-fly video augmentation and pre-training for temporal localisation (BSP, PAL, TSP)",
+    long_description=(HERE / "README.md").read_text() if (HERE / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["gpuaug", "gpuaug.*", "pretrain", "pretrain.*"]),
+    package_data={"gpuaug.kernels": ["*.cu", "*.cuh", "*.cpp"]},
+    ext_modules=[host_kernels],
+    install_requires=[
+        "numpy>=1.26",
+        "torch>=2.6",
+        "av>=14",  # PyAV: FFmpeg's demuxers and decoders in a wheel; decoding and probing without a GPU
+        "tqdm>=4.60",  # progress bars
+    ],
+    extras_require={
+        # NVIDIA's decoder and CuPy, which compiles the kernels for the GPU
+        "cuda12": ["nvidia-dali-cuda120>=1.50", "cupy-cuda12x>=13.4"],
+        "cuda13": ["nvidia-dali-cuda130>=2.0", "cupy-cuda13x>=14.0"],
+        "pretrain": [
+            "torchvision>=0.21",  # the encoders
+            "h5py>=3.10",  # feature files in the form TSP and the localisers read
+            "matplotlib>=3.8",  # training curves, confusion matrices, Figure 2 and Figure 4
+            "tensorboard>=2.15",
+        ],
+        "test": [
+            "pytest>=8",
+            "pytest-timeout>=2.3",  # a hanging decoder fails its test instead of the whole run
+            "hypothesis>=6.100",  # property tests of the plan algebra
+            "imageio-ffmpeg>=0.5",  # an ffmpeg binary: an independent decoder to compare with
+            "scikit-learn>=1.4",  # independent average precision and ROC-AUC
+            "ruff>=0.6",
+            "mypy>=1.11",
+        ],
+        "bench": ["pytest-benchmark>=5", "torchcodec>=0.5", "kornia>=0.8", "matplotlib>=3.8"],
+    },
+)
