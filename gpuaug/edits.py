@@ -1,0 +1,184 @@
+"""Temporal edits as functions from plans to plans: BSP Eq. (1)–(3), PAL's paste, any frame list.
+
+`gpuaug.ops` has the same functions, with the same arguments, on arrays. Legend: N samples, T frames.
+Every parameter is a scalar or one value per sample.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .plan import Plan, _integers, fade
+
+
+def crossfade(first: Plan, second: Plan, *, length: int, center: ArrayLike, overlap: ArrayLike) -> Plan:
+    """`first`, then `overlap` blended frames, then `second` (BSP Eq. (1): length = 2τ, center = τ, overlap = 2ε).
+
+    Output frame i (from 0): i < center − overlap/2 shows first[i]; then `overlap` blended frames, the j-th of them
+    (j = 1…overlap) with weight j/overlap on second; afterwards second[i − (center − overlap/2)]. Overlap 0 is a hard
+    cut: the first frame of `second` is output frame `center`.
+
+    Args:
+        first: plan of at least center + overlap/2 frames.
+        second: plan of at least length − center + overlap/2 frames.
+        length: output frames, ≥ 1.
+        center: int in [0, length].
+        overlap: even int in [0, 2·center], at most 2·(length − center).
+
+    >>> plan = crossfade(Plan.take(0, range(6)), Plan.take(1, range(6)), length=8, center=4, overlap=4)
+    >>> plan.weight[0, 2:6, 0].tolist()     # ω1 on first: (2ε−1)/2ε … ; the last blended frame is pure second
+    [0.75, 0.5, 0.25, 1.0]
+    >>> plan.clip[0, :, 0].tolist()
+    [0, 0, 0, 0, 0, 1, 1, 1]
+    """
+    length, n = _length(length), _samples(first, second, center, overlap)
+    center, overlap = _per_sample("center", center, n), _per_sample("overlap", overlap, n)
+    _require((center >= 0) & (center <= length), f"center must be in [0, length={length}], got center={{}}", center)
+    even = (overlap % 2 == 0) & (overlap >= 0) & (overlap <= 2 * center)
+    _require(even, "overlap must be even and in [0, 2*center], got overlap={}", overlap)
+    _require(overlap <= 2 * (length - center), "overlap must be at most 2*(length - center), got overlap={}", overlap)
+    begin = center - overlap // 2
+    frames_first, frames_second = first.shape[1], second.shape[1]
+    need = center + overlap // 2
+    _require(need <= frames_first, f"first must have center + overlap/2 = {{}} frames, got {frames_first}", need)
+    need = np.where(center == length, 1, length - begin)
+    rule = f"second must have length - center + overlap/2 = {{}} frames, got {frames_second}"
+    _require(need <= frames_second, rule, need)
+    i = np.arange(length)
+    blended = (i - begin + 1) / np.maximum(overlap, 1)
+    alpha = np.where(overlap > 0, np.clip(blended, 0, 1), i >= center)
+    shown_first = np.minimum(i, frames_first - 1)
+    shown_second = np.clip(i - begin, 0, frames_second - 1)
+    return fade(_rows(first, n).at(shown_first), _rows(second, n).at(shown_second), alpha)
+
+
+def concatenate(first: Plan, second: Plan, *, length: int, center: ArrayLike) -> Plan:
+    """`center` frames of `first`, then `second` (BSP Eq. (2), center = τ): the cross-fade whose overlap is 0.
+
+    >>> concatenate(Plan.take(0, range(4)), Plan.take(1, range(4)), length=4, center=2).frame[0, :, 0].tolist()
+    [0, 1, 0, 1]
+    """
+    return crossfade(first, second, length=length, center=center, overlap=0)
+
+
+def speed_times(length: int, change_point: ArrayLike, rate: ArrayLike) -> NDArray[np.float64]:
+    """float64 (N, length): BSP Eq. (3) as positions in the clip's frames, not yet rounded.
+
+    The first `change_point` frames are i = 0, 1, …; frame i ≥ change_point is at
+    (change_point − 1) + rate·(i − change_point + 1). The paper counts from 1: t = change_point.
+
+    Args:
+        length: output frames, ≥ 1.
+        change_point: int in [1, length]; length means no change.
+        rate: float > 0; below 1 slows down, above 1 speeds up.
+
+    >>> speed_times(6, 3, 2.0).tolist()
+    [[0.0, 1.0, 2.0, 4.0, 6.0, 8.0]]
+    """
+    length = _length(length)
+    n = max(np.size(change_point), np.size(rate))
+    change, rate = _per_sample("change_point", change_point, n), _per_sample("rate", rate, n, whole=False)
+    inside = (change >= 1) & (change <= length)
+    _require(inside, f"change_point must be in [1, length={length}], got change_point={{}}", change)
+    _require((rate > 0) & np.isfinite(rate), "rate must be > 0 and finite, got rate={}", rate)
+    i = np.arange(length, dtype=np.float64)
+    return np.where(i < change, i, (change - 1) + rate * (i - change + 1))
+
+
+def resample_speed(clip: Plan, *, length: int, change_point: ArrayLike, rate: ArrayLike) -> Plan:
+    """`clip` at its own speed for `change_point` frames, then at `rate` times that speed (BSP Eq. (3)).
+
+    Times are composed; the nearest source frame is taken when the plan is executed.
+
+    Args: as in `speed_times`; `clip` must reach the last position,
+        (change_point − 1) + rate·(length − change_point), rounded to the nearest frame.
+
+    >>> resample_speed(Plan.take(0, range(9)), length=6, change_point=3, rate=0.5).frame[0, :, 0].tolist()
+    [0, 1, 2, 3, 3, 4]
+    """
+    times = speed_times(length, change_point, rate)
+    n = max(len(times), clip.shape[0])
+    frames = clip.shape[1]
+    reached = np.floor(times[:, -1] + 0.5)
+    rule = f"clip must reach frame {{:.0f}} for this change_point and rate, it has {frames} frames"
+    _require(reached < frames, rule, reached)
+    return _rows(clip, n).at(times)
+
+
+def paste(background: Plan, region: Plan, *, start: ArrayLike, stop: ArrayLike, opacity: ArrayLike) -> Plan:
+    """`background` whose frames start…stop−1 show opacity·region[i−start] + (1−opacity)·background[i] (PAL).
+
+    Args:
+        background: plan of T frames; the result has T frames.
+        region: plan of at least stop − start frames.
+        start, stop: ints, 0 ≤ start ≤ stop ≤ T; half-open.
+        opacity: float in [0, 1] (PAL draws it from [0.6, 1]).
+
+    >>> plan = paste(Plan.take(0, range(4)), Plan.take(1, range(4)), start=1, stop=3, opacity=0.75)
+    >>> plan.weight[0].tolist()
+    [[1.0, 0.0], [0.25, 0.75], [0.25, 0.75], [1.0, 0.0]]
+    """
+    n, length = _samples(background, region, start, stop, opacity), background.shape[1]
+    start, stop = _per_sample("start", start, n), _per_sample("stop", stop, n)
+    opacity = _per_sample("opacity", opacity, n, whole=False)
+    _require((start >= 0) & (start <= stop), "start must be in [0, stop], got start={}", start)
+    _require(stop <= length, f"stop must be at most the background's {length} frames, got stop={{}}", stop)
+    _require((opacity >= 0) & (opacity <= 1), "opacity must be in [0, 1], got opacity={}", opacity)
+    frames = region.shape[1]
+    _require(stop - start <= frames, f"region must have stop - start = {{}} frames, got {frames}", stop - start)
+    i = np.arange(length)
+    shown = np.clip(i - start, 0, frames - 1)
+    alpha = np.where((i >= start) & (i < stop), opacity, 0.0)
+    return fade(_rows(background, n), _rows(region, n).at(shown), alpha)
+
+
+def take(clip: Plan, frames: ArrayLike) -> Plan:
+    """The frames of `clip` in the given order: reverse, freeze, drop, repeat, shuffle.
+
+    Args:
+        clip: plan of T frames.
+        frames: ints in [0, T−1], (T',) for all samples or (N, T').
+
+    >>> take(Plan.take(0, [10, 11, 12]), [2, 2, 0]).frame[0, :, 0].tolist()
+    [12, 12, 10]
+    """
+    order = _integers("frames", frames)
+    length = clip.shape[1]
+    _require((order >= 0) & (order < length), f"frames must be in [0, {length - 1}], got frames={{}}", order)
+    n = max(clip.shape[0], len(order) if order.ndim == 2 else 1)
+    return _rows(clip, n).at(order)
+
+
+def _length(length: int) -> int:
+    if length != int(length) or length < 1:
+        raise ValueError(f"length must be a whole number ≥ 1, got length={length}")
+    return int(length)
+
+
+def _samples(a: Plan, b: Plan, *parameters: ArrayLike) -> int:
+    """The batch size of two plans and their parameters; a single sample or value serves a whole batch."""
+    sizes = {a.shape[0], b.shape[0], *(len(p) for p in map(np.asarray, parameters) if p.ndim == 1)} - {1}
+    if len(sizes) > 1:
+        raise ValueError(f"plans and parameters must have one number of samples (or one sample), got {sorted(sizes)}")
+    return sizes.pop() if sizes else 1
+
+
+def _rows(plan: Plan, n: int) -> Plan:
+    return plan if plan.shape[0] == n else Plan(*(np.repeat(x, n, 0) for x in (plan.clip, plan.time, plan.weight)))
+
+
+def _per_sample(name: str, value: ArrayLike, n: int, *, whole: bool = True) -> NDArray:
+    """(N, 1) or (1, 1), ready to broadcast over output frames."""
+    array = _integers(name, value) if whole else np.asarray(value, np.float64)
+    if array.ndim > 1 or (array.ndim == 1 and len(array) not in (1, n)):
+        raise ValueError(f"{name} must be a scalar or one value per sample ({n}), got shape {array.shape}")
+    return array.reshape(-1, 1)
+
+
+def _require(ok: NDArray, rule: str, value: NDArray) -> None:
+    """Raise `rule`, in which {} stands for the first value that breaks it."""
+    if not ok.all():
+        shape = np.broadcast_shapes(value.shape, ok.shape)
+        bad = np.broadcast_to(value, shape)[~np.broadcast_to(ok, shape)][0]
+        raise ValueError(rule.format(bad))
