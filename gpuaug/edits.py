@@ -165,7 +165,9 @@ def _samples(a: Plan, b: Plan, *parameters: ArrayLike) -> int:
 
 
 def _rows(plan: Plan, n: int) -> Plan:
-    return plan if plan.shape[0] == n else Plan(*(np.repeat(x, n, 0) for x in (plan.clip, plan.time, plan.weight)))
+    if plan.shape[0] == n:
+        return plan
+    return Plan(np.repeat(plan.clip, n, 0), np.repeat(plan.time, n, 0), np.repeat(plan.weight, n, 0))
 
 
 def _per_sample(name: str, value: ArrayLike, n: int, *, whole: bool = True) -> NDArray:

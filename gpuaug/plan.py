@@ -77,7 +77,7 @@ class Plan:
         if edge not in ("error", "repeat"):
             raise ValueError(f"edge must be 'error' or 'repeat', got edge={edge!r}")
         if clip.size and clip.min() < 0:
-            raise ValueError(f"clip must be ≥ 0, got clip={clip.min()}")
+            raise ValueError(f"clip must be ≥ 0, got clip={int(clip.min())}")
         if not np.isfinite(time).all():
             raise ValueError("time must be finite, got nan or inf")
         last = np.inf if frames is None else _last_frame(frames, clip)
@@ -277,5 +277,5 @@ def _check_range(name: str, position: NDArray[np.float64], last: NDArray[np.floa
         last = np.broadcast_to(last, position.shape) if np.ndim(last) == 0 else last
         where_ = np.unravel_index(np.argmax(outside), outside.shape)
         value, limit = np.broadcast_to(position, outside.shape)[where_], np.broadcast_to(last, outside.shape)[where_]
-        rule = "≥ 0" if limit == np.inf else f"in [0, {limit:g}]"
-        raise ValueError(f"{name} must be {rule} (or use edge='repeat'), got {name}={value:g}")
+        rule = "≥ 0" if limit == np.inf else f"in [0, {float(limit):g}]"
+        raise ValueError(f"{name} must be {rule} (or use edge='repeat'), got {name}={float(value):g}")
