@@ -102,7 +102,7 @@ class Plan:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(N, T, K)"""
-        return self.clip.shape  # type: ignore[return-value]
+        return self.clip.shape
 
     @property
     def frame(self) -> NDArray[np.int64]:
@@ -253,7 +253,7 @@ def _integers(name: str, value: ArrayLike) -> NDArray[np.int64]:
         return array.astype(np.int64)
     whole = array.astype(np.float64)
     if not (whole == np.floor(whole)).all():
-        raise ValueError(f"{name} must be whole numbers, got {name}={value}")
+        raise ValueError(f"{name} must be whole numbers, got {name}={value!r}")
     return whole.astype(np.int64)
 
 
