@@ -1,0 +1,45 @@
+# Every target sets up what it needs in .venv, with the versions in constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+OUT ?= runs/gpu
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+SOURCES := setup.py constraints.txt $(wildcard gpuaug/kernels/*)
+
+.PHONY: setup demo test lint bench gpu clean
+
+setup: .venv/.demo  ## what training and the demo need, without NVIDIA's libraries
+
+demo: .venv/.demo  ## toy videos -> probe -> train -> preview, in under five minutes on two cores
+	$(BIN)/python -m pretrain demo --out demo
+
+test: .venv/.test  ## every test that runs on this machine
+	$(BIN)/python -m pytest
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.test  ## the CPU benchmarks; writes benchmarks/results
+	$(BIN)/python -m benchmarks
+
+# On a GPU machine without a network: make gpu GPU_PYTHON=python3 OUT=dir uses that Python's packages.
+GPU_PYTHON ?= $(BIN)/python
+gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/.test)  ## all GPU tests (a skip is a failure) and benchmarks, JSON in OUT
+	mkdir -p $(OUT)
+	$(GPU_PYTHON) setup.py --quiet build_ext --inplace
+	GPUAUG_REQUIRE_GPU=1 $(GPU_PYTHON) -m pytest -m gpu --junitxml=$(OUT)/tests.xml
+	$(GPU_PYTHON) -m benchmarks --device cuda --out $(OUT)
+
+clean:
+	rm -rf .venv demo build *.egg-info gpuaug/kernels/*.so
+
+.venv/.demo: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(INSTALL) -e '.[pretrain]'
+	touch $@
+
+.venv/.test: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(INSTALL) -e '.[pretrain,test,bench,cuda13]'
+	touch $@ .venv/.demo
