@@ -1,0 +1,230 @@
+"""The feed: determinism, reuse limits, failures, restore. The decoder is a stand-in that paints numbers."""
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import gpuaug
+from pretrain.augment import Augment, gaussian_blur
+from pretrain.data import Dataset, Segment
+from pretrain.feed import Feed
+
+LENGTH, FPS = 6, 10.0
+
+
+class PaintingDecoder:
+    """Frames of the colour (video, frame of the window, start in tenths of a second); `broken` paths fail."""
+
+    broken: frozenset[str] = frozenset()
+    delay = 0.0
+    calls = 0
+
+    def __init__(self, device, size, **options):
+        self.size = size
+
+    def decode(self, windows):
+        frames, failures = [], []
+        for i, window in enumerate(windows):
+            time.sleep(type(self).delay)
+            type(self).calls += 1
+            if window.path in self.broken:
+                frames.append(None)
+                failures.append(gpuaug.Failure(i, window.path, "broken on purpose"))
+                continue
+            picture = torch.zeros(window.frames, *self.size, 3, dtype=torch.uint8)
+            picture[..., 0] = int(window.path)
+            picture[..., 1] = torch.arange(window.frames)[:, None, None]
+            picture[..., 2] = int(window.start_seconds * 10)
+            frames.append(picture)
+        return frames, failures
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def decoder(monkeypatch):
+    class Fresh(PaintingDecoder):
+        pass
+
+    monkeypatch.setattr(gpuaug, "Decoder", Fresh)
+    return Fresh
+
+
+def dataset(videos=12, seconds=2.0, classes=3):
+    segments = [Segment(str(v), 0.0, seconds, v % classes, v) for v in range(videos)]
+    return Dataset(segments=segments, classes=[str(c) for c in range(classes)], videos=[], skipped=[])
+
+
+def sample(rng, bank, n):
+    slots = bank.draw(rng, n)[:n]
+    target = {"video": bank.info["video"][slots], "start": bank.info["start_seconds"][slots]}
+    return gpuaug.Plan.take(slots, np.arange(4.0), frames=bank.info["frames"]), target
+
+
+def feed(data=None, **options):
+    defaults = {"batch": 4, "frames": LENGTH, "fps": FPS, "size": 8, "mean": (0.0,) * 3, "std": (1.0,) * 3}
+    defaults |= {"augment": Augment("center"), "slots": 6, "reuse_max": 3, "deterministic": True, "lag": 2}
+    return Feed(data or dataset(), sample, **{**defaults, **options})
+
+
+def run(source, steps, start=0):
+    """Everything that a run of batches shows, as arrays."""
+    out = []
+    for step in range(start, start + steps):
+        batch = source.batch(step)
+        out.append((batch.clips.clone(), batch.target["video"].numpy().copy(), batch.target["start"].numpy().copy()))
+    return out
+
+
+def equal(a, b):
+    return len(a) == len(b) and all(torch.equal(x[0], y[0]) and (x[1] == y[1]).all() for x, y in zip(a, b))
+
+
+def test_the_picture_is_the_one_the_target_names(decoder):
+    with feed() as source:
+        for clips, video, start in run(source, 20):
+            assert clips.shape == (4, 3, 4, 8, 8)
+            np.testing.assert_allclose(clips[:, 0].mean((1, 2, 3)) * 255, video, atol=1e-4)
+            np.testing.assert_allclose(clips[0, 1, :, 0, 0] * 255, np.arange(4), atol=1e-4)
+            np.testing.assert_allclose(clips[:, 2, 0, 0, 0] * 255, (start * 10).astype(int), atol=1e-4)
+
+
+def test_the_same_seed_gives_the_same_batches_however_fast_decoding_is(decoder):
+    with feed() as fast:
+        expected = run(fast, 25)
+    decoder.delay = 0.004
+    with feed() as slow:
+        assert equal(run(slow, 25), expected)
+    with feed(seed=1) as other:
+        assert not equal(run(other, 25), expected)
+
+
+def test_racing_depends_on_the_speed_but_keeps_the_limits(decoder):
+    with feed(deterministic=False, reuse_min=2, reuse_max=4) as source:
+        seen = np.zeros(6)
+        for step in range(40):
+            source.batch(step)
+            seen = np.maximum(seen, source.bank.info["uses"])
+            assert source.bank.info["uses"].max() <= 4
+        report = source.report()
+    assert 1.5 <= report["echo"] <= 4
+
+
+@pytest.mark.parametrize("reuse", [1, 2, 5])
+def test_no_window_is_shown_more_often_than_allowed(decoder, reuse):
+    shown: dict[tuple, int] = {}
+    with feed(reuse_max=reuse, slots=12) as source:
+        for _, video, start in run(source, 40):
+            for key in zip(video.tolist(), start.tolist()):
+                shown[key] = shown.get(key, 0) + 1
+        assert max(shown.values()) <= reuse
+        assert source.report()["echo"] <= reuse
+        if reuse == 1:
+            assert max(shown.values()) == 1
+
+
+def test_all_of_the_data_is_visited(decoder):
+    with feed(reuse_max=2) as source:
+        videos = np.concatenate([video for _, video, _ in run(source, 30)])
+    assert set(videos.tolist()) == set(range(12))
+
+
+def test_data_that_fit_the_bank_are_decoded_once(decoder):
+    with feed(dataset(videos=5, seconds=LENGTH / FPS), slots=8, reuse_max=2) as source:
+        run(source, 30)
+        report = source.report()
+    assert report["resident"]
+    assert report["decoded_windows"] == decoder.calls == 5
+    assert report["echo"] == 30 * 4 / 5
+
+
+def test_a_broken_file_is_named_and_replaced(decoder):
+    decoder.broken = frozenset({"3", "7"})
+    with feed(reuse_max=1, slots=12) as source:
+        shown = run(source, 30)
+        report = source.report()
+    videos = {v for _, video, _ in shown for v in video.tolist()}
+    assert videos == set(range(12)) - {3, 7}
+    assert {failure["path"] for failure in report["failures"]} == {"3", "7"}
+    assert len(report["failures"]) == 6, "each is tried three times, then left alone"
+    assert all(failure["reason"] == "broken on purpose" for failure in report["failures"])
+
+
+def test_nothing_readable_is_an_error_not_a_hang(decoder):
+    decoder.broken = frozenset(map(str, range(12)))
+    with feed() as source, pytest.raises(RuntimeError, match="no segment is left"):
+        source.batch(0)
+
+
+@pytest.mark.parametrize("at", [1, 7, 13])
+def test_restored_it_goes_on_exactly(decoder, at):
+    decoder.broken = frozenset({"5"})
+    with feed() as source:
+        run(source, at)
+        state = source.state_dict()
+        expected, report = run(source, 20, start=at), source.report()
+    with feed() as again:
+        again.load_state_dict(state)
+        assert equal(run(again, 20, start=at), expected)
+        new = again.report()
+    for name in ("decoded_windows", "rendered_windows", "failures"):
+        assert new[name] == report[name]
+    with feed(slots=8) as other, pytest.raises(ValueError, match="slots must be as in the checkpoint, 6 groups, got 8"):
+        other.load_state_dict(state)
+
+
+def test_groups_are_replaced_as_a_whole(decoder):
+    with feed(windows=3, slots=9, place="spread", reuse_max=2) as source:
+        for step in range(20):
+            source.batch(step)
+            info = source.bank.info.reshape(3, 3)
+            assert (info["video"] == info["video"][:, :1]).all()
+            assert info["position"].tolist() == [[0, 1, 2]] * 3
+            assert (np.diff(info["start_seconds"], axis=1) > 0).all()
+
+
+def test_two_ranks_never_share_a_video(decoder):
+    videos = []
+    for rank in range(2):
+        with feed(rank=rank, world=2, slots=4) as source:
+            videos.append({v for _, video, _ in run(source, 30) for v in video.tolist()})
+    assert videos[0].isdisjoint(videos[1])
+    assert videos[0] | videos[1] == set(range(12))
+
+
+def test_an_impossible_request_is_an_error(decoder):
+    with feed(slots=3, reuse_max=1) as source, pytest.raises(gpuaug.Starved, match="4 windows are wanted"):
+        source.batch(0)
+    with pytest.raises(ValueError, match="reuse must be 1 ≤ min ≤ max"):
+        feed(reuse_min=4)
+    with pytest.raises(ValueError, match="reuse_max must be a number for a deterministic feed"):
+        feed(reuse_max=None)
+
+
+def test_blur_is_a_gaussian_per_sample():
+    from torchvision.transforms.v2.functional import gaussian_blur as theirs
+
+    clip = torch.rand(3, 3, 2, 24, 20, generator=torch.Generator().manual_seed(0))
+    ours = gaussian_blur(clip, np.array([1.5, 0.0, 0.7]))
+    assert torch.equal(ours[1], clip[1])
+    for n, sigma in ((0, 1.5), (2, 0.7)):
+        picture = clip[n].transpose(0, 1)
+        expected = theirs(picture, [11, 11], [sigma, sigma]).transpose(0, 1)
+        torch.testing.assert_close(ours[n], expected, atol=2e-3, rtol=0)
+
+
+def test_augment_refuses_an_unknown_crop():
+    with pytest.raises(ValueError, match="crop must be multiscale, random, resized or center, got crop='corner'"):
+        Augment("corner").view(np.random.default_rng(0), 1)
+
+
+def test_views_differ_between_samples_and_steps(decoder):
+    with feed(augment=Augment("multiscale", flip=0.5, jitter=1.0)) as source:
+        first, second = source.batch(0).clips.clone(), source.batch(1).clips.clone()
+    assert not torch.equal(first, second)
+    means = [clip[2].mean().item() for clip in itertools.chain(first, second)]
+    assert len(set(means)) > 1
