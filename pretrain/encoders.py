@@ -1,0 +1,95 @@
+"""Video encoders behind one small interface: clips in, one feature vector per clip out.
+
+Legend: N samples, C = 3 channels, T frames, Y X picture, F features.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from .networks import HALF, IMAGENET, KINETICS, Default, from_hugging_face, from_timm, own
+from .weights import Loaded, load_weights
+
+
+class Encoder(nn.Module):
+    """A network without its head: float clips (N, C, T, Y, X), normalised by `mean` and `std`, to features (N, F).
+
+    Attributes:
+        name: as given to `encoder`.
+        features: F.
+        frames, size: T and Y = X it is meant for; networks with fixed inputs refuse others.
+        fps: rate of its frames per second, where the paper or the weights' authors state one.
+        mean, std: 3 numbers each, on RGB in 0…1.
+        loaded: what `--init` found and did not find, or None.
+        stem: name prefix of the first layers' parameters (TSP keeps them fixed), "" if it has none.
+    """
+
+    def __init__(self, name: str, net: nn.Module, features: int, default: Default, frames: int, size: int) -> None:
+        super().__init__()
+        self.name, self.net, self.features = name, net, features
+        self.frames, self.size, self.fps = frames, size, default.fps
+        self.mean, self.std, self.stem = *default.colors, default.stem
+        self.loaded: Loaded | None = None
+
+    def forward(self, clip_NCTYX: torch.Tensor) -> torch.Tensor:
+        return self.net(clip_NCTYX)
+
+
+_RESNET_3D = Default(16, 112, 15.0, KINETICS, "net.stem.")  # [C of TSP]
+_SHIFT = Default(8, 224, 3.75, IMAGENET, "net.net.conv1.")  # [C of TSM] 8 frames, every eighth of 30 per second
+_DEFAULTS = {
+    "tsm_resnet18": _SHIFT,
+    "tsm_resnet50": _SHIFT,
+    "i3d_resnet50": Default(8, 224, 3.75, IMAGENET, "net.conv1."),
+    "r3d_18": _RESNET_3D,
+    "mc3_18": _RESNET_3D,
+    "r2plus1d_18": _RESNET_3D,
+    "r2plus1d_34": _RESNET_3D,
+    "s3d": Default(16, 224, 15.0, KINETICS),
+    "mvit_v1_b": Default(16, 224, 7.5, HALF),
+    "mvit_v2_s": Default(16, 224, 7.5, HALF),
+    "swin3d_t": Default(32, 224, 15.0),
+    "swin3d_s": Default(32, 224, 15.0),
+    "swin3d_b": Default(32, 224, 15.0),
+}
+NAMES = tuple(_DEFAULTS)
+
+
+def encoder(
+    name: str, *, init: str | Path | None = None, frames: int | None = None, size: int | None = None
+) -> Encoder:
+    """The encoder `name`, with random weights or those of a file; nothing is ever downloaded.
+
+    Args:
+        name: one of `NAMES`; "timm:NAME", an image model of timm, applied to every frame and averaged; "hf:TYPE", the
+            default configuration of a video model type of Hugging Face (videomae, timesformer, vivit, vjepa2); or
+            "hf:FOLDER", a local folder with a configuration and, if there are any, weights.
+        init: file of weights for it (torchvision's, TSM's, TSP's, our checkpoints, …); see `weights.load_weights`.
+        frames, size: T and Y = X if they differ from the encoder's usual ones.
+
+    Errors (ValueError): an unknown name, a size the network cannot take, a file without any fitting weights.
+
+    >>> net = encoder("tsm_resnet18", size=32)
+    >>> net.features, net.frames, tuple(net.eval()(torch.zeros(2, 3, 8, 32, 32)).shape)
+    (512, 8, (2, 512))
+    """
+    for argument, value in (("frames", frames), ("size", size)):
+        if value is not None and value < 1:
+            raise ValueError(f"{argument} must be ≥ 1, got {argument}={value}")
+    library, _, rest = name.partition(":")
+    if library == "timm" and rest:
+        net, features, default = from_timm(rest)
+    elif library == "hf" and rest:
+        net, features, default = from_hugging_face(rest, frames, size)
+    elif name in _DEFAULTS:
+        default = _DEFAULTS[name]
+        net, features = own(name, init, frames or default.frames, size or default.size)
+    else:
+        raise ValueError(f"encoder must be one of {', '.join(NAMES)}, timm:NAME or hf:NAME, got encoder={name!r}")
+    made = Encoder(name, net, features, default, frames or default.frames, size or default.size)
+    if init is not None:
+        made.loaded = load_weights(made, init)
+    return made
