@@ -1,0 +1,169 @@
+"""Files of Charades-STA (sentence grounding), of CrossTask (steps) and of scores per short segment. Times in seconds.
+
+As in results.py: gzip is recognised, `BadFile` names the file, the entry and the rule, writers are atomic.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .results import BadFile, list_of, mapping_of, new_file, number_of, read_json, read_text
+
+
+class Query(NamedTuple):
+    """One line of a Charades-STA file; score NaN where the line has none."""
+
+    video: str
+    start: float
+    end: float
+    sentence: str
+    score: float = float("nan")
+
+
+def read_charades(path: str | Path) -> list[Query]:
+    """Lines "VIDEO START END##SENTENCE" as published; of predictions also "VIDEO START END SCORE##SENTENCE"."""
+    queries = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        where = f"line {number}"
+        head, mark, sentence = line.partition("##")
+        words = head.split()
+        if not mark or len(words) not in (3, 4):
+            raise BadFile(path, where, f"must be VIDEO START END##SENTENCE, got {line!r}")
+        values = [number_of(path, where, "time or score", word) for word in words[1:]]
+        if not all(math.isfinite(value) for value in values) or values[1] < values[0]:
+            raise BadFile(path, where, f"must be finite with start <= end, got {' '.join(words[1:])}")
+        queries.append(Query(words[0], values[0], values[1], sentence.strip(), *values[2:]))
+    if not queries:
+        raise BadFile(path, "", "must have at least one line")
+    return queries
+
+
+def write_charades(path: str | Path, queries: Iterable[Query]) -> None:
+    """Write Charades-STA lines; the score only where it is not NaN."""
+    with new_file(path) as file:
+        for query in queries:
+            score = "" if math.isnan(query.score) else f" {query.score!r}"
+            file.write(f"{query.video} {query.start!r} {query.end!r}{score}##{query.sentence}\n")
+
+
+def read_charades_durations(path: str | Path) -> dict[str, float]:
+    """Duration of each video from Charades' CSV (columns id and length, as Charades_v1_test.csv)."""
+    rows = list(csv.DictReader(read_text(path).splitlines()))
+    if not rows or not {"id", "length"} <= set(rows[0]):
+        raise BadFile(path, "line 1", "must have the columns id and length")
+    return {row["id"]: number_of(path, f"row {n}", "length", row["length"]) for n, row in enumerate(rows, 1)}
+
+
+def answers(path: str | Path, truth: list[Query], predictions: list[Query]) -> np.ndarray:
+    """(N, 2): the best prediction of each query, found by video and sentence; BadFile(path) names a query without one.
+
+    Scored predictions: the greatest score of that video and sentence (the first of equal ones). Without scores: one
+    line per query of that video and sentence, taken in order, or one line for all of them.
+
+    >>> truth = [Query("a", 0, 5, "opens"), Query("a", 7, 9, "opens")]
+    >>> answers("f", truth, [Query("a", 1, 5, "opens", 0.2), Query("a", 2, 5, "opens", 0.9)]).tolist()
+    [[2.0, 5.0], [2.0, 5.0]]
+    >>> answers("f", truth, [Query("a", 1, 5, "opens"), Query("a", 2, 5, "opens")]).tolist()
+    [[1.0, 5.0], [2.0, 5.0]]
+    """
+    by_key: dict[tuple[str, str], list[Query]] = {}
+    for query in predictions:
+        by_key.setdefault((query.video, query.sentence), []).append(query)
+    asked: dict[tuple[str, str], int] = {}
+    for query in truth:
+        asked[query.video, query.sentence] = asked.get((query.video, query.sentence), 0) + 1
+    given, rows = dict.fromkeys(asked, 0), []
+    for query in truth:
+        key = (query.video, query.sentence)
+        found = by_key.get(key, [])
+        where = f"video {key[0]!r}, {key[1]!r}"
+        if not found:
+            raise BadFile(path, where, "must have a prediction")
+        scored = sum(not math.isnan(answer.score) for answer in found)
+        if scored == len(found):
+            best = max(found, key=lambda answer: answer.score)
+        elif scored == 0 and len(found) in (1, asked[key]):
+            best = found[given[key] if len(found) > 1 else 0]
+        else:
+            raise BadFile(
+                path, where, f"must have scores, or 1 or {asked[key]} lines, got {len(found)}, {scored} scored"
+            )
+        given[key] += 1
+        rows.append((best.start, best.end))
+    return np.array(rows, np.float64)
+
+
+class Step(NamedTuple):
+    """One annotated step: task id, step number from 1, start and end."""
+
+    task: str
+    step: int
+    start: float
+    end: float
+
+
+def read_crosstask(folder: str | Path) -> dict[str, list[Step]]:
+    """Steps of every video in CrossTask's annotation folder: files TASK_VIDEO.csv, lines "step,start,end".
+
+    A video without steps has an empty file; one that occurs in two tasks has the steps of both.
+    """
+    files = sorted(f for f in Path(folder).glob("*_*.csv*") if f.name.split("_")[0].isdecimal())
+    if not files:
+        raise BadFile(folder, "", "must hold files named TASK_VIDEO.csv, TASK a number")
+    videos: dict[str, list[Step]] = {}
+    for file in files:
+        task, video = file.name.removesuffix(".gz").removesuffix(".csv").split("_", 1)
+        steps = videos.setdefault(video, [])
+        for number, line in enumerate(read_text(file).splitlines(), 1):
+            if not line.strip():
+                continue
+            where, words = f"line {number}", line.split(",")
+            if len(words) != 3 or not words[0].strip().isdecimal():
+                raise BadFile(file, where, f"must be step,start,end, got {line!r}")
+            start, end = (number_of(file, where, "time", word) for word in words[1:])
+            if not (math.isfinite(start) and math.isfinite(end) and start <= end):
+                raise BadFile(file, where, f"must be finite with start <= end, got {line!r}")
+            steps.append(Step(task, int(words[0]), start, end))
+    return videos
+
+
+def write_crosstask(folder: str | Path, videos: Mapping[str, Iterable[Step]]) -> None:
+    """Write TASK_VIDEO.csv files; a video without steps has no task, hence no file."""
+    for video, steps in videos.items():
+        by_task: dict[str, list[Step]] = {}
+        for step in steps:
+            by_task.setdefault(step.task, []).append(step)
+        for task, own in by_task.items():
+            with new_file(Path(folder) / f"{task}_{video}.csv") as file:
+                file.writelines(f"{step.step},{step.start!r},{step.end!r}\n" for step in own)
+
+
+def read_frame_scores(path: str | Path) -> tuple[float, dict[str, np.ndarray]]:
+    """Actionness per segment: (seconds per segment, {video: (T,) float64}) from write_frame_scores' JSON."""
+    data = read_json(path, "segment_seconds", "results")
+    seconds = number_of(path, "", "segment_seconds", data["segment_seconds"])
+    if not 0 < seconds < math.inf:
+        raise BadFile(path, "segment_seconds", f"must be above 0, got {seconds}")
+    scores = {}
+    for video, values in mapping_of(path, "results", data["results"]).items():
+        numbers = [number_of(path, repr(video), "score", value) for value in list_of(path, video, "results", values)]
+        if not all(math.isfinite(number) for number in numbers):
+            raise BadFile(path, repr(video), "scores must be finite")
+        scores[video] = np.array(numbers, np.float64)
+    return seconds, scores
+
+
+def write_frame_scores(path: str | Path, segment_seconds: float, scores: Mapping[str, np.ndarray]) -> None:
+    """{"segment_seconds": 0.2, "results": {video: [score of the first 0.2 s, of the next, …]}}."""
+    results = {video: np.asarray(values, np.float64).tolist() for video, values in scores.items()}
+    with new_file(path) as file:
+        json.dump({"segment_seconds": segment_seconds, "results": results}, file)
