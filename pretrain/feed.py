@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -19,11 +18,11 @@ from tqdm import tqdm
 import gpuaug
 
 from .augment import Augment, gaussian_blur
-from .data import Dataset, Segment
+from .data import Dataset
 from .order import Order
+from .refill import CHUNK, Refiller
 
 Sample = Callable[[np.random.Generator, gpuaug.ClipBank, int], tuple[gpuaug.Plan, dict[str, NDArray]]]
-CHUNK = 8  # windows per call of the decoder: few enough that the first ones arrive early
 
 
 @dataclass
@@ -34,19 +33,6 @@ class Batch:
     target: dict[str, torch.Tensor]
     plan: gpuaug.Plan
     wait_seconds: float  # time spent waiting for decoded windows
-
-
-@dataclass
-class _Refill:
-    """A segment on its way into a group of slots."""
-
-    group: int
-    segment: int
-    windows: list[gpuaug.Window]
-    due: int  # the step from which it is used, in deterministic mode
-    age: int = 0  # uses it is credited with when it arrives
-    first: int = 0  # place of its first window in the decoder's call
-    future: Future[tuple[list[torch.Tensor | None], list[gpuaug.Failure]]] | None = None
 
 
 class Feed:
@@ -108,15 +94,15 @@ class Feed:
         if reuse_min < 1 or (reuse_max is not None and reuse_max < reuse_min):
             raise ValueError(f"reuse must be 1 ≤ min ≤ max, got reuse_min={reuse_min}, reuse_max={reuse_max}")
         self.dataset, self.sample, self.augment = dataset, sample, augment or Augment()
-        self.size, self.length, self.fps, self.count = size, frames, fps, batch
+        self.size, self.count = size, batch
         self.mean, self.std, self.dtype = mean, std, dtype
-        self.windows, self.place = windows, place
+        self.windows = windows
         self.reuse_min, self.deterministic, self.lag = reuse_min, deterministic, lag
         self.seed, self.rank = seed, rank
         self.device = torch.device(device)
-        self.order = Order(dataset.segments, seed=seed, rank=rank, world=world)
+        order = Order(dataset.segments, seed=seed, rank=rank, world=world)
         height, width = bank_size or (round(size * 8 / 7), round(size * 32 / 21))
-        share = [dataset.segments[i] for i in self.order.share]
+        share = [dataset.segments[i] for i in order.share]
         groups = slots // windows if slots else max(2, bank_bytes // (windows * frames * height * width * 3))
         fits = all(round((s.end_seconds - s.start_seconds) * fps) <= frames for s in share)
         self.resident = fits and windows == 1 and len(share) <= groups
@@ -131,12 +117,20 @@ class Feed:
         slots = self.groups * windows
         self.bank = gpuaug.ClipBank(slots, frames, height, width, self.device, reuse_max=limit)
         self.decoder = gpuaug.Decoder(self.device, (height, width), backend=backend, threads=threads, fit=fit)
-        self.failures: list[gpuaug.Failure] = []
         self.wait_seconds = 0.0
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="gpuaug-decode")
-        self._pending: list[_Refill] = []
-        self._content: list[_Refill | None] = [None] * self.groups
-        self._drawn = 0
+        self.refiller = Refiller(
+            dataset.segments,
+            order,
+            self.bank,
+            gpuaug.Decoder(self.device, (height, width), backend=backend, threads=threads, fit=fit),
+            windows=windows,
+            place=place,
+            frames=frames,
+            fps=fps,
+            seed=seed,
+            rank=rank,
+            deterministic=deterministic,
+        )
         self._empty = True
         self._out: torch.Tensor | None = None
 
@@ -145,7 +139,7 @@ class Feed:
         waited = time.perf_counter()
         if self._empty:
             self._fill(step)
-        self._collect(step)
+        self.refiller.collect(step)
         forced = 0
         while True:
             rng = np.random.default_rng([self.seed, self.rank, step])
@@ -153,13 +147,13 @@ class Feed:
                 plan, target = self.sample(rng, self.bank, self.count)
                 break
             except gpuaug.Starved:
-                if not self._pending:  # what is left does not pair up: replace the most used windows early
+                if not self.refiller.pending:  # what is left does not pair up: replace the most used windows early
                     forced += 1
                     if forced > 3 or self.resident:
                         raise
                     uses = self._uses()
-                    self._request(np.argsort(-uses, kind="stable")[: (self.groups + 1) // 2].tolist(), step)
-                self._collect(self._pending[0].due, wait=True)
+                    self.refiller.request(np.argsort(-uses, kind="stable")[: (self.groups + 1) // 2].tolist(), step)
+                self.refiller.collect(self.refiller.pending[0].due, wait=True)
         waited = time.perf_counter() - waited
         clips = self._render(rng, plan)
         self._renew(step)
@@ -176,47 +170,28 @@ class Feed:
             "slots": len(self.bank.info),
             "bank_bytes": self.bank.frames.numel(),
             "resident": self.resident,
-            "epoch": self.order.epoch,
-            "failures": [asdict(failure) for failure in self.failures],
+            "epoch": self.refiller.order.epoch,
+            "failures": [asdict(failure) for failure in self.refiller.failures],
         }
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on exactly: windows are stored by their place in the files, not as pixels."""
         return {
-            "order": self.order.state_dict(),
-            "drawn": self._drawn,
-            "content": [c and (c.segment, [asdict(w) for w in c.windows]) for c in self._content],
-            "pending": [(r.group, r.segment, [asdict(w) for w in r.windows], r.due) for r in self._pending],
+            "refiller": self.refiller.state_dict(),
             "info": self.bank.info.copy(),
             "counts": (self.bank.decoded, self.bank.rendered, self.wait_seconds),
-            "failures": [asdict(failure) for failure in self.failures],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Decode the bank's windows again and go on from there."""
-        if len(state["content"]) != self.groups:
-            raise ValueError(f"slots must be as in the checkpoint, {len(state['content'])} groups, got {self.groups}")
-        self.order.load_state_dict(state["order"])
-        self._drawn = state["drawn"]
-        for group, entry in enumerate(state["content"]):
-            if entry:
-                self._pending.append(_Refill(group, entry[0], [gpuaug.Window(**w) for w in entry[1]], -1))
-        self._submit(self._pending)
-        for refill in self._pending:
-            lost = self._place(refill)
-            if lost:
-                raise RuntimeError(f"{lost[0].path} was readable before the restart: {lost[0].reason}")
-        self._pending = [_Refill(g, s, [gpuaug.Window(**w) for w in ws], due) for g, s, ws, due in state["pending"]]
-        self._submit(self._pending)
+        self.refiller.load_state_dict(state["refiller"])
         self.bank.info[:] = state["info"]
-        self._empty = False
         self.bank.decoded, self.bank.rendered, self.wait_seconds = state["counts"]
-        self.failures = [gpuaug.Failure(**failure) for failure in state["failures"]]
+        self._empty = False
 
     def close(self) -> None:
         """Stop decoding; waits for the windows being decoded right now."""
-        self._worker.shutdown(cancel_futures=True)
-        self.decoder.close()
+        self.refiller.close()
 
     def __enter__(self) -> Feed:
         return self
@@ -225,9 +200,10 @@ class Feed:
         self.close()
 
     def _render(self, rng: np.random.Generator, plan: gpuaug.Plan) -> torch.Tensor:
-        view = self.augment.view(rng, self.count)
-        matrix = self.augment.matrix(rng, self.count)
-        sigma = self.augment.sigma(rng, self.count, self.size)
+        n = plan.shape[0]
+        view = self.augment.view(rng, n)
+        matrix = self.augment.matrix(rng, n)
+        sigma = self.augment.sigma(rng, n, self.size)
         height, width = self.bank.info["height"][plan.clip], self.bank.info["width"][plan.clip]
         if (height == height[:, :1, :1]).all() and (width == width[:, :1, :1]).all():
             height, width = height[:, 0, 0], width[:, 0, 0]
@@ -249,100 +225,27 @@ class Feed:
         """Ask for replacements of groups that are used up, and of others while the decoder is idle."""
         if self.resident:
             return
-        coming = {refill.group for refill in self._pending}
+        coming = {refill.group for refill in self.refiller.pending}
         uses = self._uses()
         spent = uses >= (self.bank.reuse_max or np.iinfo(np.int64).max)
         wanted = [g for g in np.flatnonzero(spent).tolist() if g not in coming]
-        if not self.deterministic and not self._pending and not wanted:
+        if not self.deterministic and not self.refiller.pending and not wanted:
             by_age = np.argsort(-uses, kind="stable").tolist()
             wanted = [g for g in by_age if uses[g] >= self.reuse_min][: max(1, CHUNK // self.windows)]
-        self._request(wanted, step + self.lag)
+        self.refiller.request(wanted, step + self.lag)
 
     def _fill(self, step: int) -> None:
         """Fill the bank; while racing, go on as soon as a quarter of it is there."""
         self._empty = False
-        self._request(list(range(self.groups)), step)
+        self.refiller.request(list(range(self.groups)), step)
         limit = self.bank.reuse_max
-        for refill in self._pending:  # spread the ages, or all windows would be used up at once
+        for refill in self.refiller.pending:  # spread the ages, or all windows would be used up at once
             refill.age = refill.group * (limit - self.reuse_min) // self.groups if limit else 0
         enough = self.groups if self.deterministic or self.resident else -(-self.groups // 4)
         with tqdm(total=enough, desc="decoding", unit="window", delay=1.0, leave=False, disable=None) as bar:
-            while self._pending and (have := sum(c is not None for c in self._content)) < enough:
+            while self.refiller.pending and (have := sum(c is not None for c in self.refiller.content)) < enough:
                 bar.update(have - bar.n)
-                self._collect(self._pending[0].due if self.deterministic else step, wait=True, most=1)
-
-    def _request(self, groups: list[int], due: int) -> None:
-        refills = []
-        for group in groups:
-            segment = self.order.next()
-            refills.append(_Refill(group, segment, self._choose(self.dataset.segments[segment]), due))
-        self._pending += refills
-        self._submit(refills)
-
-    def _submit(self, refills: list[_Refill]) -> None:
-        """Hand the refills to the decoding thread, several to a call."""
-        step = max(1, CHUNK // self.windows)
-        for i in range(0, len(refills), step):
-            part = refills[i : i + step]
-            job = self._worker.submit(self.decoder.decode, [w for refill in part for w in refill.windows])
-            for refill in part:
-                refill.future = job
-                refill.first = sum(len(r.windows) for r in part[: part.index(refill)])
-
-    def _choose(self, segment: Segment) -> list[gpuaug.Window]:
-        """The windows of one visit to a segment, in order of time."""
-        rng = np.random.default_rng([self.seed, self.rank, self._drawn, 1])
-        self._drawn += 1
-        room = segment.end_seconds - segment.start_seconds
-        frames = max(1, min(self.length, int(room * self.fps + 1e-6)))
-        slack = max(0.0, room - frames / self.fps)
-        share = (np.arange(self.windows) + 0.5) / self.windows if self.windows > 1 else np.array([0.5])
-        if self.place == "random":
-            share = np.sort(rng.random(self.windows))
-        starts = segment.start_seconds + share * slack
-        return [gpuaug.Window(segment.path, float(start), self.fps, frames) for start in starts]
-
-    def _collect(self, step: int, *, wait: bool = False, most: int | None = None) -> None:
-        """Move decoded windows into the bank: in deterministic mode those due, otherwise those that are there.
-
-        With `wait`, at least one. A segment that failed is replaced by the next one, due at the same step.
-        """
-        taken = 0
-        for refill in list(self._pending):
-            assert refill.future is not None
-            due = refill.due <= step if self.deterministic else refill.future.done()
-            if not due and not (wait and taken == 0):
-                continue
-            while lost := self._place(refill):
-                self.failures += lost
-                self.order.strike(refill.segment)
-                refill.segment = self.order.next()
-                refill.windows = self._choose(self.dataset.segments[refill.segment])
-                self._submit([refill])
-            self._pending.remove(refill)
-            taken += 1
-            if taken == most:
-                return
-
-    def _place(self, refill: _Refill) -> list[gpuaug.Failure]:
-        """Write a decoded group into its slots; nothing is written where one of its windows failed."""
-        assert refill.future is not None
-        frames, failures = refill.future.result()
-        here = range(refill.first, refill.first + len(refill.windows))
-        lost = [failure for failure in failures if failure.index in here]
-        if lost:
-            return lost
-        segment = self.dataset.segments[refill.segment]
-        for position, (window, index) in enumerate(zip(refill.windows, here)):
-            slot = refill.group * self.windows + position
-            picture = frames[index]
-            assert picture is not None
-            row = {"video": segment.video, "label": segment.label, "group": refill.group, "position": position}
-            self.bank.write(slot, picture, {**row, "start_seconds": window.start_seconds, "fps": window.fps})
-            self.bank.info["uses"][slot] = refill.age
-        refill.future = None
-        self._content[refill.group] = refill
-        return []
+                self.refiller.collect(self.refiller.pending[0].due if self.deterministic else step, wait=True, most=1)
 
     def _uses(self) -> NDArray[np.int64]:
         """(groups,) the uses of each group's most used window."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from pretrain.data import Segment
 
+from pretrain.data import Segment
 from pretrain.order import Order
 
 

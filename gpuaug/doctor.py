@@ -1,0 +1,173 @@
+"""`python -m gpuaug doctor`: what this machine has, what was tried, and what would make it faster."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import warnings
+from importlib import metadata
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+
+import gpuaug
+
+CODECS = {  # codec: (encoder, container)
+    "h264": ("libx264", "mp4"),
+    "hevc": ("libx265", "mp4"),
+    "av1": ("libsvtav1", "mp4"),
+    "vp9": ("libvpx-vp9", "webm"),
+    "vp8": ("libvpx", "webm"),
+    "mjpeg": ("mjpeg", "avi"),
+    "mpeg4": ("mpeg4", "avi"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the report; returns 0."""
+    parser = argparse.ArgumentParser(prog="python -m gpuaug doctor", description=__doc__)
+    parser.parse_args(argv)
+    advice: list[str] = []
+    for name, value in [*_machine(), *_kernels(advice), *_gpu(advice)]:
+        print(f"{name:<12} {value}")
+    print(f"\n{'codec':<12} {'pyav':<28} dali")
+    for codec, row in _codecs().items():
+        print(f"{codec:<12} {row['pyav']:<28} {row['dali']}")
+    print("\nWhat would make it faster:" if advice else "\nNothing here holds it back.")
+    for line in advice:
+        print(f"  - {line}")
+    return 0
+
+
+def _machine() -> list[tuple[str, str]]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return [
+        ("gpuaug", f"{gpuaug.__version__} on Python {platform.python_version()}, {platform.system()}"),
+        ("processor", f"{platform.machine()}, {cores} cores, torch uses {torch.get_num_threads()} threads"),
+        ("torch", f"{torch.__version__}, CUDA {torch.version.cuda or 'not built in'}"),
+        ("PyAV", f"{av.__version__}, FFmpeg's libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}"),
+    ]
+
+
+def _kernels(advice: list[str]) -> list[tuple[str, str]]:
+    from .kernels import host
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compiled = host.library() is not None
+    compiler = shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++") or shutil.which("clang++")
+    version = ""
+    if compiler:
+        answer = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=30)
+        version = (answer.stdout.splitlines() or ["does not answer"])[0]
+    if not compiled:
+        need = "reinstall gpuaug" if compiler else "install a C++ compiler, then reinstall gpuaug"
+        advice.append(f"the CPU kernels are not built, NumPy serves instead: {need}")
+    return [
+        ("CPU kernels", "compiled" if compiled else "not built: the NumPy reference serves"),
+        ("compiler", version or "none found (needed only to install the CPU kernels)"),
+    ]
+
+
+def _gpu(advice: list[str]) -> list[tuple[str, str]]:
+    rows = [("CuPy", _version("cupy") or "not installed"), ("DALI", _version("nvidia-dali") or "not installed")]
+    try:
+        from .kernels import cuda
+
+        size = len(cuda.cubin("render", "sm_90", "bfloat16"))
+        rows.append(("GPU kernels", f"compile with NVRTC (render for sm_90: {size} bytes)"))
+    except (ImportError, RuntimeError, OSError) as error:
+        rows.append(("GPU kernels", f"do not compile: {_one_line(error)}"))
+    if not torch.cuda.is_available():
+        rows += [("devices", "no CUDA device"), ("NVDEC", "not tried: no CUDA device")]
+        advice.append("no CUDA device: decoding, kernels and training run on the CPU")
+        return rows
+    for index in range(torch.cuda.device_count()):
+        device = torch.cuda.get_device_properties(index)
+        rows.append(
+            (
+                f"device {index}",
+                f"{device.name}, {device.total_memory / 2**30:.0f} GiB, sm_{device.major}{device.minor}",
+            )
+        )
+    rows.append(("NVDEC", _nvdec(advice)))
+    if not _version("cupy"):
+        advice.append("CuPy is missing, so GPU tensors cannot be rendered: pip install 'gpuaug[cuda13]' (or cuda12)")
+    return rows
+
+
+def _nvdec(advice: list[str]) -> str:
+    """Decode a small H.264 file on the GPU, and say what happened."""
+    try:
+        ctypes.CDLL("libnvcuvid.so.1")
+    except OSError:
+        advice.append("libnvcuvid.so.1 is missing (in a container: NVIDIA_DRIVER_CAPABILITIES=video,compute,utility)")
+        return "no libnvcuvid.so.1: videos are decoded on the CPU"
+    with tempfile.TemporaryDirectory() as folder:
+        answer = _try("cuda", "dali", _clip(Path(folder), "h264"))
+    if answer != "yes":
+        advice.append("NVDEC does not decode H.264 here, so the CPU does: see the DALI row")
+    return "decodes H.264" if answer == "yes" else answer
+
+
+def _codecs() -> dict[str, dict[str, str]]:
+    """Every codec decoded by every backend, in truth: a clip is encoded first."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    table = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for codec in CODECS:
+            try:
+                file = _clip(Path(folder), codec)
+            except (av.error.FFmpegError, ValueError) as error:
+                reason = f"not tried: no encoder ({_one_line(error)})"
+                table[codec] = {"pyav": reason, "dali": ""}
+                continue
+            table[codec] = {"pyav": _try("cpu", "pyav", file), "dali": _try(device, "dali", file)}
+    return table
+
+
+def _clip(folder: Path, codec: str, frames: int = 12) -> Path:
+    encoder, container = CODECS[codec]
+    file = folder / f"{codec}.{container}"
+    with av.open(str(file), "w") as out:
+        stream = out.add_stream(encoder, rate=12)
+        stream.width, stream.height = 128, 128
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for i in range(frames):
+            picture = av.VideoFrame.from_ndarray(np.full((128, 128, 3), 20 * i, np.uint8), format="rgb24")
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode())
+    return file
+
+
+def _try(device: str, backend: str, file: Path) -> str:
+    try:
+        with gpuaug.Decoder(device, (64, 64), backend=backend, threads=1) as decoder:  # type: ignore[arg-type]
+            frames, failures = decoder.decode([gpuaug.Window(str(file), 0.0, 12.0, 12)])
+    except (ImportError, RuntimeError, ValueError, OSError) as error:
+        return f"no ({_one_line(error)})"
+    if failures:
+        return f"no ({_one_line(failures[0].reason)})"
+    assert frames[0] is not None
+    level = frames[0].float().mean((1, 2, 3)).cpu().numpy()
+    return "yes" if np.abs(level - 20 * np.arange(12)).max() < 12 else "wrong frames"
+
+
+def _version(prefix: str) -> str | None:
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"] or ""
+        if name.lower().startswith(prefix):
+            return f"{name} {distribution.version}"
+    return None
+
+
+def _one_line(error: object) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 100 else text[:97] + "…"
