@@ -1,0 +1,258 @@
+"""Which parts of which videos to train on: from folders, lists and annotation files to segments."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import gpuaug
+
+from .annotations import AMBIGUOUS, CLIP_SECONDS, Background, Entry, cut, read_entries
+
+if TYPE_CHECKING:
+    from gpuaug.manifest import Video
+
+# What counts as a video when a folder is compared with its annotations
+SUFFIXES = (".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a video, half-open, in seconds from its first frame.
+
+    Attributes:
+        path: the video file.
+        start_seconds, end_seconds: 0 ≤ start < end ≤ the video's duration.
+        label: index into `Dataset.classes`; −1: background, or no label.
+        video: index into `Dataset.videos`.
+    """
+
+    path: str
+    start_seconds: float
+    end_seconds: float
+    label: int
+    video: int
+
+
+@dataclass
+class Dataset:
+    """Segments to draw from, and what was left out on the way to them.
+
+    Attributes:
+        segments: in the order of `videos`.
+        classes: names of the labels, sorted.
+        videos: the usable videos, each with at least one segment.
+        skipped: (file or video id, reason) of all that could not be used.
+        counts: what became of annotated rows, as `pretrain.annotations.cut` counts; empty without annotations.
+    """
+
+    segments: list[Segment]
+    classes: list[str]
+    videos: list[Video]
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def take(self, videos: Iterable[int]) -> Dataset:
+        """The data set of these videos alone, renumbered in the order given; nothing skipped, nothing counted."""
+        new = {old: k for k, old in enumerate(videos)}
+        segments = [
+            Segment(s.path, s.start_seconds, s.end_seconds, s.label, new[s.video])
+            for s in self.segments
+            if s.video in new
+        ]
+        return Dataset(sorted(segments, key=lambda s: s.video), self.classes, [self.videos[old] for old in new])
+
+    def __str__(self) -> str:
+        actions = sum(segment.label >= 0 for segment in self.segments)
+        parts = [f"{len(self.videos)} videos, {len(self.classes)} classes"]
+        parts.append(f"{actions} labelled and {len(self.segments) - actions} other segments")
+        parts += [f"{self.counts[name]} {name}" for name in sorted(self.counts) if name not in ("action", "background")]
+        return "; ".join([*parts, f"{len(self.skipped)} skipped"] if self.skipped else parts)
+
+
+def read_videos(source: Any, *, cache: str | Path | None = None, progress: Any = None) -> Dataset:
+    """One segment per usable video, from its first frame to its last.
+
+    Args:
+        source: what `gpuaug.probe` takes: files, folders (class folders give labels), a CSV with path,label, or a list.
+        cache: manifest file; a second start reads it instead of the videos that have not changed.
+        progress: passed to `gpuaug.probe`.
+
+    Errors (ValueError): no usable video.
+    """
+    manifest = gpuaug.probe(source, cache=cache, progress=progress)
+    videos, skipped = _usable(manifest.videos)
+    if not videos:
+        first = f", for example {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
+        raise ValueError(f"videos must include at least one usable file, got {source}: {len(skipped)} unusable{first}")
+    classes = sorted({video.label for video in videos if video.label is not None})
+    number = {name: k for k, name in enumerate(classes)}
+    segments = [
+        Segment(video.path, 0.0, video.duration_seconds, number.get(video.label, -1), k)
+        for k, video in enumerate(videos)
+    ]
+    return Dataset(segments, classes, videos, skipped)
+
+
+def read_annotations(
+    file: str | Path,
+    videos_dir: str | Path | None = None,
+    *,
+    subset: str | None = None,
+    classes: Sequence[str] | None = None,
+    clip_seconds: float = CLIP_SECONDS,
+    background: Background = "complement",
+    cache: str | Path | None = None,
+    progress: Any = None,
+) -> Dataset:
+    """Actions and background of annotated videos; durations, rates and frame counts come from the files themselves.
+
+    Args:
+        file: ActivityNet JSON, THUMOS14 (JSON or text), TSP's CSV or ours; plain or gzipped (`pretrain.annotations`).
+        videos_dir: folder of the videos, searched with its subfolders. A video is found by its path or file name, or by
+            its id, with or without a leading "v_", whatever the suffix. None: the folder of `file`.
+        subset: only videos of this subset ("training", …), where the file has subsets.
+        classes: names in the order of the labels; None: all labels of the file (of every subset), sorted.
+        clip_seconds: segments shorter than this are dropped and counted. TSP: 16 frames at 15 per second [C].
+        background: "complement": what no action covers [P]; "file": the published rows of TSP's CSV or ours.
+        cache, progress: as in `read_videos`.
+
+    Overlapping labels are kept as published. One warning says where the file contradicts the videos (their own values
+    are used). `skipped` names annotated videos without a usable file, files without an annotation, and videos in which
+    no action is annotated: withheld labels must not turn into background.
+
+    Errors (ValueError): a file that breaks its format, a label not in `classes`, no usable segment.
+    """
+    file = Path(file)
+    folder = Path(videos_dir) if videos_dir is not None else file if file.is_dir() else file.parent
+    if not folder.is_dir():
+        raise ValueError(f"videos_dir must be a folder, got {folder}")
+    entries = read_entries(file)
+    names = sorted({row.label for entry in entries for row in entry.rows if row.label not in (None, AMBIGUOUS)})
+    if classes is not None and (unknown := [name for name in names if name not in classes]):
+        raise ValueError(f"{file}: labels must be among the {len(classes)} classes given, got {unknown[0]!r}")
+    if subset is not None and not any(entry.subset == subset for entry in entries):
+        have = sorted({str(entry.subset) for entry in entries})
+        raise ValueError(f"{file}: subset must be one of {', '.join(have)}, got {subset!r}")
+    if background == "file" and not any(row.label is None for entry in entries for row in entry.rows):
+        raise ValueError(f"{file}: background must be 'complement' where no background rows are published, got 'file'")
+    number = {name: k for k, name in enumerate(names if classes is None else classes)}
+
+    found, skipped = _find(entries, folder)
+    wanted = [e for e in entries if e.video in found and (subset is None or e.subset == subset)]
+    unused = {e.video for e in entries if subset is not None and e.subset != subset}
+    skipped = [(name, reason) for name, reason in skipped if name not in unused]
+    videos: list[Video] = []
+    segments: list[Segment] = []
+    counts: Counter[str] = Counter()
+    lies: list[str] = []
+    manifest = gpuaug.probe([found[e.video] for e in wanted], cache=cache, progress=progress) if wanted else None
+    by_path = {os.path.abspath(v.path): v for v in manifest.videos} if manifest else {}
+    for entry in wanted:
+        video = by_path[os.path.abspath(found[entry.video])]
+        if video.error is not None:
+            skipped.append((video.path, video.error))
+            continue
+        lies += _contradiction(entry, video)
+        rows, count = cut(entry, video.duration_seconds, clip_seconds=clip_seconds, background=background)
+        counts += count
+        if not entry.rows:
+            skipped.append((video.path, "no action is annotated"))
+        elif not rows:
+            skipped.append((video.path, f"no segment of at least {clip_seconds:.3g} s"))
+        else:
+            for start, end, name in rows:
+                label = -1 if name is None else number[name]
+                segments.append(Segment(video.path, start, end, label, len(videos)))
+            videos.append(video)
+    if lies:
+        more = f" (and {len(lies) - 1} more)" if len(lies) > 1 else ""
+        warnings.warn(f"{file} contradicts the videos, whose own values are used: {lies[0]}{more}", stacklevel=2)
+    if not segments:
+        first = f", for example {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
+        raise ValueError(f"{file}: at least one annotated video in {folder} must be usable, got none{first}")
+    return Dataset(segments, list(number), videos, skipped, counts)
+
+
+def split(dataset: Dataset, *, holdout: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
+    """(training, held-out) data sets without a common video, with `holdout` of the videos of each class held out.
+
+    A video counts for its most frequent label. Each class gives its share rounded down or up, so that the whole comes
+    out right; each side gets one video at least. The same files and seed give the same split in whatever order and
+    folder they lie.
+
+    Args:
+        holdout: fraction in (0, 1).
+
+    Errors (ValueError): holdout out of range, or less than two videos.
+    """
+    if not 0 < holdout < 1:
+        raise ValueError(f"holdout must be in (0, 1), got holdout={holdout}")
+    if (total := len(dataset.videos)) < 2:
+        raise ValueError(f"dataset must have two videos to be split, got {total}")
+    labels: list[Counter[int]] = [Counter() for _ in dataset.videos]
+    for segment in dataset.segments:
+        labels[segment.video].update([segment.label] * (segment.label >= 0))
+    by_class: dict[int, list[int]] = defaultdict(list)
+    for video in sorted(range(total), key=lambda k: dataset.videos[k].path):
+        by_class[min(labels[video], key=lambda k: (-labels[video][k], k), default=-1)].append(video)
+    rng = np.random.default_rng(seed)
+    order = [video for label in sorted(by_class) for video in rng.permutation(by_class[label]).tolist()]
+    share = min(max(holdout, 1 / total), 1 - 1 / total)
+    ends = np.floor(np.arange(total + 1) * share + rng.uniform() + 1e-9)  # one more held out wherever this grows
+    held = sorted(video for video, grows in zip(order, np.diff(ends)) if grows)
+    return dataset.take(sorted(set(order) - set(held))), dataset.take(held)
+
+
+def _usable(videos: Iterable[Video]) -> tuple[list[Video], list[tuple[str, str]]]:
+    videos = list(videos)
+    good = [video for video in videos if video.error is None]
+    return good, [(video.path, video.error) for video in videos if video.error is not None]
+
+
+def _find(entries: Sequence[Entry], folder: Path) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """The file of each annotated video, and what is left over on either side."""
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    files = [Path(root, name) for root, _, names in os.walk(folder) for name in names if not name.startswith(".")]
+    for path in sorted(path for path in files if path.suffix.lower() in SUFFIXES):
+        by_name[path.name].append(path)
+        by_name[path.stem].append(path)
+    found: dict[str, str] = {}
+    owner: dict[str, str] = {}  # of a file, to refuse a second one: the two sides of a split would share it
+    skipped = []
+    for entry in entries:
+        named = folder / (entry.filename or entry.video)
+        match = [named] if named.is_file() else []
+        if entry.filename != entry.video:  # in our CSV a path means that very file
+            for name in (named.name, named.stem, entry.video, f"v_{entry.video}"):
+                match = match or by_name.get(name, [])
+        if len(match) == 1:
+            found[entry.video] = str(match[0])
+            if (other := owner.setdefault(os.path.abspath(match[0]), entry.video)) != entry.video:
+                raise ValueError(f"{match[0]}: must be annotated under one name, got {other!r} and {entry.video!r}")
+        elif match:
+            skipped.append((entry.video, f"{len(match)} files have this name: {match[0]}, {match[1]} …"))
+        else:
+            skipped.append((entry.video, f"annotated, but no such file in {folder}"))
+    left = sorted({path for paths in by_name.values() for path in paths if os.path.abspath(path) not in owner})
+    return found, skipped + [(str(path), "not annotated") for path in left]
+
+
+def _contradiction(entry: Entry, video: Video) -> list[str]:
+    """What an entry states about its video that the file does not bear out (beyond rounding)."""
+    stated = (
+        ("fps", entry.fps, video.fps, 0.01),
+        ("frames", entry.frames, video.frames, 0.5),
+        ("seconds", entry.duration_seconds, video.duration_seconds, 0.5),
+    )
+    wrong = [
+        f"{real:.6g} {unit}, not {said:.6g}" for unit, said, real, most in stated if said and abs(said - real) > most
+    ]
+    return [f"{video.path} has {', '.join(wrong)}"] if wrong else []
