@@ -1,0 +1,107 @@
+"""Which clips of the bank meet in a sample: two videos of one class, or of two classes.
+
+Legend: N samples, S slots of the bank, M slots that can be shown and have a class.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+import gpuaug
+
+ROUNDS = 32  # redraws of single partners before giving up
+
+
+def draw_clips(
+    rng: np.random.Generator,
+    bank: gpuaug.ClipBank,
+    *,
+    two: NDArray[np.bool_],
+    same: NDArray[np.bool_],
+    need: int,
+) -> NDArray[np.int64]:
+    """int64 (N, 2) slot ids: a clip per sample, and its partner where `two` is set (elsewhere the clip itself).
+
+    Partners come from another video, of the same class where `same` is set and of another class elsewhere; unlabelled
+    clips have none. First clips are spread evenly over the bank, partners are uniform among all that fit. No slot is
+    shown beyond its reuse limit.
+
+    Args:
+        two, same: bool (N,).
+        need: the least number of frames of a clip.
+
+    Errors: gpuaug.Starved if the bank has too few such clips.
+    """
+    n, info = len(two), bank.info
+    long = info["frames"] >= need
+    if info["ready"].any() and not (long & info["ready"]).any():
+        longest = info["frames"][info["ready"]].max()
+        raise gpuaug.Starved(
+            f"clips of at least {need} frames are wanted, the longest window in the bank has {longest}"
+        )
+    order = bank.draw(rng, n + int(two.sum()), among=long)
+    if not two.any():
+        return np.repeat(order[:n, None], 2, 1)
+
+    left = np.full(len(info), np.iinfo(np.int64).max) if bank.reuse_max is None else bank.reuse_max - info["uses"]
+    able = info["ready"] & long & (left > 0) & (info["label"] >= 0)
+    groups = _Groups(np.flatnonzero(able), info["label"], info["video"])
+    first = np.empty(n, np.int64)
+    free = np.ones(len(order), bool)
+    for wanted, count in ((two & same, groups.same), (two & ~same, groups.other), (~two, np.ones(len(info)))):
+        at = np.flatnonzero(free & (count[order] > 0))[: wanted.sum()]
+        if len(at) < wanted.sum():
+            what = "another video of their class" if (wanted & same).any() else "a video of another class"
+            raise gpuaug.Starved(f"{wanted.sum()} clips with {what} are wanted, the bank has {len(at)}")
+        first[wanted] = order[at]
+        free[at] = False
+    second = first.copy()
+    todo = np.flatnonzero(two)
+    shown = np.bincount(first, minlength=len(info))
+    for _ in range(ROUNDS):
+        second[todo] = groups.partner(rng, first[todo], same[todo])
+        times = shown + np.bincount(second[two], minlength=len(info))
+        bad = two & ((times > left)[second] | (info["video"][first] == info["video"][second]))
+        todo = np.flatnonzero(bad)
+        if len(todo) == 0:
+            return np.stack([first, second], 1)
+    raise gpuaug.Starved(f"{len(todo)} of {two.sum()} pairs found no partner within the reuse limits")
+
+
+class _Groups:
+    """Slots sorted by class, then video, so that the members of a group are one range.
+
+    Attributes:
+        same, other: int64 (S,), how many slots share the class but not the video; how many have another class.
+    """
+
+    def __init__(self, slots: NDArray[np.int64], label: NDArray[np.int64], video: NDArray[np.int64]) -> None:
+        total = len(slots)
+        pair = label[slots] * (int(video.max(initial=0)) + 1) + video[slots]
+        by_pair = np.sort(pair * total + np.arange(total)) if total else pair  # unique keys: one order everywhere
+        self.slots = slots[by_pair % total] if total else slots
+        self.total = total
+        self.low, self.high = self._ranges(label[self.slots], len(label))
+        self.video_low, self.video_high = self._ranges(by_pair // max(total, 1), len(label))
+        self.same = (self.high - self.low) - (self.video_high - self.video_low)
+        able = self.high > self.low
+        self.other = np.where(able, total - (self.high - self.low), 0)
+
+    def partner(self, rng: np.random.Generator, first: NDArray[np.int64], same: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """A uniform draw per clip, of its class but not its video where `same` is set, elsewhere of another class."""
+        count = np.where(same, self.same[first], self.other[first])
+        draw = rng.integers(count)
+        low = np.where(same, self.video_low[first], self.low[first])
+        high = np.where(same, self.video_high[first], self.high[first])
+        at = draw + np.where(same, self.low[first], 0)
+        return self.slots[np.where(at >= low, at + high - low, at)]
+
+    def _ranges(self, key: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(S,) each: begin and end, in sorted order, of the run of equal keys that a slot belongs to; 0 for others."""
+        bounds = np.concatenate([[0], np.flatnonzero(np.diff(key)) + 1, [len(key)]])
+        low, high = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        if len(key):
+            low[self.slots] = np.repeat(bounds[:-1], np.diff(bounds))
+            high[self.slots] = np.repeat(bounds[1:], np.diff(bounds))
+        return low, high
