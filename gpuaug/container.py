@@ -1,0 +1,182 @@
+"""Reading video files packet by packet with PyAV: what both the manifest and the decoder need to agree on."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import stat
+from collections.abc import Iterator
+from typing import cast
+
+import av
+import av.bitstream
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+STILL_IMAGES = {"tty", "image2"}
+LARGEST_PLACEHOLDER = 19  # bytes; an MPEG-4 picture that says only "as before" is shorter (libav's own limit)
+
+
+class Unusable(ValueError):
+    """A file, or a window of it, cannot be decoded; the message is the reason, in one line."""
+
+
+def open_video(path: str) -> InputContainer:
+    """The opened container of a regular, readable file.
+
+    Raises:
+        Unusable: there is no video in it. OSError: it may not be read.
+    """
+    check_file(path)
+    try:
+        # The prefix keeps libav from taking "clip:1.mp4" for a protocol.
+        container = av.open("file:" + path, metadata_errors="ignore")
+    except av.FFmpegError as error:
+        raise Unusable(_why_not_a_video(path, error)) from None
+    if container.format.name in STILL_IMAGES or container.format.name.endswith("_pipe"):
+        name = container.format.long_name
+        container.close()
+        raise Unusable(f"not a video: {name}")
+    return container
+
+
+def check_file(path: str) -> os.stat_result:
+    """The file's status, if it is a regular file with something in it that we may read.
+
+    Raises:
+        Unusable: it is missing, empty, a directory or a device. OSError: it may not be read.
+    """
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        raise Unusable("broken link" if os.path.islink(path) else "no such file") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise Unusable("is a directory")
+    if not stat.S_ISREG(status.st_mode):
+        raise Unusable("not a regular file")
+    if status.st_size == 0:
+        raise Unusable("empty file")
+    with open(path, "rb"):  # PermissionError and the like, with Python's own message
+        return status
+
+
+def _why_not_a_video(path: str, error: av.FFmpegError) -> str:
+    with open(path, "rb") as file:
+        head = file.read(4096)
+        if head[4:8] == b"ftyp" and not _has_box(file, b"moov"):
+            return "truncated: its header (moov box), which stands at the end of the file, is missing"
+    try:
+        head[:-4].decode("utf-8")  # the last character may be cut
+        text = b"\0" not in head
+    except UnicodeDecodeError:
+        text = False
+    return "not a video: text" if text else f"not a video: {error.strerror}"
+
+
+def _has_box(file, name: bytes) -> bool:
+    """Whether an MP4 file has a box of this name at its top level."""
+    end, at = os.fstat(file.fileno()).st_size, 0
+    while at + 8 <= end:
+        file.seek(at)
+        header = file.read(16)
+        size = int.from_bytes(header[:4], "big")
+        if header[4:8] == name:
+            return True
+        if size == 1:
+            size = int.from_bytes(header[8:16], "big")
+        if size < 8:
+            return False
+        at += size
+    return False
+
+
+def videos(container: InputContainer) -> list[VideoStream]:
+    """The video streams without cover pictures. Raises Unusable where there is none."""
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        kinds = sorted({s.type for s in container.streams})
+        raise Unusable(f"no video stream (only {', '.join(kinds)})" if kinds else "no video stream")
+    if streams[0].codec_context is None:
+        raise Unusable("no decoder for its video codec")
+    # One thread per file: the pool decodes several files at once, and short windows do not repay frame threading.
+    streams[0].codec_context.thread_type = "NONE"
+    streams[0].codec_context.thread_count = 1
+    return streams
+
+
+def codec_name(stream: VideoStream) -> str:
+    """Name of the codec ("av1"), not of its decoder ("libdav1d")."""
+    return stream.codec_context.codec.canonical_name
+
+
+def packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
+    """The stream's packets as stored, from the present position to the end or to where the file is broken.
+
+    MPEG-4 outside of MP4 may pack two pictures into one packet and a placeholder into the next: they are put back.
+    """
+    unpack = None
+    if codec_name(stream) == "mpeg4" and "mp4" not in container.format.name:
+        unpack = av.bitstream.BitStreamFilterContext("mpeg4_unpack_bframes", stream)
+    try:
+        for packet in container.demux(stream):
+            if unpack is not None:
+                yield from unpack.filter(packet if packet.size else None)
+            elif packet.size:
+                yield packet
+    except av.FFmpegError:
+        return  # what has been read so far is good: a file that was cut off
+
+
+def pictures(codec: str, packet: av.Packet) -> str:
+    """One letter for each picture that a packet shows; empty if it shows none.
+
+    MPEG-4: its type, I, P, B or S. VP8, VP9: "?" unless the frame is marked as not shown (a reference for later
+    frames, VP8: RFC 6386 §9.1, VP9: bitstream specification §6.2). Everything else: "?".
+    """
+    data = memoryview(packet)
+    if codec == "mpeg4":
+        return "".join(
+            "IPBS"[data[m.end()] >> 6] for m in re.finditer(b"\x00\x00\x01\xb6", data) if m.end() < len(data)
+        )
+    if codec == "vp8":
+        return "?" if data[0] >> 4 & 1 else ""
+    if codec == "vp9" and data[-1] & 0xE0 != 0xC0:  # a superframe, known by its last byte, always shows one frame
+        bits = f"{data[0]:08b}{data[1] if len(data) > 1 else 0:08b}"[2:]
+        bits = bits[3:] if bits[:2] == "11" else bits[2:]  # profile 3 has one more bit
+        return "?" if bits[0] == "1" or bits[2] == "1" else ""  # show_existing_frame, frame_type, show_frame
+    return "?"
+
+
+def first_frame(stream: VideoStream, candidates: list[av.Packet]) -> VideoFrame:
+    """The picture of the first of these packets that decodes alone, else the first that comes out of all of them."""
+    context = stream.codec_context
+    bare = [av.Packet(bytes(packet)) if packet.is_discard else packet for packet in candidates]  # no longer hidden
+    for group in [*([packet] for packet in bare), bare]:
+        frames: list[VideoFrame] = []
+        for packet in [*group, None]:
+            try:
+                frames += context.decode(packet)
+            except av.FFmpegError:
+                continue
+        context.flush_buffers()
+        if frames:
+            return frames[0]
+    raise Unusable(f"its first frame cannot be decoded ({codec_name(stream)})")
+
+
+def orientation(frame: VideoFrame) -> tuple[int, bool]:
+    """How the stored picture is shown: (degrees clockwise to the nearest quarter turn, then flipped left to right).
+
+    From the display matrix (a, b, u, c, d, v, x, y, w): a stored point (p, q) is shown at (a·p + c·q, b·p + d·q).
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return 0, False
+    a, b, _, c, d = np.frombuffer(cast(bytes, matrix), np.int32)[:5].astype(float)
+    mirrored = a * d - b * c < 0
+    angle = math.degrees(math.atan2(b, -a if mirrored else a))
+    return round(angle / 90) % 4 * 90, mirrored

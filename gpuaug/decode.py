@@ -1,0 +1,271 @@
+"""Windows of video files to RGB frames on a device: the same frames from every backend."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import av
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .container import Unusable, check_file
+from .decode_pyav import decode_windows, learn_order
+from .timestamps import FrameIndex, read_index
+
+KEPT_INDICES = 4096  # time tables of files kept in memory; one takes about 50 bytes a frame
+
+
+@dataclass(frozen=True)
+class Window:
+    """`frames` frames of a video, from `start_seconds` on, `fps` a second.
+
+    Frame k is the one shown at start_seconds + k/fps, with seconds counted from the first frame shown; any rate may be
+    asked of any file. `edge`: what comes after the video's end, an error or its last frame again.
+
+    >>> Window("a.mp4", start_seconds=1.5, fps=25, frames=16)
+    Window(path='a.mp4', start_seconds=1.5, fps=25, frames=16, edge='error')
+    >>> Window("a.mp4", start_seconds=-1, fps=25, frames=16)
+    Traceback (most recent call last):
+    ...
+    ValueError: start_seconds must be finite and >= 0, got start_seconds=-1
+    """
+
+    path: str
+    start_seconds: float
+    fps: float
+    frames: int
+    edge: Literal["error", "repeat"] = "error"
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start_seconds) and self.start_seconds >= 0):
+            raise ValueError(f"start_seconds must be finite and >= 0, got start_seconds={self.start_seconds}")
+        if not (math.isfinite(self.fps) and self.fps > 0):
+            raise ValueError(f"fps must be finite and > 0, got fps={self.fps}")
+        if not (isinstance(self.frames, int | np.integer) and self.frames >= 1):
+            raise ValueError(f"frames must be an integer >= 1, got frames={self.frames}")
+        if self.edge not in ("error", "repeat"):
+            raise ValueError(f'edge must be "error" or "repeat", got edge={self.edge!r}')
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why window number `index` of a call could not be decoded, in one line."""
+
+    index: int
+    path: str
+    reason: str
+
+
+class Decoder:
+    """Decodes windows of video files, many at a time.
+
+    Args:
+        device: where frames are put.
+        size: (height, width) of the frames; None: each video's display size.
+        backend: "pyav" (FFmpeg's decoders on the CPU), "dali" (NVIDIA's on the GPU; on the CPU VP8, VP9 and MJPEG
+            only), or "auto": DALI where the device is a GPU and it has the codec, else PyAV, file by file.
+        threads: files decoded at the same time; None: one for each core.
+        fit: "stretch": exactly `size`. "inside": as large as fits into `size` in the display aspect, and no larger
+            than the video, so that sizes differ.
+        timeout_seconds: after which DALI is given up with a message.
+
+    Frames are the display picture: pixel aspect and rotation applied, RGB by the matrix and range the file names
+    (BT.601 if it names none), scaled by a triangle filter as wide as the reduction. Memory: the frames asked for, and
+    one decoder and one file for each thread.
+
+    One thread at a time may call it.
+    """
+
+    def __init__(
+        self,
+        device: str | torch.device = "cpu",
+        size: tuple[int, int] | None = None,
+        *,
+        backend: Literal["auto", "dali", "pyav"] = "auto",
+        threads: int | None = None,
+        fit: Literal["stretch", "inside"] = "stretch",
+        timeout_seconds: float = 120.0,
+    ) -> None:
+        if size is not None and (len(size) != 2 or min(size) < 1):
+            raise ValueError(f"size must be (height, width), both >= 1, or None, got size={size}")
+        if backend not in ("auto", "dali", "pyav"):
+            raise ValueError(f'backend must be "auto", "dali" or "pyav", got backend={backend!r}')
+        if fit not in ("stretch", "inside"):
+            raise ValueError(f'fit must be "stretch" or "inside", got fit={fit!r}')
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be >= 1, got threads={threads}")
+        if not timeout_seconds > 0:
+            raise ValueError(f"timeout_seconds must be > 0, got timeout_seconds={timeout_seconds}")
+        self.device = torch.device(device)
+        self.size, self.fit = size, fit
+        self.threads = threads or _cores()
+        self._pool = ThreadPoolExecutor(self.threads, "gpuaug-decode")
+        self._indices: OrderedDict[str, tuple[int, int, FrameIndex]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._dali: Any = None
+        if backend == "dali" or (backend == "auto" and self.device.type == "cuda"):
+            self._dali = _dali_backend(self.device, self.threads, timeout_seconds, required=backend == "dali")
+        self.backend = backend
+
+    def decode(self, windows: Sequence[Window]) -> tuple[list[torch.Tensor | None], list[Failure]]:
+        """(frames, failures): for each window uint8 RGB (T,h,w,3) on the device, or None where there is a failure.
+
+        Windows of one file are decoded together: it is opened once, and a frame that several windows show is decoded
+        once. No file raises: what is wrong with it is in its failures.
+        """
+        paths = [os.fspath(w.path) for w in windows]
+        indices = dict(zip(dict.fromkeys(paths), self._pool.map(self._index, dict.fromkeys(paths))))
+        results: list[torch.Tensor | str] = ["not decoded"] * len(windows)
+        groups: dict[str, list[int]] = {}
+        positions: dict[int, NDArray[np.int64]] = {}
+        for i, (path, window) in enumerate(zip(paths, windows)):
+            index = indices[path]
+            if isinstance(index, str):
+                results[i] = index
+                continue
+            try:
+                positions[i] = index.frames_at(window.start_seconds, window.fps, window.frames, window.edge)
+            except Unusable as error:
+                results[i] = str(error)
+                continue
+            groups.setdefault(path, []).append(i)
+
+        def job(group: list[int]) -> _Job:
+            index = indices[paths[group[0]]]
+            assert isinstance(index, FrameIndex)
+            return _Job(index, group, [positions[i] for i in group], *self._output_size(index))
+
+        dali, pyav = [], []
+        for group in groups.values():
+            group.sort(key=lambda i: int(positions[i][0]))
+            path_job = job(group)
+            reason = self._dali.refuses(path_job.index) if self._dali is not None else "not asked for"
+            if not reason:
+                dali.append(path_job)
+            elif self.backend == "dali":
+                for i in group:
+                    results[i] = reason
+            else:
+                pyav.append(group)
+        running = [(g, self._pool.submit(self._run_pyav, job(g))) for g in _split(pyav, self.threads)]
+        for path_job, frames in zip(dali, self._run_dali(dali)):
+            if isinstance(frames, str) and self.backend == "auto":
+                running.append((path_job.group, self._pool.submit(self._run_pyav, path_job)))
+            else:
+                for k, i in enumerate(path_job.group):
+                    results[i] = frames if isinstance(frames, str) else frames[k]
+        for group, future in running:
+            for i, result in zip(group, future.result()):
+                results[i] = result
+        failures = [Failure(i, path, r) for i, (path, r) in enumerate(zip(paths, results)) if isinstance(r, str)]
+        return [None if isinstance(r, str) else r for r in results], failures
+
+    def close(self) -> None:
+        """Wait for running work, and let go of threads and DALI."""
+        self._pool.shutdown(wait=True)
+        if self._dali is not None:
+            self._dali.close()
+
+    def __enter__(self) -> Decoder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _index(self, path: str) -> FrameIndex | str:
+        """The file's time table, or why it has none; kept until the file changes."""
+        try:
+            status = check_file(path)
+            with self._lock:
+                if path in self._indices and self._indices[path][:2] == (status.st_size, status.st_mtime_ns):
+                    self._indices.move_to_end(path)
+                    return self._indices[path][2]
+            index = read_index(path)
+            if index.unordered:
+                index = learn_order(index)
+            with self._lock:
+                self._indices[path] = status.st_size, status.st_mtime_ns, index
+                while len(self._indices) > KEPT_INDICES:
+                    self._indices.popitem(last=False)
+            return index
+        except Exception as error:  # whatever a file brings about is that file's failure only
+            return _reason(error)
+
+    def _output_size(self, index: FrameIndex) -> tuple[int, int]:
+        if self.size is None:
+            return index.height, index.width
+        if self.fit == "stretch":
+            return self.size
+        scale = min(self.size[0] / index.height, self.size[1] / index.width, 1.0)
+        return max(1, round(index.height * scale)), max(1, round(index.width * scale))
+
+    def _run_pyav(self, job: _Job) -> list[torch.Tensor | str]:
+        cuda = self.device.type == "cuda"
+        try:
+            frames = decode_windows(job.index, job.positions, job.height, job.width, pinned=cuda)
+            return [f if isinstance(f, str) else f.to(self.device, non_blocking=cuda) for f in frames]
+        except Exception as error:  # whatever a file brings about is that file's failure only
+            return [_reason(error)] * len(job.group)
+
+    def _run_dali(self, jobs: list[_Job]) -> list[list[torch.Tensor] | str]:
+        if not jobs:
+            return []
+        from .decode_dali import Sample
+
+        unions = [np.unique(np.concatenate(job.positions)) for job in jobs]
+        decoded = self._dali.decode([Sample(j.index, u, j.height, j.width) for j, u in zip(jobs, unions)])
+        return [
+            frames if isinstance(frames, str) else [frames[np.searchsorted(union, p)] for p in job.positions]
+            for job, union, frames in zip(jobs, unions, decoded)
+        ]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Windows of one file: their numbers in the call, the positions of their frames, and their size."""
+
+    index: FrameIndex
+    group: list[int]
+    positions: list[NDArray[np.int64]]
+    height: int
+    width: int
+
+
+def _split(groups: list[list[int]], threads: int) -> list[list[int]]:
+    """Windows by file; where there are fewer files than threads, the largest groups are halved."""
+    groups = list(groups)
+    while 0 < len(groups) < threads and len(largest := max(groups, key=len)) > 1:
+        groups.remove(largest)
+        groups += [largest[: len(largest) // 2], largest[len(largest) // 2 :]]
+    return groups
+
+
+def _dali_backend(device: torch.device, threads: int, timeout_seconds: float, *, required: bool) -> Any:
+    try:
+        from .decode_dali import Dali
+    except ImportError as error:
+        if required:
+            raise RuntimeError(f'backend="dali" needs NVIDIA DALI, which cannot be imported: {error}') from None
+        return None
+    return Dali(device, threads, timeout_seconds)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _reason(error: Exception) -> str:
+    """One line: our own reasons as they are, others with their type."""
+    if isinstance(error, Unusable):
+        return str(error)
+    if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
+        return f"cannot be read: {error.strerror or error}"
+    return f"{type(error).__name__}: {error}".splitlines()[0]
