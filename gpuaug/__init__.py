@@ -1,3 +1,36 @@
-"""gpuaug: GPU-native, on-the-fly video augmentation."""
+"""gpuaug: GPU-native, on-the-fly video augmentation.
+
+Plans say what every output frame is made of (`Plan`, `where`, `fade`, `edits`), `blend` and `render` execute them,
+`Decoder`, `ClipBank` and `probe` supply the pixels. `crossfade`, `concatenate`, `resample_speed`, `paste` and `take`
+are the same edits on arrays of any library.
+"""
 
 __version__ = "0.1.0"
+
+from . import color, crop, edits, reference
+from .bank import ClipBank, Starved
+from .decode import Decoder, Failure, Window
+from .manifest import Manifest, Video, probe
+from .plan import Plan, fade, where
+from .render import blend, render
+
+__all__ = [
+    "ClipBank",
+    "Decoder",
+    "Failure",
+    "Manifest",
+    "Plan",
+    "Starved",
+    "Video",
+    "Window",
+    "__version__",
+    "blend",
+    "color",
+    "crop",
+    "edits",
+    "fade",
+    "probe",
+    "reference",
+    "render",
+    "where",
+]
