@@ -25,6 +25,15 @@ class Unusable(ValueError):
     """A file, or a window of it, cannot be decoded; the message is the reason, in one line."""
 
 
+def one_line(error: Exception) -> str:
+    """The reason that a user is told: our own as they are, the system's without numbers, others with their type."""
+    if isinstance(error, Unusable):
+        return str(error)
+    if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
+        return f"cannot be read: {error.strerror or error}"
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 def open_video(path: str) -> InputContainer:
     """The opened container of a regular, readable file.
 
@@ -55,6 +64,7 @@ def check_file(path: str) -> os.stat_result:
     except FileNotFoundError:
         raise Unusable("broken link" if os.path.islink(path) else "no such file") from None
     if stat.S_ISDIR(status.st_mode):
+        os.scandir(path).close()
         raise Unusable("is a directory")
     if not stat.S_ISREG(status.st_mode):
         raise Unusable("not a regular file")

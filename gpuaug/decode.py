@@ -11,12 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import av
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .container import Unusable, check_file
+from .container import Unusable, check_file, one_line
 from .decode_pyav import decode_windows, learn_order
 from .timestamps import FrameIndex, read_index
 
@@ -197,7 +196,7 @@ class Decoder:
                     self._indices.popitem(last=False)
             return index
         except Exception as error:  # whatever a file brings about is that file's failure only
-            return _reason(error)
+            return one_line(error)
 
     def _output_size(self, index: FrameIndex) -> tuple[int, int]:
         if self.size is None:
@@ -213,7 +212,7 @@ class Decoder:
             frames = decode_windows(job.index, job.positions, job.height, job.width, pinned=cuda)
             return [f if isinstance(f, str) else f.to(self.device, non_blocking=cuda) for f in frames]
         except Exception as error:  # whatever a file brings about is that file's failure only
-            return [_reason(error)] * len(job.group)
+            return [one_line(error)] * len(job.group)
 
     def _run_dali(self, jobs: list[_Job]) -> list[list[torch.Tensor] | str]:
         if not jobs:
@@ -260,12 +259,3 @@ def _dali_backend(device: torch.device, threads: int, timeout_seconds: float, *,
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _reason(error: Exception) -> str:
-    """One line: our own reasons as they are, others with their type."""
-    if isinstance(error, Unusable):
-        return str(error)
-    if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
-        return f"cannot be read: {error.strerror or error}"
-    return f"{type(error).__name__}: {error}".splitlines()[0]
