@@ -118,8 +118,8 @@ class Plan:
         """Clip id (N, T) and time (N, T) of every output frame's dominant tap."""
         if self.clip.shape[2] == 1:
             return self.clip[:, :, 0], self.time[:, :, 0]
-        tap = self.dominant[:, :, None]
-        return np.take_along_axis(self.clip, tap, 2)[:, :, 0], np.take_along_axis(self.time, tap, 2)[:, :, 0]
+        n, t = np.ogrid[: self.clip.shape[0], : self.clip.shape[1]]
+        return self.clip[n, t, self.dominant], self.time[n, t, self.dominant]
 
     def boundary(self, tolerance: float = 1e-6) -> NDArray[np.int64]:
         """int64 (N,): the first output frame (from 0) that belongs to something new; −1 where nothing changes.
@@ -133,7 +133,7 @@ class Plan:
         clip, time = self.source()
         if clip.shape[1] < 2:
             return np.full(len(clip), -1)
-        step = np.diff(time, axis=1)
+        step = time[:, 1:] - time[:, :-1]
         new = (clip[:, 1:] != clip[:, :-1]) | (np.abs(step - step[:, :1]) > tolerance)
         return np.where(new.any(1), new.argmax(1) + 1, -1)
 
@@ -220,16 +220,16 @@ def fade(a: Plan, b: Plan, alpha: ArrayLike) -> Plan:
 
 def _compact(clip: NDArray, time: NDArray, weight: NDArray) -> Plan:
     """Taps of weight 0 last (as copies of the first tap), the ones that are 0 everywhere dropped."""
+    if weight.shape[2] == 1:
+        return Plan(clip, time, weight)
     visible = weight != 0
     taps = max(1, int(visible.sum(2).max(initial=1)))
-    if weight.shape[2] > 1:
-        order = np.argsort(~visible, axis=2, kind="stable")[:, :, :taps]
-        clip, time, weight = (np.take_along_axis(x, order, 2) for x in (clip, time, weight))
-        unused = weight == 0
-        unused[:, :, 0] = False
-        clip = np.where(unused, clip[:, :, :1], clip)
-        time = np.where(unused, time[:, :, :1], time)
-    return Plan(clip, time, weight)
+    order = np.argsort(~visible, axis=2, kind="stable")[:, :, :taps]
+    n, t = np.ogrid[: weight.shape[0], : weight.shape[1]]
+    n, t = n[:, :, None], t[:, :, None]
+    weight = weight[n, t, order]
+    order = np.where(weight == 0, order[:, :, :1], order)
+    return Plan(clip[n, t, order], time[n, t, order], weight)
 
 
 def _pad(plan: Plan, taps: int) -> tuple[NDArray, NDArray, NDArray]:
