@@ -5,7 +5,7 @@ Legend: S slots, L frames in a slot, H W greatest height and width, C = 3 channe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,6 +44,8 @@ class ClipBank:
     Attributes:
         frames: uint8 (S, L, H, W, 3) RGB tensor. Only the valid part of a slot has meaning.
         info: structured NumPy array (S,) with the columns of `COLUMNS`.
+        videos: path of every video that the column "video" numbers; empty where nobody has said.
+        uses_per_draw: the most uses a draw has asked for; a slot with fewer left is used up.
 
     >>> bank = ClipBank(2, length=4, height=6, width=8, reuse_max=3)
     >>> bank.write(1, torch.zeros(4, 6, 8, 3, dtype=torch.uint8), {"video": 7, "label": 0})
@@ -72,6 +74,8 @@ class ClipBank:
         self.reuse_max = reuse_max
         self.decoded = 0
         self.rendered = 0
+        self.videos: Sequence[str] = ()
+        self.uses_per_draw = 1
         cuda = self.frames.is_cuda
         self._stream = torch.cuda.Stream(self.frames.device) if cuda else None
         self._written: list[Any] = [None] * slots
@@ -119,16 +123,20 @@ class ClipBank:
         """Ascending ids of the slots that may be shown now: ready, and below the reuse limit."""
         return np.flatnonzero(self._remaining() > 0)
 
-    def draw(self, rng: np.random.Generator, n: int, among: ArrayLike | None = None) -> NDArray[np.int64]:
+    def draw(
+        self, rng: np.random.Generator, n: int, among: ArrayLike | None = None, *, uses: int = 1
+    ) -> NDArray[np.int64]:
         """At least n slot ids in random order, each as seldom as possible and never beyond its reuse limit.
 
         Args:
             among: bool (S,), the slots to draw from; None: all.
+            uses: how many samples will show a slot each time it is drawn (PAL: a query and its key).
 
         Raises:
             Starved: the reuse limits leave fewer than n.
         """
-        remaining = self._remaining()
+        self.uses_per_draw = max(self.uses_per_draw, uses)
+        remaining = self._remaining() // uses
         if among is not None:
             remaining = np.where(np.asarray(among, bool), remaining, 0)
         usable = np.flatnonzero(remaining > 0)

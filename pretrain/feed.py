@@ -116,7 +116,7 @@ class Feed:
         limit = None if self.resident else reuse_max
         slots = self.groups * windows
         self.bank = gpuaug.ClipBank(slots, frames, height, width, self.device, reuse_max=limit)
-        self.decoder = gpuaug.Decoder(self.device, (height, width), backend=backend, threads=threads, fit=fit)
+        self.bank.videos = [video.path for video in dataset.videos]
         self.wait_seconds = 0.0
         self.refiller = Refiller(
             dataset.segments,
@@ -227,7 +227,7 @@ class Feed:
             return
         coming = {refill.group for refill in self.refiller.pending}
         uses = self._uses()
-        spent = uses >= (self.bank.reuse_max or np.iinfo(np.int64).max)
+        spent = uses > (self.bank.reuse_max or np.iinfo(np.int64).max) - self.bank.uses_per_draw
         wanted = [g for g in np.flatnonzero(spent).tolist() if g not in coming]
         if not self.deterministic and not self.refiller.pending and not wanted:
             by_age = np.argsort(-uses, kind="stable").tolist()
