@@ -1,0 +1,280 @@
+"""`python -m pretrain extract`: features of whole videos from sliding clips, for localisers and for TSP's GVF.
+
+A clip has CLIP frames at FPS frames per second; the next one starts STRIDE frames later. A video gives one row of F
+features per clip, floor((frames - clip) / stride) + 1 in all. The JSON file written beside the features says so, with
+the model, and names what could not be done. A run that was stopped is finished by the same command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from .cli import command
+from .clips import Job, sliding
+from .distributed import Group
+from .extractor import Decoders, Extractor, trained, untrained
+from .features import HDF5, SUFFIX, Grid, Store, rescale, write_json
+from .worklist import Work, describe, find_work, placing, statement
+
+PRECISION = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+PLACES = {1: (0.5,), 3: (0.0, 0.5, 1.0)}
+
+
+@dataclass
+class Tally:
+    """What one process did: names of finished videos, {path: reason} of failed ones, clips, time, and time waiting."""
+
+    done: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    clips: int = 0
+    seconds: float = 0.0
+    wait_seconds: float = 0.0
+
+
+@command("extract")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status 0 done, with a report; 1 nothing could be done; 2 wrong usage."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    _check(parser, args)
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return extract(args, Group())
+    # gloo on GPUs too: only lists of names are exchanged; and processes may take very different times
+    dist.init_process_group("gloo", timeout=timedelta(days=30))
+    try:
+        return extract(args, Group(dist.get_rank(), world))
+    finally:
+        dist.destroy_process_group()
+
+
+def extract(args: argparse.Namespace, group: Group) -> int:
+    """The command, after its arguments were checked; returns the exit status."""
+    device = _device(args.device)
+    if args.checkpoint:
+        loaded = [trained(path) for path in args.checkpoint]
+    else:
+        init = None if args.init == "none" else args.init
+        loaded = [untrained(args.encoder, init, frames=args.clip, size=args.size, seed=args.seed)]
+    encoders, models, rates = zip(*loaded)
+    native = args.fps == "native"
+    clip = args.clip or _same("clip", [net.frames for net in encoders])
+    rate = 1.0 if native else args.fps or _same("fps", rates)
+    if rate is None:
+        raise ValueError(f"fps must be given for encoder {encoders[0].name}, which has no usual rate")
+    grid = Grid(rate, clip, args.stride or clip)
+    short = args.short_side or round(max(net.size for net in encoders) / args.crop_share)
+    view = {"crops": args.crops, "crop_share": args.crop_share, "fit": args.fit, "short_side": short}
+    view |= {"precision": args.precision, "too_short": args.too_short, "names": args.names}
+    settings = describe(grid, native, models, pool=args.pool, rescale=args.rescale, **view)
+    store = Store(args.out, args.format)
+    precision, places = PRECISION[args.precision], PLACES[args.crops]
+    extractor = Extractor(encoders, device=device, places=places, scale=args.crop_share, precision=precision)
+    with Decoders(short, args.fit, device, backend=args.backend, threads=args.threads) as decode:
+
+        def prepare() -> Work:
+            store.sweep()
+            work = find_work(
+                args.videos, store, settings, frame_bytes=decode.frame_bytes, names=args.names, too_short=args.too_short
+            )
+            write_json(store.settings_file, statement(settings, work, work.there, {}, store))
+            return work
+
+        work = _once(prepare, group)
+        tally = run(work.deal(group.world)[group.rank], extractor, decode, store, args, quiet=not group.main)
+    tallies = group.gather(tally)
+
+    def conclude() -> int:
+        failed = {path: reason for t in tallies for path, reason in t.failed.items()}
+        content = statement(settings, work, store.finished(), failed, store)
+        store.merge(settings)
+        write_json(store.settings_file, content)
+        return report(work, tallies, content, store)
+
+    return _once(conclude, group)
+
+
+def run(
+    jobs: list[Job], extractor: Extractor, decode: Decoders, store: Store, args: argparse.Namespace, *, quiet: bool
+) -> Tally:
+    """Extract and store the features of `jobs`."""
+    tally = Tally()
+    rows: dict[str, list[NDArray[np.float32]]] = {job.name: [] for job in jobs}
+    own = args.format == "npy" and not store.single and (args.fps == "native" or args.rescale or args.names == "path")
+    decode.tall = {job.video.path for job in jobs if job.video.height > job.video.width}
+    begin = waiting = time.perf_counter()
+    with tqdm(total=sum(job.rows for job in jobs), desc="extract", unit="clip", disable=quiet or None) as bar:
+        for chunks in sliding(jobs, decode, memory_bytes=args.memory << 20):
+            tally.wait_seconds += time.perf_counter() - waiting
+            good = [chunk for chunk in chunks if not chunk.error]
+            for chunk, values in zip(good, extractor.encode(good, args.batch)):
+                rows[chunk.job.name].append(values)
+                tally.clips += len(values)
+                bar.update(len(values))
+            for chunk in chunks:
+                job = chunk.job
+                if chunk.error:
+                    tally.failed[job.video.path] = chunk.error
+                    bar.total -= job.rows - sum(map(len, rows.pop(job.name)))
+                elif chunk.last:
+                    values = finish(job, np.concatenate(rows.pop(job.name)), args.pool, args.rescale)
+                    store.write(job.name, values, placing(job, args.rescale) if own and not args.pool else None)
+                    tally.done.append(job.name)
+            bar.set_postfix(videos=len(tally.done), failed=len(tally.failed), refresh=False)
+            del chunks, good
+            waiting = time.perf_counter()
+    tally.seconds = time.perf_counter() - begin
+    return tally
+
+
+def finish(job: Job, rows_TF: NDArray[np.float32], pool: str | None, length: int | None) -> NDArray[np.float32]:
+    """What is stored of a video: its rows, the same rescaled to `length`, or pooled to one vector (TSP's GVF)."""
+    if pool:
+        return rows_TF.max(0) if pool == "max" else rows_TF.mean(0, dtype=np.float64).astype(np.float32)
+    if length:
+        return rescale(rows_TF, job.grid.center_seconds(job.rows), job.video.duration_seconds, length)
+    return rows_TF
+
+
+def report(work: Work, tallies: list[Tally], content: dict[str, Any], store: Store) -> int:
+    """Print what was done and what was not; 1 if there are no features at all."""
+    done, clips = sum(len(t.done) for t in tallies), sum(t.clips for t in tallies)
+    seconds, waiting = max(t.seconds for t in tallies), max(t.wait_seconds for t in tallies)
+    parts = [f"{done} videos extracted"] + [f"{len(work.there)} were there"] * bool(work.there)
+    lists = {"padded": content["padded"], "too short, skipped": content["skipped"], "failed": content["failed"]}
+    parts += [f"{len(names)} {what}" for what, names in lists.items() if names]
+    print(f"{store.out}: {', '.join(parts)}")
+    if clips:
+        limit = "decoding" if waiting > seconds / 2 else "the encoder"
+        print(f"  {clips} clips in {seconds:.1f} s, {clips / seconds:.1f} clips/s, limited by {limit}", end="")
+        print(f" (waited for frames {100 * waiting / seconds:.0f} % of the time)")
+    for what in ("skipped", "failed"):
+        for path, reason in content[what].items():
+            print(f"  {what}: {path}: {reason}", file=sys.stderr)
+    if done or work.there:
+        return 0
+    print(
+        f"extract: videos must include at least one usable file, got none in {len(content['failed'])}", file=sys.stderr
+    )
+    return 1
+
+
+def _once(work: Callable[[], Any], group: Group) -> Any:
+    """What `work` returns, or raises, in the main process; in all processes."""
+    result: list[Any] = [None, None]
+    if group.main:
+        try:
+            result[0] = work()
+        except (ValueError, OSError) as error:
+            if group.world == 1:
+                raise
+            result[1] = ValueError(str(error))
+    if group.world > 1:
+        dist.broadcast_object_list(result)
+    if result[1] is not None:
+        raise result[1]
+    return result[0]
+
+
+def _same(name: str, values: list[Any]) -> Any:
+    if len(set(values)) > 1:
+        raise ValueError(f"{name} must be given where the checkpoints' differ, they have {values}")
+    return values[0]
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        local = os.environ.get("LOCAL_RANK", "0")
+        name = f"cuda:{int(local) % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(f"device must exist, got device={name}, but CUDA is not available")
+        torch.cuda.set_device(device)
+    return device
+
+
+def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse what does not fit together, with exit status 2."""
+    single = Path(args.out).suffix in HDF5
+    if bool(args.checkpoint) == bool(args.encoder):
+        parser.error("either --checkpoint or --encoder must be given")
+    if args.encoder and not args.init:
+        parser.error("--encoder needs --init FILE, or --init none for random weights")
+    if args.checkpoint and (args.init or args.size):
+        parser.error("--init and --size belong to --encoder; a checkpoint has its own")
+    if args.pool and args.rescale:
+        parser.error("--pool and --rescale cannot be had together")
+    if single and args.format != "npy":
+        parser.error("--format is for a folder; --out names an HDF5 file")
+    if args.pool and args.format == "csv":
+        parser.error("--pool gives one vector per video: use npy, pickle or an HDF5 file")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pretrain extract", description=__doc__.partition("\n\n")[2])
+    group = parser.add_argument_group("input and output").add_argument
+    group("--videos", nargs="+", required=True, metavar="PATH", help="files, folders, or CSVs with a column path")
+    group("--out", required=True, metavar="DIR|FILE.h5", help="folder for one file per video, or one HDF5 file")
+    group(
+        "--format", choices=SUFFIX, default="npy", help="of a folder's files: npy (default), pickle (TSP's .pkl), csv"
+    )
+    group("--names", choices=("stem", "path"), default="stem", help="file name (default), or with its folders")
+    group("--pool", choices=("max", "mean"), help="one vector per video over all its clips: TSP's GVF (max [P])")
+    group("--rescale", type=_count, metavar="ROWS", help="as many rows for every video (BMN, G-TAD: 100)")
+    group("--too-short", choices=("pad", "skip"), default="pad", help="videos below one clip: repeat the last frame")
+    group = parser.add_argument_group("model").add_argument
+    group("--checkpoint", action="append", metavar="FILE", help="of `train`; twice: features side by side (two-stream)")
+    group("--encoder", metavar="NAME", help="without a checkpoint: e.g. r2plus1d_34, tsm_resnet50, hf:videomae")
+    group("--init", metavar="FILE|none", help="weights of --encoder (torchvision, TSM, TSP); none: random, of --seed")
+    group("--seed", type=int, default=0, help="of random weights (default %(default)s)")
+    group("--size", type=_count, help="of --encoder's clips in pixels (default: its usual size)")
+    group = parser.add_argument_group("clips").add_argument
+    group("--fps", type=_rate, metavar="RATE|native", help="frames/s; native: each video's own (default: the model's)")
+    group("--clip", type=_count, metavar="FRAMES", help="length of a clip (default: the model's)")
+    group("--stride", type=_count, metavar="FRAMES", help="from clip to clip (default: CLIP; TSP on THUMOS14: 1 [C])")
+    group("--crops", type=int, choices=PLACES, default=1, help="1 in the centre, or 3 along the longer side, averaged")
+    group("--crop-share", type=_share, default=0.875, help="of the short side (default %(default)s: 224 of 256 [C])")
+    group("--short-side", type=_count, metavar="PIXELS", help="of decoded frames (default: SIZE / CROP_SHARE)")
+    group("--fit", choices=("inside", "stretch"), default="inside", help="keep the aspect, or 3:4 (TSP: 128 x 171 [C])")
+    group = parser.add_argument_group("machine (torchrun shares the videos among processes)").add_argument
+    group("--device", help="default: cuda if there is one, else cpu")
+    group("--backend", choices=("auto", "dali", "pyav"), default="auto", help="of decoding")
+    group("--threads", type=_count, help="of decoding (default: one per core)")
+    group("--batch", type=_count, default=32, metavar="CLIPS", help="default %(default)s")
+    group("--precision", choices=PRECISION, default="fp32", help="of the encoder (default %(default)s)")
+    group("--memory", type=_count, default=512, metavar="MIB", help="for decoded frames (default %(default)s)")
+    return parser
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be ≥ 1, got {text}")
+    return value
+
+
+def _rate(text: str) -> float | str:
+    if text != "native" and not 0 < float(text) < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be above 0 or native, got {text}")
+    return text if text == "native" else float(text)
+
+
+def _share(text: str) -> float:
+    if not 0 < float(text) <= 1:
+        raise argparse.ArgumentTypeError(f"must be in (0, 1], got {text}")
+    return float(text)
