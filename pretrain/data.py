@@ -8,19 +8,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 
 import gpuaug
+from gpuaug import Video
 
 from .annotations import AMBIGUOUS, CLIP_SECONDS, Background, Entry, cut, read_entries
-
-if TYPE_CHECKING:
-    from gpuaug.manifest import Video
-
-# What counts as a video when a folder is compared with its annotations
-SUFFIXES = (".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm")
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,9 @@ class Dataset:
         return "; ".join([*parts, f"{len(self.skipped)} skipped"] if self.skipped else parts)
 
 
-def read_videos(source: Any, *, cache: str | Path | None = None, progress: Any = None) -> Dataset:
+def read_videos(
+    source: Any, *, cache: str | Path | Literal[False] | None = None, progress: bool | None = None
+) -> Dataset:
     """One segment per usable video, from its first frame to its last.
 
     Args:
@@ -88,16 +85,16 @@ def read_videos(source: Any, *, cache: str | Path | None = None, progress: Any =
     Errors (ValueError): no usable video.
     """
     manifest = gpuaug.probe(source, cache=cache, progress=progress)
-    videos, skipped = _usable(manifest.videos)
+    videos, skipped = manifest.usable, [(video.path, str(video.error)) for video in manifest.failed]
     if not videos:
         first = f", for example {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise ValueError(f"videos must include at least one usable file, got {source}: {len(skipped)} unusable{first}")
     classes = sorted({video.label for video in videos if video.label is not None})
     number = {name: k for k, name in enumerate(classes)}
-    segments = [
-        Segment(video.path, 0.0, video.duration_seconds, number.get(video.label, -1), k)
-        for k, video in enumerate(videos)
-    ]
+    segments = []
+    for k, video in enumerate(videos):
+        label = -1 if video.label is None else number[video.label]
+        segments.append(Segment(video.path, 0.0, video.duration_seconds, label, k))
     return Dataset(segments, classes, videos, skipped)
 
 
@@ -109,8 +106,8 @@ def read_annotations(
     classes: Sequence[str] | None = None,
     clip_seconds: float = CLIP_SECONDS,
     background: Background = "complement",
-    cache: str | Path | None = None,
-    progress: Any = None,
+    cache: str | Path | Literal[False] | None = None,
+    progress: bool | None = None,
 ) -> Dataset:
     """Actions and background of annotated videos; durations, rates and frame counts come from the files themselves.
 
@@ -145,33 +142,37 @@ def read_annotations(
         raise ValueError(f"{file}: background must be 'complement' where no background rows are published, got 'file'")
     number = {name: k for k, name in enumerate(names if classes is None else classes)}
 
-    found, skipped = _find(entries, folder)
-    wanted = [e for e in entries if e.video in found and (subset is None or e.subset == subset)]
-    unused = {e.video for e in entries if subset is not None and e.subset != subset}
-    skipped = [(name, reason) for name, reason in skipped if name not in unused]
+    named = {entry.video: str(folder / (entry.filename or entry.video)) for entry in entries}
+    sources = [path for path in named.values() if os.path.isfile(path)]
+    if videos_dir is not None or any(entry.filename != entry.video for entry in entries):
+        sources.append(str(folder))  # not if every entry is a path, as in our CSV: there may lie much else beside it
+    manifest = gpuaug.probe(sources, cache=cache, progress=progress)
+    found, skipped = _match(entries, named, manifest.videos, folder)
+    wanted = [entry for entry in entries if subset is None or entry.subset == subset]
+    others = {entry.video for entry in entries} - {entry.video for entry in wanted}
+    skipped = [(name, reason) for name, reason in skipped if name not in others]
     videos: list[Video] = []
     segments: list[Segment] = []
     counts: Counter[str] = Counter()
     lies: list[str] = []
-    manifest = gpuaug.probe([found[e.video] for e in wanted], cache=cache, progress=progress) if wanted else None
-    by_path = {os.path.abspath(v.path): v for v in manifest.videos} if manifest else {}
     for entry in wanted:
-        video = by_path[os.path.abspath(found[entry.video])]
+        if (video := found.get(entry.video)) is None:
+            continue
         if video.error is not None:
             skipped.append((video.path, video.error))
+            continue
+        if not entry.rows:
+            skipped.append((video.path, "no action is annotated"))
             continue
         lies += _contradiction(entry, video)
         rows, count = cut(entry, video.duration_seconds, clip_seconds=clip_seconds, background=background)
         counts += count
-        if not entry.rows:
-            skipped.append((video.path, "no action is annotated"))
-        elif not rows:
+        if not rows:
             skipped.append((video.path, f"no segment of at least {clip_seconds:.3g} s"))
-        else:
-            for start, end, name in rows:
-                label = -1 if name is None else number[name]
-                segments.append(Segment(video.path, start, end, label, len(videos)))
-            videos.append(video)
+            continue
+        for start, end, name in rows:
+            segments.append(Segment(video.path, start, end, -1 if name is None else number[name], len(videos)))
+        videos.append(video)
     if lies:
         more = f" (and {len(lies) - 1} more)" if len(lies) > 1 else ""
         warnings.warn(f"{file} contradicts the videos, whose own values are used: {lies[0]}{more}", stacklevel=2)
@@ -211,38 +212,33 @@ def split(dataset: Dataset, *, holdout: float = 0.2, seed: int = 0) -> tuple[Dat
     return dataset.take(sorted(set(order) - set(held))), dataset.take(held)
 
 
-def _usable(videos: Iterable[Video]) -> tuple[list[Video], list[tuple[str, str]]]:
-    videos = list(videos)
-    good = [video for video in videos if video.error is None]
-    return good, [(video.path, video.error) for video in videos if video.error is not None]
-
-
-def _find(entries: Sequence[Entry], folder: Path) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """The file of each annotated video, and what is left over on either side."""
-    by_name: dict[str, list[Path]] = defaultdict(list)
-    files = [Path(root, name) for root, _, names in os.walk(folder) for name in names if not name.startswith(".")]
-    for path in sorted(path for path in files if path.suffix.lower() in SUFFIXES):
-        by_name[path.name].append(path)
-        by_name[path.stem].append(path)
-    found: dict[str, str] = {}
-    owner: dict[str, str] = {}  # of a file, to refuse a second one: the two sides of a split would share it
+def _match(
+    entries: Sequence[Entry], named: dict[str, str], videos: Sequence[Video], folder: Path
+) -> tuple[dict[str, Video], list[tuple[str, str]]]:
+    """The video of each entry, and what is left over on either side. `named`: the path that an entry states."""
+    by_path = {os.path.abspath(video.path): video for video in videos}
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for path in by_path:
+        by_name[os.path.basename(path)].append(path)
+        by_name[Path(path).stem].append(path)
+    found: dict[str, Video] = {}
+    owner: dict[str, str] = {}  # of a file; a second one is refused: both sides of a split would share the file
     skipped = []
     for entry in entries:
-        named = folder / (entry.filename or entry.video)
-        match = [named] if named.is_file() else []
+        stated = os.path.abspath(named[entry.video])
+        match = [stated] if stated in by_path else []
         if entry.filename != entry.video:  # in our CSV a path means that very file
-            for name in (named.name, named.stem, entry.video, f"v_{entry.video}"):
+            for name in (os.path.basename(stated), Path(entry.filename or "").stem, entry.video, f"v_{entry.video}"):
                 match = match or by_name.get(name, [])
         if len(match) == 1:
-            found[entry.video] = str(match[0])
-            if (other := owner.setdefault(os.path.abspath(match[0]), entry.video)) != entry.video:
+            found[entry.video] = by_path[match[0]]
+            if (other := owner.setdefault(match[0], entry.video)) != entry.video:
                 raise ValueError(f"{match[0]}: must be annotated under one name, got {other!r} and {entry.video!r}")
         elif match:
             skipped.append((entry.video, f"{len(match)} files have this name: {match[0]}, {match[1]} …"))
         else:
             skipped.append((entry.video, f"annotated, but no such file in {folder}"))
-    left = sorted({path for paths in by_name.values() for path in paths if os.path.abspath(path) not in owner})
-    return found, skipped + [(str(path), "not annotated") for path in left]
+    return found, skipped + [(v.path, v.error or "not annotated") for path, v in by_path.items() if path not in owner]
 
 
 def _contradiction(entry: Entry, video: Video) -> list[str]:

@@ -19,8 +19,10 @@ from tqdm import tqdm
 
 from .sprites import CLASSES, RADIUS, TEXTURE, Actor, background, draw, follow, sprite
 
+# x264's fast assembly gives other bytes now and then, even for the same frames on the same machine
+X264 = {"preset": "veryfast", "crf": "21", "g": "48", "x264-params": "cpu-independent=1"}
 ENCODERS = {  # container, suffix, encoder, pixel format, options
-    "h264": ("mp4", ".mp4", "libx264", "yuv420p", {"preset": "veryfast", "crf": "21", "g": "48"}),
+    "h264": ("mp4", ".mp4", "libx264", "yuv420p", X264),
     "vp9": ("webm", ".webm", "libvpx-vp9", "yuv420p", {"deadline": "realtime", "cpu-used": "8", "crf": "28", "b": "0"}),
     "mjpeg": ("avi", ".avi", "mjpeg", "yuvj420p", {"flags": "+qscale", "global_quality": "472"}),
 }
