@@ -17,10 +17,13 @@ from .probe_cache import Cache
 from .timestamps import read_index
 
 # What a folder is searched for; a file named as such is probed whatever it is called.
-EXTENSIONS = frozenset(
-    "3g2 3gp asf avi divx dv f4v flv gif h264 h265 hevc ivf m1v m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts mxf "
-    "ogg ogv rm rmvb ts vob webm wmv y4m".split()  # noqa: SIM905
-)
+# fmt: off
+EXTENSIONS = frozenset({
+    "3g2", "3gp", "asf", "avi", "divx", "dv", "f4v", "flv", "gif", "h264", "h265", "hevc", "ivf", "m1v", "m2ts", "m2v",
+    "m4v", "mjpeg", "mjpg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogg", "ogv", "rm", "rmvb", "ts", "vob",
+    "webm", "wmv", "y4m",
+})
+# fmt: on
 
 
 @dataclass(frozen=True)

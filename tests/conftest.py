@@ -1,0 +1,49 @@
+"""Fixtures and rules for all tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from assets import Assets
+
+ROOT = Path(__file__).parent.parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Linters of two threads each test are quicker than two tests of many.
+    torch.set_num_threads(min(torch.get_num_threads(), 2))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked gpu: skipped without a CUDA device, unless GPUAUG_REQUIRE_GPU=1 makes that a failure."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        if os.environ.get("GPUAUG_REQUIRE_GPU") == "1":
+            pytest.fail("GPUAUG_REQUIRE_GPU=1, but there is no CUDA device")
+        pytest.skip("needs a CUDA device")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The cache of probed files is not the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real videos and reference files: GPUAUG_DATA, else shared/data beside the repository."""
+    path = Path(os.environ.get("GPUAUG_DATA") or ROOT.parent / "shared" / "data")
+    if not (path / "videos.csv").is_file():
+        pytest.skip(f"no reference videos: neither GPUAUG_DATA nor {path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Assets:
+    """Videos whose frames tell their number, made when first asked for."""
+    return Assets(tmp_path_factory.mktemp("assets"))
