@@ -1,0 +1,150 @@
+"""Contrastive learning with a slow copy of the network and a queue of its keys (MoCo), as PAL uses it.
+
+Legend: P pairs of query and key, Q queued keys, D dimensions of the embedding.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import nn
+
+
+class Slow:
+    """A copy of networks that follows them: slow = momentum · slow + (1 − momentum) · fast, parameter by parameter.
+
+    It is made when the networks are first seen. Running statistics of normalisation layers are its own.
+
+    >>> slow, fast = Slow(0.75), nn.Linear(1, 1, bias=False)
+    >>> for weight in (0.0, 1.0, 1.0):
+    ...     _ = nn.init.constant_(fast.weight, weight)
+    ...     (copy,) = slow.follow(fast, update=True)
+    >>> copy.weight.item()
+    0.4375
+    """
+
+    def __init__(self, momentum: float) -> None:
+        self.momentum = momentum
+        self._nets: nn.ModuleList | None = None
+        self._restored: dict[str, Any] | None = None
+
+    def follow(self, *nets: nn.Module, update: bool) -> tuple[nn.Module, ...]:
+        """The slow networks, in the mode (training or not) of the fast ones, moved one step if `update`."""
+        if self._nets is None:
+            with torch.inference_mode(False):
+                self._nets = copy.deepcopy(nn.ModuleList(nets)).requires_grad_(False)
+            if self._restored is not None:
+                self._nets.load_state_dict(self._restored)
+                self._restored = None
+                return self.follow(*nets, update=update)
+        elif update:
+            fast = [parameter.detach() for net in nets for parameter in net.parameters()]
+            with torch.no_grad():
+                torch._foreach_lerp_(list(self._nets.parameters()), fast, 1 - self.momentum)
+        for slow, net in zip(self._nets, nets):
+            slow.train(net.training)
+        return tuple(self._nets)
+
+    def state_dict(self) -> dict[str, Any] | None:
+        return self._nets.state_dict() if self._nets is not None else self._restored
+
+    def load_state_dict(self, state: dict[str, Any] | None) -> None:
+        """Take over a state; if the networks are not known yet, as soon as they are."""
+        self._nets, self._restored = None, state
+
+
+class Keys:
+    """The last `size` keys of all processes, each with the video it belongs to; a ring on the keys' device.
+
+    >>> keys = Keys(3, dim=1)
+    >>> for first in (0.0, 2.0):
+    ...     keys.push(torch.tensor([[first], [first + 1]]), torch.tensor([7, 8]))
+    >>> key, video = keys.content(torch.zeros(1))
+    >>> key[:, 0].tolist(), video.tolist()
+    ([3.0, 1.0, 2.0], [8, 8, 7])
+    """
+
+    def __init__(self, size: int, dim: int) -> None:
+        if size < 1:
+            raise ValueError(f"queue must be ≥ 1, got queue={size}")
+        self._key, self._video, self._pushed = torch.zeros(size, dim), torch.full((size,), -1), 0
+
+    def content(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Copies (Q, D) and (Q,) on the device of `like`; Q grows up to `size`."""
+        filled = min(self._pushed, len(self._key))
+        self._key, self._video = self._key.to(like.device), self._video.to(like.device)
+        return self._key[:filled].clone(), self._video[:filled].clone()
+
+    def push(self, key_PD: torch.Tensor, video_P: torch.Tensor) -> None:
+        """Append the pairs of all processes, in the order of their ranks, over the oldest ones."""
+        key, video = gathered(key_PD.float()), gathered(video_P)
+        size = len(self._key)
+        at = (self._pushed + torch.arange(len(key), device=key.device)) % size
+        self._key, self._video = self._key.to(key.device), self._video.to(key.device)
+        self._key[at[-size:]], self._video[at[-size:]] = key[-size:], video[-size:]
+        self._pushed += len(key)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"key": self._key, "video": self._video, "pushed": self._pushed}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state["key"].shape != self._key.shape:
+            have, want = tuple(self._key.shape), tuple(state["key"].shape)
+            raise ValueError(f"queue and dim must be as in the checkpoint, {want}, got {have}")
+        self._key, self._video, self._pushed = state["key"].clone(), state["video"].clone(), state["pushed"]
+
+
+def gathered(value: torch.Tensor) -> torch.Tensor:
+    """The rows of all processes, in the order of their ranks; equally many on each. No gradient flows."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return value
+    parts = [torch.empty_like(value) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, value.contiguous())
+    return torch.cat(parts)
+
+
+def info_nce(
+    query_PD: torch.Tensor,
+    key_PD: torch.Tensor,
+    queued_QD: torch.Tensor,
+    hidden_PQ: torch.Tensor | None,
+    temperature: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss per pair, and 1 where the query is strictly nearer to its own key than to every queued one, else 0.
+
+    loss = −log(exp(q·k/τ) / (exp(q·k/τ) + Σ exp(q·queued/τ))); all vectors have length 1.
+
+    Args:
+        hidden_PQ: bool, queued keys that are no negatives for a query; None: all are.
+    """
+    own_P1 = (query_PD * key_PD).sum(1, keepdim=True)
+    other_PQ = query_PD @ queued_QD.T
+    if hidden_PQ is not None:
+        other_PQ = other_PQ.masked_fill(hidden_PQ, -torch.inf)
+    score = torch.cat([own_P1, other_PQ], 1) / temperature
+    loss_P = F.cross_entropy(score, score.new_zeros(len(score), dtype=torch.long), reduction="none")
+    return loss_P, (other_PQ < own_P1).all(1).float()
+
+
+def retrieved(pairs: list[torch.Tensor], candidates: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """1 where a query is strictly nearest to its own of `candidates` keys, for every full lot; and the pairs left over.
+
+    Args:
+        pairs: tensors (2, P, D): queries and their keys.
+
+    >>> one_hot = torch.eye(3)
+    >>> hit, left = retrieved([torch.stack([one_hot, one_hot[[0, 2, 1]]])], candidates=2)
+    >>> hit.tolist(), [tuple(part.shape) for part in left]
+    ([1.0, 0.0], [(2, 1, 3)])
+    """
+    both = torch.cat(pairs, 1)
+    whole = both.shape[1] // candidates * candidates
+    query, key = both[:, :whole].unflatten(1, (-1, candidates))
+    similarity = query @ key.transpose(1, 2)
+    own = similarity.diagonal(dim1=1, dim2=2)[:, :, None]
+    hit = (similarity >= own).sum(2) == 1
+    return hit.flatten().float(), [both[:, whole:]]
