@@ -170,6 +170,9 @@ class Head(nn.Module):
         "clip": 20.0,  # [C]
         "crop": "multiscale",  # [C]
     }
+    column: torch.Tensor
+    mean_map: torch.Tensor
+    seen: torch.Tensor
 
     def __init__(
         self,
@@ -219,7 +222,7 @@ class Head(nn.Module):
             return self._heatmap_loss(dropped_NF, target)
         loss = feature_NF.new_zeros((), dtype=torch.float32)
         if self.mode != "action":
-            truth = self.column[target["kind"]]  # type: ignore[index]
+            truth = self.column[target["kind"]]
             score = self.boundary(dropped_NF).float()
             loss = loss + F.cross_entropy(score, truth)
             scores["boundary"] = (truth, score.detach().argmax(1))
@@ -252,7 +255,8 @@ class Head(nn.Module):
 
 def _kinds(mode: Mode, boundaries: tuple[str, ...] | None) -> NDArray[np.int64]:
     """Positions in `KINDS`, ascending, of the kinds that a mode draws."""
-    names = boundaries or {"regression": ("ds",), "action": ("ss",)}.get(mode, KINDS)
+    usual: dict[str, tuple[str, ...]] = {"regression": ("ds",), "action": ("ss",)}
+    names = boundaries or usual.get(mode, KINDS)
     unknown = [name for name in names if name not in KINDS]
     if unknown or len(set(names)) != len(names):
         raise ValueError(f"boundaries must be different ones of {', '.join(KINDS)}, got boundaries={tuple(names)}")

@@ -1,0 +1,118 @@
+"""Checkpoints that survive a kill at any moment, and a damaged newest one.
+
+A run folder holds checkpoint.pt, the newest, then checkpoint.1.pt, checkpoint.2.pt …, and best.pt. All are ordinary
+torch files; their integrity is the CRC-32 that the zip container has for every tensor.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .encoders import Encoder, encoder
+
+FORMAT = 1
+NAME = "checkpoint.pt"
+
+
+def save(folder: str | Path, state: dict[str, Any], *, keep: int = 3, best: bool = False) -> Path:
+    """Path of the new newest checkpoint, after the older ones have moved up and the oldest was dropped.
+
+    At every moment at least one of the names holds a whole file, if there was one before.
+
+    Args:
+        keep: how many to keep, ≥ 1, not counting best.pt.
+        best: also make this one best.pt.
+    """
+    if keep < 1:
+        raise ValueError(f"keep must be ≥ 1, got keep={keep}")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = _names(folder, keep)
+    _write(folder / ".checkpoint.part", state)
+    for older, newer in zip(names[:0:-1], names[-2::-1]):
+        if newer.exists():
+            os.replace(newer, older)
+    os.replace(folder / ".checkpoint.part", names[0])
+    if best:
+        link = folder / ".best.part"
+        link.unlink(missing_ok=True)
+        try:
+            os.link(names[0], link)
+        except OSError:  # a file system without hard links
+            _write(link, state)
+        os.replace(link, folder / "best.pt")
+    for path in folder.glob("checkpoint.*.pt"):
+        if path not in names:
+            path.unlink()
+    return names[0]
+
+
+def newest(folder: str | Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """The newest checkpoint that is whole, None if there is none at all; and why newer ones were passed over.
+
+    Errors (ValueError): there are checkpoints, and all are damaged.
+    """
+    problems: list[str] = []
+    for path in _names(Path(folder), 1000):
+        if path.exists():
+            try:
+                return read(path), problems
+            except ValueError as error:
+                problems.append(str(error))
+    if problems:
+        raise ValueError(f"out must hold a whole checkpoint to resume, but: {'; '.join(problems)}")
+    return None, problems
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint, on the CPU; checksums are compared, and no code in the file is executed.
+
+    Errors (ValueError): no such file, damaged, or not a checkpoint of this project.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"{path} is damaged: wrong checksum of {damaged}")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ValueError(f"checkpoint must be a file, there is no {path}") from None
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError) as error:
+        raise ValueError(f"{path} is damaged or no checkpoint: {str(error).strip().splitlines()[:1]}") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise ValueError(f"{path} is not a checkpoint of this version (format {FORMAT})")
+    return state
+
+
+def load_encoder(path: str | Path) -> Encoder:
+    """The trained encoder of a checkpoint, in evaluation mode.
+
+    Errors (ValueError): as in `read`.
+    """
+    state = read(path)
+    about = state["config"]["encoder"]
+    made = encoder(about["name"], frames=about["frames"], size=about["size"])
+    if about["name"] == "r2plus1d_34":  # whose shapes depend on the weights that it started from
+        made = encoder(about["name"], init=path, frames=about["frames"], size=about["size"])
+    made.load_state_dict({k.removeprefix("encoder."): v for k, v in state["model"].items() if k.startswith("encoder.")})
+    return made.eval()
+
+
+def _names(folder: Path, keep: int) -> list[Path]:
+    """Newest first."""
+    return [folder / NAME, *(folder / f"checkpoint.{i}.pt" for i in range(1, keep))]
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
+    """Write a file and have it on the disk, not only in the system's cache, before it gets its name."""
+    with open(path, "wb") as file:
+        torch.save({"format": FORMAT, **state}, file)
+        file.flush()
+        os.fsync(file.fileno())

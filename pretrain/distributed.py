@@ -1,0 +1,107 @@
+"""One process per device under torchrun, or just one: who am I, and batch norm over all.
+
+Legend: N samples, C channels.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+@dataclass(frozen=True)
+class Group:
+    """This process's place: rank in 0 … world − 1, device index `local` on its machine."""
+
+    rank: int = 0
+    world: int = 1
+    local: int = 0
+
+    @property
+    def main(self) -> bool:
+        return self.rank == 0
+
+    def gather(self, value: Any) -> list[Any]:
+        """`value` of every rank, on every rank, in order."""
+        if self.world == 1:
+            return [value]
+        values: list[Any] = [None] * self.world
+        dist.all_gather_object(values, value)
+        return values
+
+    def any(self, flag: bool) -> bool:
+        """Is the flag set on any rank?"""
+        return any(self.gather(flag))
+
+    def close(self) -> None:
+        if self.world > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def start(device: str) -> Group:
+    """Join the other processes if torchrun started us (NCCL on GPUs, gloo elsewhere); else a group of one."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return Group()
+    group = Group(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    return group
+
+
+def sync_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model with batch statistics over all processes' samples; torch has that on GPUs only."""
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    for path, module in list(model.named_modules()):
+        if isinstance(module, _BatchNorm) and path:
+            module.__class__ = HostSyncBatchNorm
+    return model
+
+
+class HostSyncBatchNorm(_BatchNorm):
+    """Batch norm over the samples of all processes, on the CPU; in evaluation the same as any other."""
+
+    def _check_input_dim(self, input: torch.Tensor) -> None:
+        pass
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return super().forward(input)
+        x = input.float()
+        axes = [0, *range(2, x.ndim)]
+        count = x.new_full((1,), x.numel() / x.shape[1])
+        total = _Sum.apply(torch.cat([x.sum(axes), x.square().sum(axes), count]))
+        sum_C, square_C, count = total.split([x.shape[1], x.shape[1], 1])
+        mean_C = sum_C / count
+        var_C = (square_C / count - mean_C.square()).clamp_min(0)
+        if self.track_running_stats:
+            with torch.no_grad():
+                self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+                self.running_mean.lerp_(mean_C, self.momentum)  # type: ignore[union-attr, arg-type]
+                self.running_var.lerp_(var_C * count / (count - 1), self.momentum)  # type: ignore[union-attr, arg-type]
+        scale_C = self.weight * (var_C + self.eps).rsqrt()
+        shape = (1, -1) + (1,) * (x.ndim - 2)
+        return (x * scale_C.view(shape) + (self.bias - mean_C * scale_C).view(shape)).to(input.dtype)
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; so is its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, value: torch.Tensor) -> torch.Tensor:
+        value = value.clone()
+        dist.all_reduce(value)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        gradient = gradients[0].contiguous().clone()
+        dist.all_reduce(gradient)
+        return gradient

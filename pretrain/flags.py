@@ -1,0 +1,161 @@
+"""The flags of `python -m pretrain train`: those of every task, and, made from its functions, those of the one chosen.
+
+Defaults that differ between tasks come from the task's `Head.recipe`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, get_args
+
+from .augment import Crop
+from .cli import add_options
+from .schedule import Kind
+
+TASKS = {"bsp": "pretrain.bsp", "pal": "pretrain.pal", "tsp": "pretrain.tsp"}
+EPILOG = "[P] is the task's paper, [C] its authors' public code (for BSP: TSM's), [ours] a choice of this project."
+
+
+def parse(argv: Sequence[str] | None, *, prog: str) -> tuple[argparse.Namespace, ModuleType]:
+    """The flags, with the task's defaults filled in, and the task's module."""
+    first = argparse.ArgumentParser(prog=prog, add_help=False, allow_abbrev=False)
+    first.add_argument("--task", choices=sorted(TASKS))
+    known, _ = first.parse_known_args(argv)
+    parser = argparse.ArgumentParser(prog=prog, epilog=EPILOG, allow_abbrev=False)
+    parser.add_argument("--task", choices=sorted(TASKS), required=True, help="with --help: also shows its own flags")
+    task = importlib.import_module(TASKS[known.task]) if known.task else None
+    recipe: dict[str, Any] = task.Head.recipe if task else {}
+    _data(parser.add_argument_group("data"))
+    _run(parser.add_argument_group("run"))
+    _encoder(parser.add_argument_group("encoder"))
+    _feed(parser.add_argument_group("decoding and the bank of decoded windows"))
+    _view(parser.add_argument_group("augmentation of the picture, one draw per sample"))
+    _optimization(parser.add_argument_group("optimisation"))
+    taken = {action.dest for action in parser._actions}
+    parser.set_defaults(**{name: value for name, value in recipe.items() if name in taken})
+    if task:
+        add_options(parser.add_argument_group(f"options of {known.task}"), (task.sample, task.Head), taken)
+    args = parser.parse_args(argv)
+    assert task is not None
+    for name, value in recipe.items():
+        if name not in taken:
+            setattr(args, name, value)
+    _check(args)
+    return args, task
+
+
+def _data(group: Any) -> None:
+    add = group.add_argument
+    add("--videos", nargs="+", required=True, metavar="PATH", help="folders (class folders give labels), files, or CSV")
+    add("--annotations", metavar="FILE", help="segments of untrimmed videos (ActivityNet, THUMOS14, TSP or our CSV)")
+    add("--subset", help="subset of the annotations to train on")
+    add("--val-videos", nargs="+", metavar="PATH", help="held-out videos; without it, --holdout of --videos")
+    add("--val-subset", help="subset of the annotations to validate on; without it, --holdout of the videos")
+    add("--holdout", type=float, default=0.2, help="share of the videos held out, stratified (default %(default)s)")
+    add("--cache", metavar="FILE", help="manifest of probed videos (default OUT/manifest.csv)")
+
+
+def _run(group: Any) -> None:
+    add = group.add_argument
+    add("--out", required=True, metavar="DIR", help="run folder")
+    add("--resume", action="store_true", help="go on from OUT's newest whole checkpoint, if there is one")
+    add("--seed", type=int, default=0, help="of everything random (default %(default)s)")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1 …; auto is the GPU if there is one")
+    add("--deterministic", action="store_true", help="same seed, same batches: wait for decoding instead of racing it")
+    add("--log-every", type=int, default=10, metavar="STEPS", help="(default %(default)s)")
+    add("--val-every", type=float, metavar="EPOCHS", help="validation; always at the end too (default: 10 times a run)")
+    add("--val-batches", type=int, default=16, help="held-out batches per validation, 0: none (default %(default)s)")
+    add("--checkpoint-every", type=int, default=500, metavar="STEPS", help="also at validations (default %(default)s)")
+    add("--keep", type=int, default=3, help="rolling checkpoints (default %(default)s)")
+    add("--tensorboard", action="store_true", help="also write scalars and sample clips for TensorBoard")
+    add("--quiet", action="store_true", help="no progress bar")
+
+
+def _encoder(group: Any) -> None:
+    add = group.add_argument
+    add("--encoder", help="tsm_resnet18, r2plus1d_18, …, timm:NAME, hf:NAME (default %(default)s)")
+    add("--init", metavar="FILE", help="weights to start from: torchvision, TSM, TSP or our checkpoints")
+    add("--size", type=int, help="height and width of its input in pixels (default %(default)s)")
+    add("--frames", type=int, help="frames of a clip (default %(default)s)")
+    add("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="auto: bf16 if it is fast here")
+    add("--compile", action="store_true", help="torch.compile the encoder")
+
+
+def _feed(group: Any) -> None:
+    add = group.add_argument
+    add("--fps", type=float, help="frames per second at which windows are decoded (default %(default)s)")
+    add("--window", type=int, help="frames of a window, of which samples show parts (default %(default)s)")
+    add("--bank-gib", type=float, default=1.0, help="memory for decoded windows, GiB (default %(default)s)")
+    add("--bank-size", type=int, nargs=2, metavar=("H", "W"), help="pixels (default: 8/7 and 32/21 of --size)")
+    add("--fit", choices=("inside", "stretch"), default="inside", help="of videos in the bank (default %(default)s)")
+    add(
+        "--reuse-min",
+        type=int,
+        default=1,
+        help="samples that show a window before it is replaced (default %(default)s)",
+    )
+    add("--reuse-max", type=int, default=32, help="the most; data that fit the bank are kept (default %(default)s)")
+    add("--backend", choices=("auto", "dali", "pyav"), default="auto", help="decoder (default %(default)s)")
+    add("--threads", type=int, help="decoding threads (default: chosen by the decoder)")
+
+
+def _view(group: Any) -> None:
+    add = group.add_argument
+    add("--crop", choices=get_args(Crop), default="multiscale", help="in training (default %(default)s)")
+    add("--flip", type=float, default=0.5, help="probability of a mirror (default %(default)s)")
+    add("--jitter", type=float, default=0.0, help="probability of colour jitter (default %(default)s)")
+    add("--grayscale", type=float, default=0.0, help="probability of grey (default %(default)s)")
+    add("--blur", type=float, default=0.0, help="probability of a Gaussian blur (default %(default)s)")
+
+
+def _optimization(group: Any) -> None:
+    add = group.add_argument
+    add("--batch", type=int, help="samples per step and process (default %(default)s)")
+    add("--accumulate", type=int, default=1, help="batches whose gradients are summed per step (default %(default)s)")
+    add("--epochs", type=float, help="passes over the training videos (default %(default)s)")
+    add("--steps", type=int, help="length of the run in steps, instead of --epochs")
+    add("--minutes", type=float, help="length of the run in minutes of training, instead of --epochs")
+    add("--optimizer", choices=("sgd", "adamw", "adam"), help="(default %(default)s); sgd has momentum 0.9")
+    add(
+        "--lr", type=float, help="peak rate (default: the recipe's %(default)s, scaled from its batch to the whole one)"
+    )
+    add("--head-lr", type=float, help="of the head, scaled likewise (default: as --lr)")
+    add("--stem-lr", type=float, help="of the encoder's first layers (default: as --lr)")
+    add("--weight-decay", type=float, default=0.0, help="(default %(default)s)")
+    add("--schedule", choices=get_args(Kind), default="constant", help="of the rate (default %(default)s)")
+    add("--milestones", type=float, nargs="*", default=(), metavar="EPOCH", help="of step (default %(default)s)")
+    add("--gamma", type=float, default=0.1, help="factor at milestones and plateaus (default %(default)s)")
+    add("--patience", type=int, default=5, help="validations without progress, for plateau (default %(default)s)")
+    add("--warmup", type=float, default=0.0, metavar="EPOCHS", help="of a linear rise (default %(default)s)")
+    add("--clip", type=float, default=0.0, help="largest norm of the gradient, 0: any (default %(default)s)")
+    add("--no-sync-bn", dest="sync_bn", action="store_false", help="batch statistics per process, not over all")
+
+
+def _check(args: argparse.Namespace) -> None:
+    least = {
+        "batch": 1,
+        "accumulate": 1,
+        "log_every": 1,
+        "checkpoint_every": 1,
+        "keep": 1,
+        "val_batches": 0,
+        "window": 1,
+        "patience": 0,
+        "clip": 0,
+        "warmup": 0,
+        "weight_decay": 0,
+    }
+    for name, low in least.items():
+        if getattr(args, name) < low:
+            raise ValueError(f"--{name.replace('_', '-')} must be ≥ {low}, got {getattr(args, name)}")
+    for name in ("epochs", "steps", "minutes", "fps", "bank_gib", "val_every", "lr", "gamma"):
+        value = getattr(args, name)
+        if value is not None and value <= 0:
+            raise ValueError(f"--{name.replace('_', '-')} must be > 0, got {value}")
+    if args.steps and args.minutes:
+        raise ValueError("--steps and --minutes cannot both give the length of the run")
+    if args.val_subset and not args.annotations:
+        raise ValueError("--val-subset needs --annotations")

@@ -1,0 +1,130 @@
+"""What a running loop measures, without making the host wait for the device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from .feed import Batch
+from .validate import ScoreBook
+
+
+class NotFinite(Exception):
+    """A loss that is infinite or not a number, with the batch that gave it."""
+
+    def __init__(self, step: int, loss: float, batch: Batch) -> None:
+        super().__init__(loss)
+        self.step, self.loss, self.batch = step, loss, batch
+
+
+class Watch:
+    """Raises `NotFinite` at the first such loss. On a GPU it reads a loss only when the next step is queued."""
+
+    def __init__(self) -> None:
+        self._pending: tuple[int, Batch, torch.Tensor, Any] | None = None
+        self._sum, self._count = 0.0, 0
+
+    def add(self, step: int, batch: Batch, loss: torch.Tensor) -> None:
+        """Take note of a step's loss."""
+        self.check()
+        if loss.is_cuda:
+            host = torch.empty((), pin_memory=True).copy_(loss, non_blocking=True)
+            self._pending = (step, batch, host, torch.cuda.current_stream(loss.device).record_event())
+        else:
+            self._pending = (step, batch, loss.clone(), None)
+            self.check()
+
+    def check(self) -> None:
+        """Look at the loss noted last."""
+        if self._pending is None:
+            return
+        step, batch, loss, event = self._pending
+        self._pending = None
+        if event is not None:
+            event.synchronize()
+        if not torch.isfinite(loss):
+            raise NotFinite(step, loss.item(), batch)
+        self._sum, self._count = self._sum + loss.item(), self._count + 1
+
+    def mean(self) -> float:
+        """The mean of the losses looked at since the last call."""
+        value = self._sum / max(1, self._count)
+        self._sum, self._count = 0.0, 0
+        return value
+
+
+class Meter:
+    """Times and scores of the steps since they were last read, and shares of the whole run.
+
+    Attributes:
+        scores: of the training batches.
+        seconds: of the whole run so far: "step", "feed" (all of the feed's work in the loop), "wait" (for decoding).
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.scores = ScoreBook()
+        self.seconds = {"step": 0.0, "feed": 0.0, "wait": 0.0}
+        self._cuda = device.type == "cuda"
+        self._read = dict(self.seconds)
+        self._steps, self._encoder = 0, 0.0
+        self._events: list[tuple[Any, Any]] = []
+        self._norm: torch.Tensor | None = None
+
+    def feed(self, seconds: float, wait_seconds: float) -> None:
+        """A batch took so long to get, of which so long was waiting."""
+        self.seconds["feed"] += seconds
+        self.seconds["wait"] += wait_seconds
+
+    @contextmanager
+    def encoder(self) -> Iterator[None]:
+        """Time what the device does inside: forward, backward, update."""
+        begun = self._event() if self._cuda else time.perf_counter()
+        yield
+        if self._cuda:
+            self._events.append((begun, self._event()))
+        else:
+            self._encoder += 1000 * (time.perf_counter() - begun)
+
+    def step(self, seconds: float, norm: torch.Tensor) -> None:
+        """A step is over; `norm` of its gradients."""
+        self.seconds["step"] += seconds
+        self._steps += 1
+        self._norm = norm
+
+    def read(self, samples: int) -> dict[str, float]:
+        """Means per step in milliseconds, samples per second, scores, and the last gradient norm.
+
+        Args:
+            samples: per step, over all processes.
+        """
+        done = [pair for pair in self._events if pair[1].query()]
+        encoder = (
+            sum(a.elapsed_time(b) for a, b in done) / max(1, len(done)) if self._cuda else self._encoder / self._steps
+        )
+        passed = {name: self.seconds[name] - self._read[name] for name in self.seconds}
+        row = {
+            "samples_per_second": samples * self._steps / max(1e-9, passed["step"]),
+            "step_ms": 1000 * passed["step"] / self._steps,
+            "encoder_ms": encoder,
+            "feed_ms": 1000 * passed["feed"] / self._steps,
+            "wait_ms": 1000 * passed["wait"] / self._steps,
+            "grad_norm": float(self._norm) if self._norm is not None else 0.0,
+            **self.scores.means(),
+        }
+        self._read, self._steps, self._encoder, self._events = dict(self.seconds), 0, 0.0, []
+        return row
+
+    def shares(self) -> dict[str, float]:
+        """Shares of the run's time that the loop waited for decoding, and that it made plans and rendered them."""
+        step = max(1e-9, self.seconds["step"])
+        return {"wait": self.seconds["wait"] / step, "render": (self.seconds["feed"] - self.seconds["wait"]) / step}
+
+    @staticmethod
+    def _event() -> Any:
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event

@@ -1,0 +1,74 @@
+"""Learning rates over a run, as factors of the base rate. Positions are in epochs or in shares of the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["constant", "step", "cosine", "plateau"]
+
+
+def factor(
+    kind: Kind,
+    *,
+    epoch: float,
+    progress: float,
+    warmup: float = 0.0,
+    milestones: Sequence[float] = (),
+    gamma: float = 0.1,
+    plateau: float = 1.0,
+) -> float:
+    """What to multiply the base learning rate by.
+
+    Args:
+        kind: constant; step multiplies by `gamma` at every milestone; cosine falls to 0 at the end of the run; plateau
+            is the factor of a `Plateau`.
+        epoch: position in epochs, ≥ 0; fractions count.
+        progress: share of the run that is over, in [0, 1].
+        warmup: epochs during which the rate grows linearly from 0.
+        milestones: epochs of "step".
+        gamma: factor at a milestone.
+        plateau: present factor of "plateau".
+
+    >>> [factor("step", epoch=e, progress=0, milestones=(20, 40)) for e in (0, 20, 39.9)]
+    [1.0, 0.1, 0.1]
+    >>> factor("cosine", epoch=1, progress=0.5, warmup=4)
+    0.125
+    """
+    rise = min(1.0, epoch / warmup) if warmup > 0 else 1.0
+    if kind == "step":
+        return rise * gamma ** sum(epoch >= milestone for milestone in milestones)
+    if kind == "cosine":
+        return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    if kind == "plateau":
+        return rise * plateau
+    if kind == "constant":
+        return rise
+    raise ValueError(f"kind must be constant, step, cosine or plateau, got kind={kind!r}")
+
+
+@dataclass
+class Plateau:
+    """A factor that shrinks when the validation loss stops falling (PAL).
+
+    Attributes:
+        patience: validations without a new minimum before the factor is multiplied by `gamma`.
+        best: smallest loss so far. waited: validations since. factor: the present one.
+    """
+
+    patience: int = 5
+    gamma: float = 0.1
+    best: float = math.inf
+    waited: int = 0
+    factor: float = 1.0
+
+    def update(self, loss: float) -> None:
+        """Take note of a validation loss."""
+        if loss < self.best:
+            self.best, self.waited = loss, 0
+            return
+        self.waited += 1
+        if self.waited > self.patience:
+            self.factor, self.waited = self.factor * self.gamma, 0

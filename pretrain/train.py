@@ -1,0 +1,281 @@
+"""`python -m pretrain train`: pre-train an encoder with BSP, PAL or TSP on a folder of videos."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from . import checkpoint
+from .augment import Augment
+from .cli import Failed, command, take_options
+from .data import Dataset, read_annotations, read_videos, split
+from .distributed import Group, start, sync_batch_norm
+from .encoders import Encoder, encoder
+from .feed import Feed
+from .flags import parse
+from .loop import Loop, Model
+from .optimize import Optimizer, peak_rates
+from .record import Record, environment
+from .validate import Validation
+
+PRECISION = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+VALIDATION_SEED = 1_000_003  # added to the seed: held-out samples differ from the training ones in every draw
+
+
+@command("train")
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 finished, 1 failed or stopped before its end (one line on standard error), 2 wrong usage."""
+    args, task = parse(argv, prog="python -m pretrain train")
+    device = _device(args.device)
+    group = start(device.type)
+    if device.type == "cuda":
+        if group.world > 1:
+            device = torch.device("cuda", group.local)
+        torch.cuda.set_device(device)
+    record = Record(args.out, writes=group.main, tensorboard=args.tensorboard, quiet=args.quiet)
+    try:
+        status = run(args, task, device=device, group=group, record=record)
+    finally:
+        record.close()
+        group.close()
+    return 0 if status == "finished" else 1
+
+
+def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, group: Group, record: Record) -> str:
+    """Train as the flags say; the run's status, "finished" or "stopped"."""
+    state = _resumed(args, record)
+    if args.minutes and group.world > 1:
+        raise ValueError("--minutes is for one process; use --steps or --epochs with several")
+    train_set, val_set = _data(args, group, record)
+    net = encoder(args.encoder, init=args.init, frames=args.frames, size=args.size)
+    if net.loaded:
+        for line in net.loaded.lines():
+            record.say(line)
+    torch.manual_seed(args.seed)
+    head = task.Head(net.features, train_set.classes, **take_options(task.Head, args))
+    model = Model(net, head).to(device)
+    if group.world > 1 and args.sync_bn:
+        sync_batch_norm(model, device)
+    if args.compile:
+        net.compile()
+    peak_rates(args, task.Head.recipe, args.batch * args.accumulate * group.world)
+    dtype = PRECISION[args.precision] if args.precision != "auto" else _fast(device)
+    optimizer = Optimizer(model, net.stem, args, scale=dtype == torch.float16, device=device.type)
+
+    sample = functools.partial(task.sample, **take_options(task.sample, args))
+    make = functools.partial(_feed, args, net, sample=sample, dtype=dtype, device=device, group=group)
+    names = getattr(head, "names", {})
+    validation = None
+    if args.val_batches and val_set is not None:
+        validation = Validation(functools.partial(make, val_set, train=False), args.val_batches, names, group)
+        validation.check()
+    epoch_steps = len(train_set.segments) * getattr(args, "clips_per_segment", 1)
+    epoch_steps /= args.batch * args.accumulate * group.world
+    config = _config(args, net, train_set, names, device, dtype, group)
+    with make(train_set, train=True) as feed:
+        loop = Loop(
+            args,
+            model,
+            optimizer,
+            feed,
+            validation,
+            group=group,
+            record=record,
+            config=config,
+            epoch_steps=epoch_steps,
+            dtype=dtype,
+        )
+        if state is not None:
+            loop.load(state)
+            record.say(f"resumed after step {loop.step}")
+        record.json("config.json", config)
+        status = "failed"
+        try:
+            status = loop.run()
+        finally:
+            if validation is not None:
+                validation.close()
+            record.json("summary.json", _summary(status, loop, train_set, val_set))
+    if status == "stopped":
+        record.say(f"stopped after step {loop.step}; --resume goes on from there")
+    return status
+
+
+def _resumed(args: argparse.Namespace, record: Record) -> dict[str, Any] | None:
+    """The checkpoint to go on from; a folder that has a run already is left alone unless asked for."""
+    folder = Path(args.out)
+    if not args.resume:
+        if (folder / checkpoint.NAME).exists():
+            raise ValueError(f"--out {folder} holds a run already; give --resume to go on with it, or another folder")
+        return None
+    state, problems = checkpoint.newest(folder)
+    for problem in problems:
+        record.say(f"passed over: {problem}")
+    if state is None:
+        return None
+    before = state["config"]["flags"]
+    fixed = (
+        "task",
+        "encoder",
+        "frames",
+        "size",
+        "batch",
+        "accumulate",
+        "seed",
+        "window",
+        "fps",
+        "videos",
+        "annotations",
+    )
+    for name in fixed:
+        if _json(getattr(args, name)) != before[name]:
+            flag = "--" + name.replace("_", "-")
+            raise ValueError(f"{flag} must be as in the run being resumed, {before[name]}, got {getattr(args, name)}")
+    return state
+
+
+def _data(args: argparse.Namespace, group: Group, record: Record) -> tuple[Dataset, Dataset | None]:
+    """Training and held-out segments; what cannot be used is named."""
+
+    def read(paths: list[str], subset: str | None) -> Dataset:
+        cache = args.cache or Path(args.out) / "manifest.csv"
+        if group.world > 1 and not group.main:
+            cache = None  # one writer
+        if args.annotations:
+            if len(paths) != 1:
+                raise ValueError(f"--videos must be one folder with --annotations, got {len(paths)} paths")
+            return read_annotations(args.annotations, paths[0], subset=subset, cache=cache)
+        return read_videos(paths, cache=cache)
+
+    train_set, val_set = read(args.videos, args.subset), None
+    for path, reason in train_set.skipped:
+        record.say(f"skipped {path}: {reason}")
+    record.say(f"training: {train_set}")
+    if args.val_videos or args.val_subset:
+        val_set = read(args.val_videos or args.videos, args.val_subset)
+        if val_set.classes != train_set.classes:
+            raise ValueError(
+                f"--val-videos must have the classes of --videos, got {val_set.classes}, not {train_set.classes}"
+            )
+    elif args.val_batches:
+        train_set, val_set = split(train_set, holdout=args.holdout, seed=args.seed)
+    if val_set is not None:
+        record.say(f"held out: {val_set}")
+    return train_set, val_set
+
+
+def _feed(
+    args: argparse.Namespace,
+    net: Encoder,
+    dataset: Dataset,
+    *,
+    train: bool,
+    sample: Any,
+    dtype: torch.dtype,
+    device: torch.device,
+    group: Group,
+) -> Feed:
+    """The feed of training or of held-out batches; the latter see the centre of the picture, unchanged."""
+    views = Augment(args.crop, args.flip, args.jitter, args.grayscale, args.blur) if train else Augment("center", 0.0)
+    return Feed(
+        dataset,
+        sample,
+        batch=args.batch,
+        frames=args.window,
+        fps=args.fps,
+        size=args.size,
+        mean=net.mean,
+        std=net.std,
+        augment=views,
+        dtype=dtype,
+        bank_size=tuple(args.bank_size) if args.bank_size else None,
+        fit=args.fit,
+        windows=getattr(args, "windows", 1),
+        place=getattr(args, "place", "random") if train else "spread",
+        bank_bytes=int(args.bank_gib * 2**30 / (1 if train else 4)),
+        reuse_min=args.reuse_min,
+        reuse_max=args.reuse_max,
+        deterministic=args.deterministic or not train,
+        seed=args.seed + (0 if train else VALIDATION_SEED),
+        rank=group.rank,
+        world=group.world,
+        device=device,
+        backend=args.backend,
+        threads=args.threads,
+    )
+
+
+def _config(
+    args: argparse.Namespace,
+    net: Encoder,
+    dataset: Dataset,
+    names: dict[str, list[str]],
+    device: torch.device,
+    dtype: torch.dtype,
+    group: Group,
+) -> dict[str, Any]:
+    """What config.json and every checkpoint say about the run."""
+    return {
+        "task": args.task,
+        "encoder": {"name": net.name, "frames": net.frames, "size": net.size, "features": net.features},
+        "mean": list(net.mean),
+        "std": list(net.std),
+        "fps": args.fps,
+        "classes": dataset.classes,
+        "names": {name: list(values) for name, values in names.items()},
+        "precision": str(dtype).removeprefix("torch."),
+        "world": group.world,
+        "flags": {name: _json(value) for name, value in vars(args).items()},
+        **environment(device),
+    }
+
+
+def _summary(status: str, loop: Loop, train_set: Dataset, val_set: Dataset | None) -> dict[str, Any]:
+    """What summary.json says: how it ended, how good, how fast, and what limited it."""
+    share = loop.meter.shares()
+    limit = "decoding" if share["wait"] > 0.2 else "rendering" if share["render"] > 0.4 else "the encoder"
+    return {
+        "status": status,
+        "steps": loop.step,
+        "samples": loop.step * loop.samples,
+        "seconds": loop.seconds,
+        "samples_per_second": loop.step * loop.samples / max(1e-9, loop.seconds),
+        "limited_by": limit,
+        "share_of_time": {**share, "encoder": max(0.0, 1 - sum(share.values()))},
+        "best": loop.best if math.isfinite(loop.best) else None,
+        "validation": loop.last,
+        "training_videos": len(train_set.videos),
+        "held_out_videos": len(val_set.videos) if val_set else 0,
+        "skipped": [list(each) for each in train_set.skipped],
+        **loop.feed.report(),
+    }
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"--device must be auto, cpu or cuda[:N], got {name}") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise Failed(f"--device {name}: there is no GPU that torch can use")
+    return device
+
+
+def _fast(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it, float32 elsewhere."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+
+
+def _json(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
