@@ -10,7 +10,6 @@ import argparse
 import csv
 import io
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from fractions import Fraction
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .cli import command
 from .film import ENCODERS, Film, Part, Style, check_bounds, check_fractions, write_all, write_text
 from .sprites import CLASSES
 
@@ -194,8 +194,9 @@ def _claim(out_dir: Path, *arguments: Any) -> None:
     write_text(path, text)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command `python -m pretrain toy`. Exit status 0 done, 1 failed, 2 wrong usage."""
+@command("pretrain toy")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command `python -m pretrain toy`."""
     parser = argparse.ArgumentParser(prog="python -m pretrain toy", description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--out", required=True, metavar="DIR", help="folder; gets actions/CLASS/*.mp4 … and untrimmed/*.mp4 …")
@@ -203,22 +204,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--clips", type=int, default=20, help="trimmed clips of 3–4 s per class; 0: none (default %(default)s)")
     add("--videos", type=int, default=16, help="untrimmed videos of 20–40 s; 0: none (default %(default)s)")
     add("--hard", action="store_true", help="shortcuts by looks, similar backgrounds, speed changes, a distractor")
-    add("--seed", type=int, default=0, help="other seed, other videos (default %(default)s)")
+    add("--seed", type=int, default=0, help="another seed makes other videos (default %(default)s)")
     add("--workers", type=int, help="threads (default: one per core)")
     args = parser.parse_args(argv)
     common: dict[str, Any] = {"seed": args.seed, "classes": args.classes, "workers": args.workers}
     common["style"] = HARD if args.hard else EASY
-    try:
-        if args.clips:
-            paths = make_actions(Path(args.out, "actions"), clips_per_class=args.clips, **common)
-            print(f"{len(paths)} clips of {args.classes} classes in {Path(args.out, 'actions')}")
-        if args.videos:
-            print(f"untrimmed videos: {make_untrimmed(Path(args.out, 'untrimmed'), videos=args.videos, **common)}")
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ValueError) else 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    if args.clips:
+        paths = make_actions(Path(args.out, "actions"), clips_per_class=args.clips, **common)
+        print(f"{len(paths)} clips of {args.classes} classes: {Path(args.out, 'actions')}")
+    if args.videos:
+        path = make_untrimmed(Path(args.out, "untrimmed"), videos=args.videos, **common)
+        print(f"{args.videos} untrimmed videos: {path}")
