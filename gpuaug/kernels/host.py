@@ -1,0 +1,51 @@
+"""The kernels on the CPU: finds the compiled extension and calls it with ctypes, which frees the GIL."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.machinery
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+DTYPES = ("uint8", "float16", "bfloat16", "float32")  # their places are the codes that host.cpp takes
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The compiled kernels, or None after one warning: then the NumPy reference has to serve."""
+    here = Path(__file__).parent
+    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+        file = here / f"_host{suffix}"
+        if file.exists():
+            try:
+                return load(file)
+            except OSError as error:
+                reason = f"cannot be loaded ({error})"
+                break
+    else:
+        reason = "were not built (no C++ compiler at installation?)"
+    warnings.warn(
+        f"gpuaug's CPU kernels {reason}; the NumPy reference serves instead, some hundred times slower",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+def load(file: Path) -> ctypes.CDLL:
+    """The library in `file`, with its signatures declared."""
+    lib = ctypes.CDLL(str(file))
+    for function in (lib.gpuaug_render, lib.gpuaug_blend):
+        function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
+        function.restype = ctypes.c_int
+    return lib
+
+
+def launch(lib: ctypes.CDLL, kernel: str, job: NDArray[np.uint8], dtype: str, threads: int) -> None:
+    """Run `kernel` ("blend" or "render") on a job of kernels/job.py; returns when the output is written."""
+    if getattr(lib, f"gpuaug_{kernel}")(job.ctypes.data, DTYPES.index(dtype), threads):
+        raise MemoryError(f"no memory for the scratch rows of {threads} threads")

@@ -1,0 +1,160 @@
+"""Jobs: one block of bytes that tells a kernel everything, the same for the CPU and the GPU. Mirrors pixel.cuh.
+
+Legend: N samples, T output frames, K taps, S clips, L frames of a clip, H W source, Y X output, C channels.
+NumPy only: tensors come as addresses and strides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIMENSIONS = 6  # of a frame, at most, in a blend
+TAPS = ("clips", "row_step", "clip_stride", "clip", "frame", "weight", "sources")
+BLEND = ("n", "t", "k", *TAPS, "out", "out_n", "out_t", "per_frame", "flat")
+RENDER = (
+    *("n", "t", "k", "y", "x", "c"),
+    *TAPS,
+    *("out", "out_n", "out_t", "out_c", "out_y", "out_x"),
+    *("axes", "axes_n", "axes_t", "axes_k", "colors", "colors_n", "diagonal", "widest"),
+)
+
+
+@dataclass(frozen=True)
+class View:
+    """Clips in memory: address in bytes, shape (S, L, …), strides in elements, bytes per element, and their owner."""
+
+    address: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    itemsize: int
+    array: Any
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The plan as the kernels take it: clip int, frame int and weight float32, all (N,T,K)."""
+
+    clip: NDArray
+    frame: NDArray
+    weight: NDArray
+
+
+def lengths(views: list[View]) -> NDArray[np.int64]:
+    """int64 (S,): frames of every clip, the clips of all views counted through."""
+    return np.repeat([v.shape[1] for v in views], [v.shape[0] for v in views])
+
+
+def blend(plan: Shown, clips: list[View], out: View) -> NDArray[np.uint8]:
+    """The job that blends `clips`, views of one trailing shape, into `out` of shape (N, T, …)."""
+    order = sorted((d for d in range(2, len(out.shape)) if out.shape[d] > 1), key=lambda d: -abs(out.strides[d]))
+    sizes: list[int] = []
+    strides: list[list[int]] = [[] for _ in (out, *clips)]  # one list per view
+    for d in order:
+        steps = [v.strides[d] for v in (out, *clips)]
+        if sizes and all(have[-1] == step * out.shape[d] for have, step in zip(strides, steps)):
+            sizes[-1] *= out.shape[d]  # one run in every view
+            for have, step in zip(strides, steps):
+                have[-1] = step
+        else:
+            sizes.append(out.shape[d])
+            for have, step in zip(strides, steps):
+                have.append(step)
+    if len(sizes) > DIMENSIONS:
+        raise ValueError(
+            f"a frame must have at most {DIMENSIONS} dimensions that do not lie in one run, got {len(sizes)}"
+        )
+    unused = DIMENSIONS - len(sizes)
+    sizes = [1] * unused + sizes
+    strides = [[1] * unused + have for have in strides]
+    rows = [[v.address, v.shape[1], v.strides[1], *have] for v, have in zip(clips, strides[1:])]
+    fields, arrays = _taps(plan, clips, rows)
+    fields.update(out=out.address, out_n=out.strides[0], out_t=out.strides[1])
+    fields.update(per_frame=int(np.prod(sizes)), flat=int(len(order) == 0 or sizes[-1] == np.prod(sizes)))
+    return _pack(BLEND, fields, arrays, [*sizes, *strides[0]])
+
+
+def render(
+    plan: Shown,
+    clips: list[View],
+    out: View,
+    *,
+    layout: str,
+    box_NTK4: NDArray[np.float64],
+    matrix: NDArray[np.float32],
+) -> NDArray[np.uint8]:
+    """The job that renders `clips`, uint8 (S, L, H, W, C) and dense in W and C, into `out`.
+
+    `layout` names the dimensions of `out`; `box_NTK4` has size 1 where it is shared; `matrix` (N or 1, C, C+1) acts on
+    pixels in 0…255.
+    """
+    size = dict(zip(layout, out.shape))
+    rows = [[v.address, v.shape[1], v.shape[2], v.shape[3], v.strides[1], v.strides[2]] for v in clips]
+    fields, arrays = _taps(plan, clips, rows)
+    fields.update(y=size["H"], x=size["W"], c=size["C"], out=out.address)
+    fields.update(
+        {f"out_{name}": step for name, step in zip(layout.replace("H", "Y").replace("W", "X").lower(), out.strides)}
+    )
+    n, t, k, _ = box_NTK4.shape
+    fields.update(axes_n=t * k * (n > 1), axes_t=k * (t > 1), axes_k=int(k > 1))
+    diagonal = all(not matrix[:, i, j].any() for i, j in np.ndindex(size["C"], size["C"]) if i != j)
+    fields.update(colors_n=int(len(matrix) > 1), diagonal=int(diagonal), widest=max(v.shape[3] for v in clips))
+    arrays.update(axes=axes(box_NTK4, (size["H"], size["W"])), colors=matrix)
+    return _pack(RENDER, fields, arrays, [])
+
+
+def axes(box: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float32]:
+    """float32 (…, 2, 5), Axis pairs (y, x) of pixel.cuh for boxes (…, 4) and output size (Y, X).
+
+    Output pixel i lies at (i + 0.5)/outputs of the box, source pixel j at j + 0.5, and positions are clamped to the
+    centres of the box's outermost pixels (to its middle where it is below one pixel).
+
+    >>> axes(np.array([2.0, 0.0, 6.0, 8.0]), (4, 4))[0].tolist()
+    [2.0, 0.0, 1.0, 0.0, 3.0]
+    """
+    begin, end = box[..., :2], box[..., 2:]
+    low, high = np.minimum(begin, end), np.maximum(begin, end)
+    base = np.floor(low)
+    inset = np.minimum(0.5, (high - low) / 2)
+    step = (high - low) / np.array(size)
+    start = low - base + step / 2 - 0.5
+    signed = np.where(end < begin, -step, step)
+    return np.stack([base, start, signed, low + inset - base - 0.5, high - inset - base - 0.5], -1).astype(np.float32)
+
+
+def _taps(plan: Shown, clips: list[View], rows: list[list[int]]) -> tuple[dict[str, int], dict[str, NDArray]]:
+    """Header fields and arrays of the plan and its sources. `rows` has a row per view; a single view needs no more."""
+    counts = [v.shape[0] for v in clips]
+    table = np.array(rows, np.int64)
+    clip_stride = 0
+    if len(clips) == 1:
+        clip_stride = clips[0].strides[0] * clips[0].itemsize
+    else:
+        steps = np.repeat([v.strides[0] * v.itemsize for v in clips], counts)
+        inner = np.concatenate([np.arange(count) for count in counts])
+        table = np.repeat(table, counts, 0)
+        table[:, 0] += steps * inner
+    n, t, k = plan.clip.shape
+    fields = {"n": n, "t": t, "k": k, "clips": sum(counts), "clip_stride": clip_stride, "row_step": int(len(clips) > 1)}
+    arrays = {"clip": plan.clip.astype(np.int32), "frame": plan.frame.astype(np.int32)}
+    return fields, {**arrays, "weight": plan.weight.astype(np.float32, copy=False), "sources": table}
+
+
+def _pack(
+    names: tuple[str, ...], fields: dict[str, int], arrays: dict[str, NDArray], tail: list[int]
+) -> NDArray[np.uint8]:
+    """uint8 (bytes,): the header in the order of `names`, then `tail`, then the arrays, each on a multiple of 16."""
+    header = end = 8 * (len(names) + len(tail))
+    offsets = {}
+    for name, array in arrays.items():
+        offsets[name] = -(-end // 16) * 16
+        end = offsets[name] + array.nbytes
+    job = np.zeros(end, np.uint8)
+    values = {**fields, **offsets}
+    job[:header].view(np.int64)[:] = [*(values[name] for name in names), *tail]
+    for name, array in arrays.items():
+        job[offsets[name] : offsets[name] + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return job

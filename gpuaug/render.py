@@ -1,0 +1,263 @@
+"""blend and render: check the arguments, choose the device, run one kernel. Nothing else touches pixels.
+
+Legend: N samples, T output frames, K taps, S clips, L frames of a clip, H W source, Y X output, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from . import reference, validate
+from .kernels import host, job
+from .plan import Plan
+
+Layout = Literal["NCTHW", "NTCHW", "NTHWC"]
+LAYOUTS = ("NCTHW", "NTCHW", "NTHWC")
+DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32)
+
+
+def blend(frames: Tensor | Sequence[Tensor], plan: Plan) -> Tensor:
+    """Tensor (N, T, …) of the frames' dtype and device: Σ_k weight · frames[clip][frame], summed in float32.
+
+    Args:
+        frames: bank (S, L, …), or a list of clips (L_i, …) of one trailing shape; uint8 (the result is rounded to the
+            nearest, halves upwards), float16, bfloat16 or float32; on the CPU or a GPU, with any strides.
+        plan: which frames to show. On a GPU it is copied there without waiting.
+
+    Raises:
+        ValueError: for a clip or frame that `frames` does not have, and for other unfit arguments.
+
+    >>> blend(torch.tensor([[10, 20], [30, 41]], dtype=torch.uint8), Plan.take([0, 1], [[1, 0]])).tolist()
+    [[20, 10], [41, 30]]
+    """
+    banks = _banks(frames, DTYPES)
+    shapes = {tuple(bank.shape[2:]) for bank in banks}
+    if len(shapes) > 1:
+        raise ValueError(f"frames must be clips (L_i, …) of one trailing shape, got {sorted(shapes)}")
+    out = banks[0].new_empty((*plan.clip.shape[:2], *banks[0].shape[2:]))
+    if torch.compiler.is_compiling():
+        _blend_op(banks, *_tensors(plan), out)
+    else:
+        blend_into([view(bank) for bank in banks], plan, out)
+    return out
+
+
+def render(
+    frames: Tensor | Sequence[Tensor],
+    plan: Plan,
+    *,
+    size: tuple[int, int],
+    box: ArrayLike | None = None,
+    color: ArrayLike | None = None,
+    mean: float | Sequence[float] = 0.0,
+    std: float | Sequence[float] = 1.0,
+    dtype: torch.dtype = torch.float32,
+    layout: Layout = "NCTHW",
+    out: Tensor | None = None,
+    allow_aliasing: bool = False,
+) -> Tensor:
+    """Tensor of the plan's samples, its dimensions named by `layout`: blended, cropped, resized, coloured, normalised.
+
+    value = (color · pixel − mean) / std, on pixels scaled from 0…255 to 0…1. Resizing is bilinear without antialias:
+    output pixel i is at (i + 0.5)/size of the box, clamped to the centres of the box's outermost pixels, so that an
+    integer box equals a crop followed by torch's `interpolate(mode="bilinear", align_corners=False)`.
+
+    Args:
+        frames: uint8 bank (S, L, H, W, C), or a list of clips (L_i, H_i, W_i, C) of different sizes; C = 3
+            or 1; on the CPU or a GPU; the pixels of a row must lie side by side.
+        plan: which frames to show. On a GPU it is copied there without waiting.
+        size: (Y, X), output rows and columns, ≥ 1.
+        box: (N, 4), (N, T, 4) or (N, T, K, 4): y0, x0, y1, x1 in source pixels, float, inside the frame; x1 < x0
+            mirrors left to right, y1 < y0 top to bottom. None: the whole frame (of a bank: the whole slot).
+        color: (C, C+1), for all samples, or (N, C, C+1), on values 0…1; None: no change.
+        mean, std: one number or one per channel, on values 0…1; std > 0.
+        dtype: float32, float16, bfloat16, or uint8: round(255 · value) clamped to 0…255.
+        out: tensor to fill and return; its dtype, shape and device must be those of the result.
+        allow_aliasing: render boxes of more than twice the output's rows or columns too.
+
+    Raises:
+        ValueError: for a clip or frame that `frames` does not have, a box outside its frame or more than twice as
+            large as `size`, and for other unfit arguments.
+
+    >>> row = torch.tensor([0, 255], dtype=torch.uint8).reshape(1, 1, 1, 2, 1)
+    >>> render(row, Plan.take(0, [0]), size=(1, 4), dtype=torch.uint8).flatten().tolist()
+    [0, 64, 191, 255]
+    """
+    banks = _banks(frames, (torch.uint8,))
+    channels = banks[0].shape[-1]
+    if any(bank.ndim != 5 or bank.shape[4] != channels for bank in banks) or channels not in (1, 3):
+        shapes = [tuple(bank.shape) for bank in banks]
+        raise ValueError(
+            f"frames must be (S, L, H, W, C), or clips (L, H, W, C), all of C = 3 or all of C = 1, got {shapes}"
+        )
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout must be one of {LAYOUTS}, got layout={layout!r}")
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"size must be (rows, columns), both ≥ 1, got size={size}")
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype must be uint8, float16, bfloat16 or float32, got dtype={dtype}")
+    n, t, _ = plan.clip.shape
+    extent = {"N": n, "C": channels, "T": t, "H": size[0], "W": size[1]}
+    shape = tuple(extent[name] for name in layout)
+    if out is None:
+        out = banks[0].new_empty(shape, dtype=dtype)
+    elif tuple(out.shape) != shape or out.dtype != dtype or out.device != banks[0].device:
+        wanted, got = f"{dtype} {shape} on {banks[0].device}", f"{out.dtype} {tuple(out.shape)} on {out.device}"
+        raise ValueError(f"out must be {wanted}, got {got}")
+    means, stds = validate.per_channel("mean", mean, channels), validate.per_channel("std", std, channels)
+    if torch.compiler.is_compiling():
+        boxes, colors = (None if v is None else torch.as_tensor(v, dtype=torch.float64) for v in (box, color))
+        _render_op(banks, *_tensors(plan), boxes, colors, means, stds, layout, allow_aliasing, out)
+    else:
+        _render(banks, plan, box, color, means, stds, layout, allow_aliasing, out)
+    return out
+
+
+def view(clips: Tensor) -> job.View:
+    """The memory of a tensor (S, L, …)."""
+    return job.View(clips.data_ptr(), tuple(clips.shape), clips.stride(), clips.element_size(), clips)
+
+
+def blend_into(views: list[job.View], plan: Plan, out: Tensor) -> None:
+    """`blend` of clips in views of one dtype, device and trailing shape into `out` (N, T, …), of any strides."""
+    shown = validate.shown(plan, job.lengths(views))
+    if out.numel() == 0:
+        return
+    if out.is_cuda or host.library():
+        _launch("blend", job.blend(shown, views, view(out)), out, out[0, 0].numel(), plan.shape, 1)
+    else:
+        _fill(out, reference.blend(_arrays(views), plan))
+
+
+def _render(
+    banks: list[Tensor],
+    plan: Plan,
+    box: ArrayLike | None,
+    color: ArrayLike | None,
+    mean: list[float],
+    std: list[float],
+    layout: str,
+    allow_aliasing: bool,
+    out: Tensor,
+) -> None:
+    views = [view(bank) for bank in banks]
+    for v in views:
+        if (v.shape[4] > 1 and v.strides[4] != 1) or (v.shape[3] > 1 and v.strides[3] != v.shape[4]):
+            raise ValueError(f"frames must have the pixels of a row side by side, got strides {v.strides}")
+    shown = validate.shown(plan, job.lengths(views))
+    size = (out.shape[layout.index("H")], out.shape[layout.index("W")])
+    heights, widths = (np.repeat([v.shape[d] for v in views], [v.shape[0] for v in views]) for d in (2, 3))
+    box_NTK4 = validate.boxes(box, shown, heights, widths, size, allow_aliasing)
+    matrix = validate.matrix(color, mean, std, plan.shape[0], 255.0 if out.dtype == torch.uint8 else 1.0)
+    if out.numel() == 0:
+        return
+    if out.is_cuda or host.library():
+        work = job.render(shown, views, view(out), layout=layout, box_NTK4=box_NTK4, matrix=matrix)
+        _launch("render", work, out, size[0] * size[1], plan.shape, views[0].shape[4])
+    else:
+        value = reference.render(
+            _arrays(views), plan, size=size, box=box, color=color, mean=mean, std=std, layout=layout
+        )
+        _fill(out, value * 255 if out.dtype == torch.uint8 else value)
+
+
+def _launch(
+    kernel: str, work: NDArray[np.uint8], out: Tensor, per_frame: int, shape: tuple[int, int, int], channels: int
+) -> None:
+    n, t, k = shape
+    dtype = str(out.dtype).removeprefix("torch.")
+    if not out.is_cuda:
+        library = host.library()
+        assert library is not None
+        host.launch(library, kernel, work, dtype, torch.get_num_threads())
+        return
+    try:
+        from .kernels import cuda
+    except ImportError as error:
+        raise RuntimeError(
+            f"tensors on {out.device} need CuPy (pip install 'gpuaug[cuda12]' or [cuda13]): {error}"
+        ) from None
+    cuda.launch(kernel, work, out.device, dtype, frames=n * t, per_frame=per_frame, channels=channels, taps=k)
+
+
+def _banks(frames: Tensor | Sequence[Tensor], dtypes: tuple[torch.dtype, ...]) -> list[Tensor]:
+    """Tensors (S_i, L_i, …) of one dtype and device: the bank, or every clip as a bank of one."""
+    if isinstance(frames, Tensor):
+        banks = [frames]
+    elif len(frames) and all(isinstance(clip, Tensor) for clip in frames):
+        banks = [clip.unsqueeze(0) for clip in frames]
+    else:
+        raise ValueError(f"frames must be a torch tensor or a non-empty list of them, got {type(frames).__name__}")
+    first = banks[0]
+    if first.dtype not in dtypes or any(bank.dtype != first.dtype for bank in banks):
+        names = ", ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
+        raise ValueError(f"frames must have one dtype of {names}, got {sorted({str(bank.dtype) for bank in banks})}")
+    if first.device.type not in ("cpu", "cuda") or any(bank.device != first.device for bank in banks):
+        raise ValueError(f"frames must be on the CPU or on one GPU, got {sorted({str(bank.device) for bank in banks})}")
+    if any(bank.ndim < 2 or 0 in bank.shape for bank in banks):
+        raise ValueError(f"frames must be (S, L, …) or clips (L, …), not empty, got {[tuple(b.shape) for b in banks]}")
+    return banks
+
+
+def _arrays(views: list[job.View]) -> list[NDArray]:
+    """Every clip as a NumPy array, for the reference."""
+    arrays: list[NDArray] = []
+    for v in views:
+        array = v.array
+        if isinstance(array, Tensor):
+            array = (array.float() if array.dtype == torch.bfloat16 else array).numpy()
+        arrays.extend(array)
+    return arrays
+
+
+def _fill(out: Tensor, value: NDArray[np.float64]) -> None:
+    if out.dtype == torch.uint8:
+        value = np.floor(np.clip(value, 0, 255) + 0.5)
+    out.copy_(torch.from_numpy(value))
+
+
+# ---- torch.compile: the plan goes in as CPU tensors, and everything that looks at its values happens inside ----------
+
+
+def _tensors(plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.as_tensor(plan.clip), torch.as_tensor(plan.time), torch.as_tensor(plan.weight)
+
+
+@torch.library.custom_op("gpuaug::blend", mutates_args={"out"})
+def _blend_op(banks: list[Tensor], clip: Tensor, time: Tensor, weight: Tensor, out: Tensor) -> None:
+    blend_into([view(bank) for bank in banks], Plan(clip.numpy(), time.numpy(), weight.numpy()), out)
+
+
+@torch.library.custom_op("gpuaug::render", mutates_args={"out"})
+def _render_op(
+    banks: list[Tensor],
+    clip: Tensor,
+    time: Tensor,
+    weight: Tensor,
+    box: Tensor | None,
+    color: Tensor | None,
+    mean: list[float],
+    std: list[float],
+    layout: str,
+    allow_aliasing: bool,
+    out: Tensor,
+) -> None:
+    plan = Plan(clip.numpy(), time.numpy(), weight.numpy())
+    boxes, colors = (None if v is None else v.numpy() for v in (box, color))
+    _render(banks, plan, boxes, colors, mean, std, layout, allow_aliasing, out)
+
+
+@_blend_op.register_fake
+def _(banks: Any, clip: Any, time: Any, weight: Any, out: Any) -> None:
+    return None
+
+
+@_render_op.register_fake
+def _(banks: Any, clip: Any, time: Any, weight: Any, box: Any, color: Any, *rest: Any) -> None:
+    return None
