@@ -70,8 +70,9 @@ def targets(plan: gpuaug.Plan, info: NDArray) -> dict[str, NDArray]:
         action: int64 (N,), the class of the clip's segment; −1 for background.
         region: int64 (N,), 1 for a clip of an action, 0 for background.
         video, group: int64 (N,), the clip's video and, common to clips of one segment, its group of slots.
+        start_seconds, end_seconds: float64 (N,), the part of the video that the clip covers, half-open.
     """
-    slot_NT, _ = plan.source()
+    slot_NT, time_NT = plan.source()
     row = info[slot_NT[:, 0]]
     action = row["label"].copy()
     return {
@@ -79,6 +80,8 @@ def targets(plan: gpuaug.Plan, info: NDArray) -> dict[str, NDArray]:
         "region": (action >= 0).astype(np.int64),
         "video": row["video"].copy(),
         "group": row["group"].copy(),
+        "start_seconds": row["start_seconds"] + time_NT[:, 0] / row["fps"],
+        "end_seconds": row["start_seconds"] + (time_NT[:, -1] + 1) / row["fps"],
     }
 
 
@@ -106,8 +109,8 @@ class Head(nn.Module):
         "epochs": 8,  # [P, C]
         "optimizer": "sgd",  # [P, C]
         "lr": 1e-4,  # [P, C] of the encoder's layers, times the number of GPUs
-        "lr_stem": 0.0,  # [C]
-        "lr_head": 0.002,  # [C] on ActivityNet; .004 on THUMOS14
+        "stem_lr": 0.0,  # [C]
+        "head_lr": 0.002,  # [C] on ActivityNet; .004 on THUMOS14
         "weight_decay": 0.005,  # [C]
         "schedule": "step",  # [P, C]
         "milestones": (4, 6),  # [P, C] epochs

@@ -19,6 +19,7 @@ def make_bank(labels, reuse_max=None, length=LENGTH):
     bank = ClipBank(len(labels), length, 1, 1, reuse_max=reuse_max)
     for slot, label in enumerate(labels):
         row = {"video": slot // 6, "label": label, "group": slot // 2, "position": slot % 2}
+        row |= {"start_seconds": 10.0 * slot, "fps": 4.0}
         bank.write(slot, torch.zeros(length, 1, 1, 3, dtype=torch.uint8), row)
     return bank
 
@@ -39,6 +40,7 @@ def test_a_target_is_that_of_the_slot_the_plan_shows(label, n, balance, seed):
         assert target["region"][row] == (label[slot] >= 0)
         assert target["video"][row] == slot // 6
         assert target["group"][row] == slot // 2
+        assert (target["start_seconds"][row], target["end_seconds"][row]) == (10 * slot, 10 * slot + LENGTH / 4)
     if balance:
         assert abs(2 * target["region"].sum() - n) <= 1, "as many actions as background"
 
