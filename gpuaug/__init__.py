@@ -11,6 +11,7 @@ from . import color, crop, edits, reference
 from .bank import ClipBank, Starved
 from .decode import Decoder, Failure, Window
 from .manifest import Manifest, Video, probe
+from .ops import concatenate, crossfade, paste, resample_speed, take
 from .plan import Plan, fade, where
 from .render import blend, render
 
@@ -26,11 +27,16 @@ __all__ = [
     "__version__",
     "blend",
     "color",
+    "concatenate",
     "crop",
+    "crossfade",
     "edits",
     "fade",
+    "paste",
     "probe",
     "reference",
     "render",
+    "resample_speed",
+    "take",
     "where",
 ]
