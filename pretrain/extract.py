@@ -65,43 +65,42 @@ def main(argv: Sequence[str] | None = None) -> int:
 def extract(args: argparse.Namespace, group: Group) -> int:
     """The command, after its arguments were checked; returns the exit status."""
     device = _device(args.device)
-    if args.checkpoint:
-        loaded = [trained(path) for path in args.checkpoint]
-    else:
-        init = None if args.init == "none" else args.init
-        loaded = [untrained(args.encoder, init, frames=args.clip, size=args.size, seed=args.seed)]
-    encoders, models, rates = zip(*loaded)
-    native = args.fps == "native"
+    init = None if args.init == "none" else args.init
+    loaded = [trained(path) for path in args.checkpoint or ()]
+    loaded = loaded or [untrained(args.encoder, init, frames=args.clip, size=args.size, seed=args.seed)]
+    encoders, models, usual = zip(*loaded)
     clip = args.clip or _same("clip", [net.frames for net in encoders])
-    rate = 1.0 if native else args.fps or _same("fps", rates)
-    if rate is None:
+    fit = args.fit or _same("fit", [each["fit"] for each in usual])
+    native = args.fps == "native"
+    fps = 1.0 if native else args.fps or _same("fps", [each["fps"] for each in usual])
+    if fps is None:
         raise ValueError(f"fps must be given for encoder {encoders[0].name}, which has no usual rate")
-    grid = Grid(rate, clip, args.stride or clip)
+    grid = Grid(fps, clip, args.stride or clip)
     short = args.short_side or round(max(net.size for net in encoders) / args.crop_share)
-    view = {"crops": args.crops, "crop_share": args.crop_share, "fit": args.fit, "short_side": short}
+    view = {"crops": args.crops, "crop_share": args.crop_share, "fit": fit, "short_side": short}
     view |= {"precision": args.precision, "too_short": args.too_short, "names": args.names}
     settings = describe(grid, native, models, pool=args.pool, rescale=args.rescale, **view)
     store = Store(args.out, args.format)
     precision, places = PRECISION[args.precision], PLACES[args.crops]
     extractor = Extractor(encoders, device=device, places=places, scale=args.crop_share, precision=precision)
-    with Decoders(short, args.fit, device, backend=args.backend, threads=args.threads) as decode:
 
-        def prepare() -> Work:
-            store.sweep()
-            work = find_work(
-                args.videos, store, settings, frame_bytes=decode.frame_bytes, names=args.names, too_short=args.too_short
-            )
-            write_json(store.settings_file, statement(settings, work, work.there, {}, store))
-            return work
+    def prepare() -> Work:
+        store.sweep()
+        work = find_work(
+            args.videos, store, settings, frame_bytes=decode.frame_bytes, names=args.names, too_short=args.too_short
+        )
+        write_json(store.settings_file, statement(settings, work, work.there, {}, store))
+        return work
 
+    with Decoders(short, fit, device, backend=args.backend, threads=args.threads) as decode:
         work = _once(prepare, group)
         tally = run(work.deal(group.world)[group.rank], extractor, decode, store, args, quiet=not group.main)
     tallies = group.gather(tally)
 
     def conclude() -> int:
         failed = {path: reason for t in tallies for path, reason in t.failed.items()}
-        content = statement(settings, work, store.finished(), failed, store)
         store.merge(settings)
+        content = statement(settings, work, store.finished(), failed, store) | {"last_run": speed(tallies, device)}
         write_json(store.settings_file, content)
         return report(work, tallies, content, store)
 
@@ -150,27 +149,40 @@ def finish(job: Job, rows_TF: NDArray[np.float32], pool: str | None, length: int
     return rows_TF
 
 
+def speed(tallies: list[Tally], device: torch.device) -> dict[str, Any]:
+    """How fast it was, and what limited it."""
+    clips, seconds = sum(t.clips for t in tallies), max(t.seconds for t in tallies)
+    waiting = max(t.wait_seconds for t in tallies) / max(seconds, 1e-9)
+    return {
+        "device": str(device),
+        "processes": len(tallies),
+        "videos": sum(len(t.done) for t in tallies),
+        "clips": clips,
+        "seconds": seconds,
+        "clips_per_second": clips / max(seconds, 1e-9),
+        "waiting_share": waiting,
+        "limited_by": "decoding" if waiting > 0.5 else "the encoder",
+    }
+
+
 def report(work: Work, tallies: list[Tally], content: dict[str, Any], store: Store) -> int:
     """Print what was done and what was not; 1 if there are no features at all."""
-    done, clips = sum(len(t.done) for t in tallies), sum(t.clips for t in tallies)
-    seconds, waiting = max(t.seconds for t in tallies), max(t.wait_seconds for t in tallies)
+    done = sum(len(t.done) for t in tallies)
     parts = [f"{done} videos extracted"] + [f"{len(work.there)} were there"] * bool(work.there)
-    lists = {"padded": content["padded"], "too short, skipped": content["skipped"], "failed": content["failed"]}
+    lists = {"padded": content["padded"], "too short and skipped": content["skipped"], "failed": content["failed"]}
     parts += [f"{len(names)} {what}" for what, names in lists.items() if names]
     print(f"{store.out}: {', '.join(parts)}")
-    if clips:
-        limit = "decoding" if waiting > seconds / 2 else "the encoder"
-        print(f"  {clips} clips in {seconds:.1f} s, {clips / seconds:.1f} clips/s, limited by {limit}", end="")
-        print(f" (waited for frames {100 * waiting / seconds:.0f} % of the time)")
     for what in ("skipped", "failed"):
         for path, reason in content[what].items():
             print(f"  {what}: {path}: {reason}", file=sys.stderr)
-    if done or work.there:
-        return 0
-    print(
-        f"extract: videos must include at least one usable file, got none in {len(content['failed'])}", file=sys.stderr
-    )
-    return 1
+    if not done and not work.there:
+        print(f"extract: videos must include a usable file, got none in {len(content['failed'])}", file=sys.stderr)
+        return 1
+    fast = content["last_run"]
+    if fast["clips"]:
+        line = f"  {fast['clips']} clips in {fast['seconds']:.1f} s, {fast['clips_per_second']:.1f} clips/s, limited by"
+        print(f"{line} {fast['limited_by']} ({100 * fast['waiting_share']:.0f} % of the time spent waiting for frames)")
+    return 0
 
 
 def _once(work: Callable[[], Any], group: Group) -> Any:
@@ -250,7 +262,9 @@ def _parser() -> argparse.ArgumentParser:
     group("--crops", type=int, choices=PLACES, default=1, help="1 in the centre, or 3 along the longer side, averaged")
     group("--crop-share", type=_share, default=0.875, help="of the short side (default %(default)s: 224 of 256 [C])")
     group("--short-side", type=_count, metavar="PIXELS", help="of decoded frames (default: SIZE / CROP_SHARE)")
-    group("--fit", choices=("inside", "stretch"), default="inside", help="keep the aspect, or 3:4 (TSP: 128 x 171 [C])")
+    group(
+        "--fit", choices=("inside", "stretch"), help="keep the aspect, or 3:4 (TSP: 128 x 171 [C]); default: as trained"
+    )
     group = parser.add_argument_group("machine (torchrun shares the videos among processes)").add_argument
     group("--device", help="default: cuda if there is one, else cpu")
     group("--backend", choices=("auto", "dali", "pyav"), default="auto", help="of decoding")

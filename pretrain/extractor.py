@@ -135,21 +135,23 @@ class Decoders:
             decoder.close()
 
 
-def trained(path: str | Path) -> tuple[Encoder, dict[str, Any], float | None]:
-    """The encoder of a checkpoint, what to state of it, and the rate of the frames it was trained on."""
+Loaded = tuple[Encoder, dict[str, Any], dict[str, Any]]
+
+
+def trained(path: str | Path) -> Loaded:
+    """The encoder of a checkpoint, what to state of it, and `fps` and `fit` of the frames it was trained on."""
     net, config = load_encoder(path), read(path)["config"]
-    return net, _about(net) | {"file": str(path), "sha256": sha256(path)}, config.get("fps") or net.fps
+    about = _about(net) | {"task": config.get("task"), "file": str(path), "sha256": sha256(path)}
+    return net, about, {"fps": config.get("fps") or net.fps, "fit": config.get("flags", {}).get("fit") or "inside"}
 
 
-def untrained(
-    name: str, init: str | Path | None, *, frames: int | None, size: int | None, seed: int
-) -> tuple[Encoder, dict[str, Any], float | None]:
+def untrained(name: str, init: str | Path | None, *, frames: int | None, size: int | None, seed: int) -> Loaded:
     """The same for an encoder with other people's weights, or random ones, which depend on `seed` alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = encoder(name, init=init, frames=frames, size=size)
     weights = {"sha256": None, "seed": seed} if init is None else {"file": str(init), "sha256": sha256(init)}
-    return net, _about(net) | weights, net.fps
+    return net, _about(net) | weights, {"fps": net.fps, "fit": "inside"}
 
 
 def sha256(path: str | Path) -> str:
