@@ -171,7 +171,10 @@ def _frames(pipeline: Pipeline, batch: list[Sample], device: torch.device) -> li
 
 
 def _finish(frames_THW3: torch.Tensor, index: FrameIndex, device: str) -> torch.Tensor:
-    """The right matrix, then the right way up: DALI takes every file for BT.601 and unrotated."""
+    """The right matrix, then the right way up: DALI takes every file for BT.601 and unrotated.
+
+    Exact but for colours that the wrong matrix sent past 0 or 255, which stay clipped.
+    """
     if index.matrix in LUMA:
         correction_33 = _yuv_to_rgb(*LUMA[index.matrix]) @ np.linalg.inv(_yuv_to_rgb(*BT601))
         matrix = torch.from_numpy(correction_33.astype(np.float32)).to(frames_THW3.device)

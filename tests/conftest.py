@@ -13,11 +13,6 @@ from assets import Assets
 ROOT = Path(__file__).parent.parent
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    # Linters of two threads each test are quicker than two tests of many.
-    torch.set_num_threads(min(torch.get_num_threads(), 2))
-
-
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked gpu: skipped without a CUDA device, unless GPUAUG_REQUIRE_GPU=1 makes that a failure."""
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
