@@ -83,7 +83,7 @@ def contrast(similarity_TT: NDArray[np.float64], center_T: NDArray[np.float64], 
     >>> contrast(similarity, np.array([0.5, 1.5, 2.5]), np.array([[0.0, 2.0]]))
     Contrast(inside=0.8, across=0.2)
     """
-    inside_GT = np.logical_and(action_G2[:, :1] <= center_T, center_T < action_G2[:, 1:])
+    inside_GT = np.asarray((action_G2[:, :1] <= center_T) & (center_T < action_G2[:, 1:]))
     same_TT = (inside_GT[:, :, None] & inside_GT[:, None]).any(0) & ~np.eye(len(center_T), dtype=bool)
     any_T = inside_GT.any(0)
     across_TT = any_T[:, None] & ~any_T
