@@ -85,7 +85,7 @@ def contrast(similarity_TT: NDArray[np.float64], center_T: NDArray[np.float64], 
     """
     inside_GT = np.asarray((action_G2[:, :1] <= center_T) & (center_T < action_G2[:, 1:]))
     same_TT = (inside_GT[:, :, None] & inside_GT[:, None]).any(0) & ~np.eye(len(center_T), dtype=bool)
-    any_T = inside_GT.any(0)
+    any_T = np.asarray(inside_GT.any(0))
     across_TT = any_T[:, None] & ~any_T
     means = [float(similarity_TT[pairs].mean()) if pairs.any() else float("nan") for pairs in (same_TT, across_TT)]
     return Contrast(*means)
