@@ -154,6 +154,21 @@ def write_activitynet_results(
         json.dump({"version": version, "results": results, "external_data": {}}, file)
 
 
+def read_video_scores(path: str | Path) -> dict[str, dict[str, float]]:
+    """Scores of whole videos, {video: {label: score}}, from ActivityNet's classification results (no segments)."""
+    results = mapping_of(path, "results", read_json(path, "results")["results"])
+    scores: dict[str, dict[str, float]] = {}
+    for name, entries in results.items():
+        own = scores.setdefault(video_id(name), {})
+        for k, entry in enumerate(list_of(path, name, "results", entries)):
+            where = f"{name!r} result {k}"
+            score = number_of(path, where, "score", mapping_of(path, where, entry).get("score"))
+            if not isinstance(entry.get("label"), str) or not math.isfinite(score):
+                raise BadFile(path, where, f"must have a label (string) and a finite score, got {entry}")
+            own[entry["label"]] = score
+    return scores
+
+
 def read_thumos_truth(folder: str | Path) -> Instances:
     """Ground truth from THUMOS14's annotation folder: one CLASS_test.txt or CLASS_val.txt per class.
 
