@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from . import edits
 from .kernels.job import View
 from .plan import Plan
-from .render import DTYPES, blend_into, view
+from .render import DTYPES, blend_into, new, view
 
 
 def crossfade(first: Any, second: Any, *, length: int, center: ArrayLike, overlap: ArrayLike, time_dim: int = 1) -> Any:
@@ -101,7 +101,7 @@ def _apply(edit: Callable[..., Plan], time_dim: int, **arrays: Any) -> Any:
         result: Any = np.empty(shape, subject.dtype)
         blend_into(list(views), plan, torch.from_numpy(result).movedim(time_dim, 1))
         return result
-    out = torch.empty(shape, dtype=dtypes[0], device=devices[0])
+    out = new(devices[0], tuple(shape), dtypes[0])
     blend_into(list(views), plan, out.movedim(time_dim, 1))
     return out if isinstance(subject, torch.Tensor) else _library(subject).from_dlpack(out)
 

@@ -40,7 +40,7 @@ def blend(frames: Tensor | Sequence[Tensor], plan: Plan) -> Tensor:
     shapes = {tuple(bank.shape[2:]) for bank in banks}
     if len(shapes) > 1:
         raise ValueError(f"frames must be clips (L_i, …) of one trailing shape, got {sorted(shapes)}")
-    out = banks[0].new_empty((*plan.clip.shape[:2], *banks[0].shape[2:]))
+    out = new(banks[0].device, (*plan.clip.shape[:2], *banks[0].shape[2:]), banks[0].dtype)
     if torch.compiler.is_compiling():
         _blend_op(banks, *_tensors(plan), out)
     else:
@@ -106,7 +106,7 @@ def render(
     extent = {"N": n, "C": channels, "T": t, "H": size[0], "W": size[1]}
     shape = tuple(extent[name] for name in layout)
     if out is None:
-        out = banks[0].new_empty(shape, dtype=dtype)
+        out = new(banks[0].device, shape, dtype)
     elif tuple(out.shape) != shape or out.dtype != dtype or out.device != banks[0].device:
         wanted, got = f"{dtype} {shape} on {banks[0].device}", f"{out.dtype} {tuple(out.shape)} on {out.device}"
         raise ValueError(f"out must be {wanted}, got {got}")
@@ -116,6 +116,14 @@ def render(
         _render_op(banks, *_tensors(plan), boxes, colors, means, stds, layout, allow_aliasing, out)
     else:
         _render(banks, plan, box, color, means, stds, layout, allow_aliasing, out)
+    return out
+
+
+def new(device: torch.device, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """An uninitialised tensor; large ones on the CPU ask for huge pages."""
+    out = torch.empty(shape, dtype=dtype, device=device)
+    if not torch.compiler.is_compiling() and not out.is_cuda and out.nbytes >= 1 << 22 and (library := host.library()):
+        library.gpuaug_new_memory(out.data_ptr(), out.nbytes)
     return out
 
 

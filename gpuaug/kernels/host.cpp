@@ -8,6 +8,9 @@
 #if defined(_OPENMP)
 #include <omp.h>
 #endif
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #if defined(_WIN32)
 #define EXPORT extern "C" __declspec(dllexport)
@@ -26,7 +29,8 @@
 
 namespace {
 
-const int PAD = 8;      // floats readable beyond the end of a row
+const int PAD = 64;     // floats of scratch memory beyond the end of a row
+const int AHEAD = 3;    // output rows between the one in work and the one whose source is fetched
 const int BLOCK = 512;  // elements blended at a time
 
 // Runs work(nt, scratch) for every output frame, on `threads` threads with `bytes` of scratch memory each.
@@ -56,6 +60,13 @@ struct Tap {
     int begin, values;  // the part of every source row that is read
     int* left;          // per output pixel: where its left source pixel begins in the mixed row …
     float* part;        // … and the weight of the right one
+};
+
+struct Rows {  // scratch memory; every row has PAD floats to spare
+    float* source;  // a source row, taps and rows mixed
+    float* pixels;  // an output row
+    float* planes;  // … normalised
+    float* typed;   // … cast
 };
 
 // row (+)= a * top + b * bottom
@@ -91,36 +102,45 @@ template <int CH, int STRIDE> GPUAUG_FN void color_row(float* RESTRICT pixels, c
     }
 }
 
+// Three planes = scale · pixels + shift
+GPUAUG_FN void split_row(float* RESTRICT r, float* RESTRICT g, float* RESTRICT b, const float* scale, const float* shift,
+                         const float* RESTRICT pixels, int n) {
+    const float r1 = scale[0], g1 = scale[1], b1 = scale[2], r0 = shift[0], g0 = shift[1], b0 = shift[2];
+    for (int x = 0; x < n; ++x) {
+        r[x] = r1 * pixels[4 * x] + r0;
+        g[x] = g1 * pixels[4 * x + 1] + g0;
+        b[x] = b1 * pixels[4 * x + 2] + b0;
+    }
+}
+
+// Whole blocks only, so that no rest is left to be cast one by one: n is rounded up to a multiple of PAD.
 template <typename Out> GPUAUG_FN void cast_row(Out* RESTRICT out, const float* RESTRICT values, int n) {
+    n = (n + PAD - 1) / PAD * PAD;
     for (int i = 0; i < n; ++i) out[i] = Cast<Out>::of(values[i]);
 }
 
-// Four floats per pixel → three planes; apart from the cast, because the compiler vectorises each better alone.
-GPUAUG_FN void split_row(float* RESTRICT r, float* RESTRICT g, float* RESTRICT b, const float* RESTRICT pixels, int n) {
-    for (int x = 0; x < n; ++x) {
-        r[x] = pixels[4 * x];
-        g[x] = pixels[4 * x + 1];
-        b[x] = pixels[4 * x + 2];
-    }
-}
-
-// out = cast(scale · pixels + shift); `planes` holds 3 n floats. `pixels` is overwritten.
+// out = cast(scale · pixels + shift), planes of pixels or pixels of channels or any other steps
 template <typename Out, int CH, int STRIDE>
-GPUAUG_FN void write_row(Out* out, i64 step_c, i64 step_x, const float* scale, const float* shift, float* RESTRICT pixels,
-                         float* RESTRICT planes, int n) {
-    for (int x = 0; x < n; ++x)
-        for (int c = 0; c < STRIDE; ++c) pixels[x * STRIDE + c] = scale[c] * pixels[x * STRIDE + c] + shift[c];
-    if (CH == 1 && step_x == 1) {
-        cast_row(out, pixels, n);
-    } else if (step_x == 1) {
-        split_row(planes, planes + n, planes + 2 * n, pixels, n);
-        for (int c = 0; c < CH; ++c) cast_row(out + c * step_c, planes + c * n, n);
-    } else {
-        Out* RESTRICT row = (Out*)planes;
-        cast_row(row, pixels, n * STRIDE);
-        for (int x = 0; x < n; ++x)
-            for (int c = 0; c < CH; ++c) out[x * step_x + c * step_c] = row[x * STRIDE + c];
+GPUAUG_FN void write_row(Out* out, i64 step_c, i64 step_x, const float* scale, const float* shift, const Rows& rows, int n) {
+    if (CH == 3 && step_x == 1) {
+        if constexpr (sizeof(Out) == sizeof(float)) {
+            split_row(out, out + step_c, out + 2 * step_c, scale, shift, rows.pixels, n);
+        } else {
+            Out* typed = (Out*)rows.typed;
+            split_row(rows.planes, rows.planes + n, rows.planes + 2 * n, scale, shift, rows.pixels, n);
+            cast_row(typed, rows.planes, 3 * n);
+            for (int c = 0; c < 3; ++c) memcpy((void*)(out + c * step_c), typed + c * n, (size_t)n * sizeof(Out));
+        }
+        return;
     }
+    float* RESTRICT planes = rows.planes;
+    const float* RESTRICT pixels = rows.pixels;
+    for (int x = 0; x < n; ++x)
+        for (int c = 0; c < STRIDE; ++c) planes[x * STRIDE + c] = scale[c] * pixels[x * STRIDE + c] + shift[c];
+    Out* RESTRICT typed = (Out*)rows.typed;
+    cast_row(typed, planes, STRIDE * n);
+    for (int x = 0; x < n; ++x)
+        for (int c = 0; c < CH; ++c) out[x * step_x + c * step_c] = typed[x * STRIDE + c];
 }
 
 template <int CH> GPUAUG_FN void tabulate(Tap& tap, int outputs, int width) {
@@ -136,12 +156,23 @@ template <int CH> GPUAUG_FN void tabulate(Tap& tap, int outputs, int width) {
     }
 }
 
+// Source rows are too far apart for the processor to fetch them unasked.
+GPUAUG_FN void prefetch(const Tap& tap, int y, int height) {
+#if defined(__GNUC__)
+    const u8* row = tap.frame + sample(tap.axes[0], y, height, tap.height).second * tap.row_stride + tap.begin;
+    for (int i = 0; i < tap.values; i += 64) __builtin_prefetch(row + i);
+#else
+    (void)tap, (void)y, (void)height;
+#endif
+}
+
 bool equal(const Axis& a, const Axis& b) {
     return a.base == b.base && a.start == b.start && a.step == b.step && a.low == b.low && a.high == b.high;
 }
 
 i64 render_scratch(const RenderJob& job) {
-    return 4 * (job.widest * job.c + PAD + 8 * job.x + PAD) + job.k * (8 * job.x + (i64)sizeof(Tap));
+    const i64 rows = job.widest * job.c + 3 * 4 * job.x + 4 * PAD, tables = 2 * job.k * job.x;
+    return (i64)sizeof(float) * (rows + tables) + job.k * (i64)sizeof(Tap);
 }
 
 template <typename Out, int CH> GPUAUG_FN void render_frame(const char* bytes, i64 nt, char* scratch) {
@@ -150,10 +181,11 @@ template <typename Out, int CH> GPUAUG_FN void render_frame(const char* bytes, i
     const i64 n = nt / job.t, t = nt % job.t;
     const int width = (int)job.x, height = (int)job.y;
     Tap* taps = (Tap*)scratch;
-    float* row = (float*)(taps + job.k);
-    float* pixels = row + job.widest * CH + PAD;
-    float* planes = pixels + 4 * width + PAD;
-    float* tables = planes + 4 * width;
+    float* memory = (float*)(taps + job.k);
+    float* output = memory + job.widest * CH + PAD;
+    const i64 step = 4 * (i64)width + PAD;
+    const Rows rows = {memory, output, output + step, output + 2 * step};
+    float* tables = output + 3 * step;
 
     int visible = 0;
     for (int k = 0; k < (int)job.k; ++k) {
@@ -184,7 +216,7 @@ template <typename Out, int CH> GPUAUG_FN void render_frame(const char* bytes, i
         shift[c] = job.diagonal ? matrix[c * (CH + 1) + CH] : 0.f;
     }
     if (!visible)
-        for (int i = 0; i < width * STRIDE; ++i) pixels[i] = 0.f;
+        for (int i = 0; i < width * STRIDE; ++i) rows.pixels[i] = 0.f;
     for (int y = 0; y < height; ++y) {
         for (int leader = 0; leader < visible; ++leader) {
             if (taps[leader].leader != leader) continue;
@@ -196,19 +228,20 @@ template <typename Out, int CH> GPUAUG_FN void render_frame(const char* bytes, i
                 const u8* top = tap.frame + s.first * tap.row_stride + tap.begin;
                 const u8* bottom = tap.frame + s.second * tap.row_stride + tap.begin;
                 const float b = tap.weight * s.part, a = tap.weight - b;
+                prefetch(tap, y + AHEAD < height ? y + AHEAD : y, height);
                 if (k == leader)
-                    mix_rows<true>(row, top, bottom, a, b, values);
+                    mix_rows<true>(rows.source, top, bottom, a, b, values);
                 else
-                    mix_rows<false>(row, top, bottom, a, b, values);
+                    mix_rows<false>(rows.source, top, bottom, a, b, values);
             }
-            for (int i = 0; i < PAD; ++i) row[values + i] = 0.f;  // read with weight 0, so it must be finite
+            for (int i = 0; i < 4; ++i) rows.source[values + i] = 0.f;  // read with weight 0, so it must be finite
             if (leader == 0)
-                sample_row<true, CH, STRIDE>(pixels, row, taps[leader], width);
+                sample_row<true, CH, STRIDE>(rows.pixels, rows.source, taps[leader], width);
             else
-                sample_row<false, CH, STRIDE>(pixels, row, taps[leader], width);
+                sample_row<false, CH, STRIDE>(rows.pixels, rows.source, taps[leader], width);
         }
-        if (!job.diagonal) color_row<CH, STRIDE>(pixels, matrix, width);
-        write_row<Out, CH, STRIDE>(out + y * job.out_y, job.out_c, job.out_x, scale, shift, pixels, planes, width);
+        if (!job.diagonal) color_row<CH, STRIDE>(rows.pixels, matrix, width);
+        write_row<Out, CH, STRIDE>(out + y * job.out_y, job.out_c, job.out_x, scale, shift, rows, width);
     }
 }
 
@@ -314,6 +347,16 @@ EXPORT int gpuaug_blend(const char* bytes, int dtype, int threads) {
     void (*const frame[])(const char*, i64, char*) = {blend_u8, blend_half, blend_bfloat, blend_float};
     const i64 scratch = job.k * (i64)(sizeof(BlendTap) + sizeof(i64));
     return for_frames(job.n * job.t, threads, scratch, [=](i64 nt, char* s) { frame[dtype](bytes, nt, s); });
+}
+
+// Asks for huge pages in new memory: faulting in a batch's 300 MB in pages of 4 KiB takes longer than rendering it.
+EXPORT void gpuaug_new_memory(char* begin, i64 bytes) {
+#if defined(__linux__)
+    const i64 page = 2 << 20, first = ((i64)begin + page - 1) / page * page, end = ((i64)begin + bytes) / page * page;
+    if (end > first) (void)madvise((void*)first, (size_t)(end - first), MADV_HUGEPAGE);  // where refused: as it was
+#else
+    (void)begin, (void)bytes;
+#endif
 }
 
 EXPORT void* PyInit__host() { return nullptr; }  // loaded with ctypes; only Windows' linker asks for this name

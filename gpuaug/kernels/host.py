@@ -42,6 +42,8 @@ def load(file: Path) -> ctypes.CDLL:
     for function in (lib.gpuaug_render, lib.gpuaug_blend):
         function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
         function.restype = ctypes.c_int
+    lib.gpuaug_new_memory.argtypes = [ctypes.c_void_p, ctypes.c_longlong]
+    lib.gpuaug_new_memory.restype = None
     return lib
 
 

@@ -1,0 +1,130 @@
+"""Timing and results for every benchmark: candidates interleaved in one run, written as JSON with what they ran on."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import platform
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import gpuaug
+
+ROOT = Path(__file__).parent
+PACKAGES = ("torch", "torchvision", "numpy", "av", "cupy-cuda12x", "cupy-cuda13x", "nvidia-dali-cuda130", "torchcodec")
+
+
+def measure(candidates: dict[str, Callable[[], Any]], *, rounds: int = 15, warmup: int = 2) -> dict[str, np.ndarray]:
+    """Seconds (rounds,) of every candidate. Each round runs all of them, in turning order, so that they share noise.
+
+    A candidate on a GPU must wait for its own work.
+    """
+    for _ in range(warmup):
+        for run in candidates.values():
+            run()
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    names = list(candidates)
+    gc.collect()
+    gc.disable()
+    try:
+        for i in range(rounds):
+            for name in names[i % len(names) :] + names[: i % len(names)]:
+                begin = time.perf_counter()
+                candidates[name]()
+                seconds[name].append(time.perf_counter() - begin)
+    finally:
+        gc.enable()
+    return {name: np.array(values) for name, values in seconds.items()}
+
+
+def summary(values: np.ndarray) -> dict[str, float | int]:
+    """Median, interquartile range and number of values.
+
+    >>> summary(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    {'median': 3.0, 'iqr': 2.0, 'n': 5}
+    """
+    low, middle, high = np.percentile(values, [25, 50, 75])
+    return {"median": round(float(middle), 6), "iqr": round(float(high - low), 6), "n": len(values)}
+
+
+def ratio(slow: np.ndarray, fast: np.ndarray) -> dict[str, float | int]:
+    """How many times `fast` is faster than `slow`, round by round."""
+    return summary(slow / fast)
+
+
+def machine() -> str:
+    """A short generic name of this machine: processor, cores in use and GPU; no host name.
+
+    >>> re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", machine()) is not None
+    True
+    """
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        found = re.search(r"model name\s*:\s*(.+)", info.read_text())
+        model = found.group(1) if found else model
+    model = re.sub(r"\((r|tm)\)|@.*|\b(cpu|processor|\d+-core)\b", " ", model, flags=re.IGNORECASE)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    parts = [model, f"{cores}cores"]
+    if torch.cuda.is_available():
+        parts.append(torch.cuda.get_device_name())
+    return re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")
+
+
+def save(suite: str, results: list[dict[str, Any]], **facts: Any) -> Path:
+    """Write results/<version>/<suite>--<machine>.json and return its path. `facts` describe the set-up in words.
+
+    Every result has at least a `name`, a `unit`, and `median`, `iqr`, `n` of `summary`.
+    """
+    missing = [r for r in results if not {"name", "unit", "median", "iqr", "n"} <= r.keys()]
+    if missing:
+        raise ValueError(f"results must have name, unit, median, iqr and n, got {missing[0]}")
+    record = {
+        "suite": suite,
+        "version": gpuaug.__version__,
+        "commit": _commit(),
+        "machine": machine(),
+        "threads": torch.get_num_threads(),
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "versions": {name: _version(name) for name in PACKAGES if _version(name)},
+        "facts": facts,
+        "results": results,
+    }
+    path = ROOT / "results" / gpuaug.__version__ / f"{suite}--{machine()}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def show(results: list[dict[str, Any]]) -> None:
+    """Print the results as a table."""
+    width = max(len(r["name"]) for r in results)
+    for r in results:
+        print(f"{r['name']:<{width}}  {r['median']:10.3f} {r['unit']:<3} (IQR {r['iqr']:.3f}, n = {r['n']})")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str:
+    """The commit that ran, with + where tracked files were changed."""
+    git = ["git", "-C", str(ROOT)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
+        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+        return head.strip() + ("+" if changed.stdout.strip() else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
