@@ -101,6 +101,7 @@ class Head(nn.Module):
         "fps": 15.0,  # [C]; [P] every second frame of 30 per second
         "window": 16,
         "windows": 5,  # [P] clips per segment and epoch
+        "clips_per_segment": 5,
         "place": "random",  # [P]; evenly spaced in validation
         "bank_size": (128, 171),  # [C] the paper keeps the aspect ratio
         "fit": "stretch",  # [C]
@@ -109,8 +110,8 @@ class Head(nn.Module):
         "epochs": 8,  # [P, C]
         "optimizer": "sgd",  # [P, C]
         "lr": 1e-4,  # [P, C] of the encoder's layers, times the number of GPUs
-        "stem_lr": 0.0,  # [C]
-        "head_lr": 0.002,  # [C] on ActivityNet; .004 on THUMOS14
+        "lr_stem": 0.0,  # [C]
+        "lr_head": 0.002,  # [C] on ActivityNet; .004 on THUMOS14
         "weight_decay": 0.005,  # [C]
         "schedule": "step",  # [P, C]
         "milestones": (4, 6),  # [P, C] epochs
