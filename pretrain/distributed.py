@@ -74,21 +74,18 @@ class HostSyncBatchNorm(_BatchNorm):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return super().forward(input)
-        x = input.float()
-        axes = [0, *range(2, x.ndim)]
-        count = x.new_full((1,), x.numel() / x.shape[1])
-        total = _Sum.apply(torch.cat([x.sum(axes), x.square().sum(axes), count]))
-        sum_C, square_C, count = total.split([x.shape[1], x.shape[1], 1])
-        mean_C = sum_C / count
-        var_C = (square_C / count - mean_C.square()).clamp_min(0)
+        x = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
+        axes, shape = [0, *range(2, x.ndim)], (1, -1) + (1,) * (x.ndim - 2)
+        total = _Sum.apply(torch.cat([x.sum(axes), x.new_full((1,), x.numel() / x.shape[1])]))
+        mean_C, count = total[:-1] / total[-1], total[-1]
+        var_C = _Sum.apply((x - mean_C.view(shape)).square().sum(axes)) / count
         if self.track_running_stats:
             with torch.no_grad():
                 self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
                 self.running_mean.lerp_(mean_C, self.momentum)  # type: ignore[union-attr, arg-type]
                 self.running_var.lerp_(var_C * count / (count - 1), self.momentum)  # type: ignore[union-attr, arg-type]
         scale_C = self.weight * (var_C + self.eps).rsqrt()
-        shape = (1, -1) + (1,) * (x.ndim - 2)
-        return (x * scale_C.view(shape) + (self.bias - mean_C * scale_C).view(shape)).to(input.dtype)
+        return ((x - mean_C.view(shape)) * scale_C.view(shape) + self.bias.view(shape)).to(input.dtype)
 
 
 class _Sum(torch.autograd.Function):

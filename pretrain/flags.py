@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
+import re
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, get_args
@@ -16,15 +18,21 @@ from .cli import add_options
 from .schedule import Kind
 
 TASKS = {"bsp": "pretrain.bsp", "pal": "pretrain.pal", "tsp": "pretrain.tsp"}
-EPILOG = "[P] is the task's paper, [C] its authors' public code (for BSP: TSM's), [ours] a choice of this project."
+EPILOG = "[P] is the task's paper, [C] its authors' public code (for BSP: TSM's), [D] and [ours] are choices of this project."
 
 
-def parse(argv: Sequence[str] | None, *, prog: str) -> tuple[argparse.Namespace, ModuleType]:
-    """The flags, with the task's defaults filled in, and the task's module."""
+def parse(
+    argv: Sequence[str] | None, *, prog: str, parents: Sequence[argparse.ArgumentParser] = ()
+) -> tuple[argparse.Namespace, ModuleType]:
+    """The flags, with the task's defaults filled in, and the task's module.
+
+    Args:
+        parents: parsers (without help) whose flags are taken too.
+    """
     first = argparse.ArgumentParser(prog=prog, add_help=False, allow_abbrev=False)
     first.add_argument("--task", choices=sorted(TASKS))
     known, _ = first.parse_known_args(argv)
-    parser = argparse.ArgumentParser(prog=prog, epilog=EPILOG, allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog=prog, epilog=EPILOG, parents=list(parents), allow_abbrev=False)
     parser.add_argument("--task", choices=sorted(TASKS), required=True, help="with --help: also shows its own flags")
     task = importlib.import_module(TASKS[known.task]) if known.task else None
     recipe: dict[str, Any] = task.Head.recipe if task else {}
@@ -35,16 +43,37 @@ def parse(argv: Sequence[str] | None, *, prog: str) -> tuple[argparse.Namespace,
     _view(parser.add_argument_group("augmentation of the picture, one draw per sample"))
     _optimization(parser.add_argument_group("optimisation"))
     taken = {action.dest for action in parser._actions}
-    parser.set_defaults(**{name: value for name, value in recipe.items() if name in taken})
+    rates = ("lr", "lr_head", "lr_stem")  # filled in later, when the whole batch is known
+    parser.set_defaults(**{name: value for name, value in recipe.items() if name in taken and name not in rates})
     if task:
+        notes = recipe_notes(task.Head)
+        for action in parser._actions:
+            if action.dest in recipe:
+                value = (
+                    f"the recipe's {recipe[action.dest]} at batch {recipe['batch']}, in proportion to the whole batch"
+                )
+                default = f" (default {value})" if action.dest in rates else ""
+                action.help = f"{action.help}{default} {notes.get(action.dest, '')}".strip()
         add_options(parser.add_argument_group(f"options of {known.task}"), (task.sample, task.Head), taken)
     args = parser.parse_args(argv)
     assert task is not None
     for name, value in recipe.items():
         if name not in taken:
             setattr(args, name, value)
-    _check(args)
+    try:
+        _check(args)
+    except ValueError as error:
+        parser.error(str(error))
     return args, task
+
+
+def recipe_notes(head: type) -> dict[str, str]:
+    """name → the comment behind its entry in the source of `head.recipe`: where the default comes from."""
+    try:
+        source = inspect.getsource(head)
+    except OSError:
+        return {}
+    return {name: note.replace("%", "%%") for name, note in re.findall(r'^        "(\w+)": .*?  # (.+)$', source, re.M)}
 
 
 def _data(group: Any) -> None:
@@ -60,7 +89,7 @@ def _data(group: Any) -> None:
 
 def _run(group: Any) -> None:
     add = group.add_argument
-    add("--out", required=True, metavar="DIR", help="run folder")
+    add("-o", "--out", required=True, metavar="DIR", help="run folder")
     add("--resume", action="store_true", help="go on from OUT's newest whole checkpoint, if there is one")
     add("--seed", type=int, default=0, help="of everything random (default %(default)s)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1 …; auto is the GPU if there is one")
@@ -119,11 +148,9 @@ def _optimization(group: Any) -> None:
     add("--steps", type=int, help="length of the run in steps, instead of --epochs")
     add("--minutes", type=float, help="length of the run in minutes of training, instead of --epochs")
     add("--optimizer", choices=("sgd", "adamw", "adam"), help="(default %(default)s); sgd has momentum 0.9")
-    add(
-        "--lr", type=float, help="peak rate (default: the recipe's %(default)s, scaled from its batch to the whole one)"
-    )
-    add("--head-lr", type=float, help="of the head, scaled likewise (default: as --lr)")
-    add("--stem-lr", type=float, help="of the encoder's first layers (default: as --lr)")
+    add("--lr", type=float, help="peak rate of learning")
+    add("--lr-head", type=float, help="of the head, if it differs")
+    add("--lr-stem", type=float, help="of the encoder's first layers, if it differs")
     add("--weight-decay", type=float, default=0.0, help="(default %(default)s)")
     add("--schedule", choices=get_args(Kind), default="constant", help="of the rate (default %(default)s)")
     add("--milestones", type=float, nargs="*", default=(), metavar="EPOCH", help="of step (default %(default)s)")

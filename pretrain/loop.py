@@ -69,7 +69,7 @@ class Loop:
         self.args, self.model, self.optimizer, self.feed, self.validation = args, model, optimizer, feed, validation
         self.group, self.record, self.config, self.epoch_steps, self.dtype = group, record, config, epoch_steps, dtype
         self.device = next(model.parameters()).device
-        self.trained = DistributedDataParallel(model, broadcast_buffers=False) if group.world > 1 else model
+        self.trained = DistributedDataParallel(model) if group.world > 1 else model
         self.total = args.steps or max(1, round(args.epochs * epoch_steps))
         self.step = self.plans = 0
         self.seconds = 0.0

@@ -17,15 +17,15 @@ class Optimizer:
 
     Args:
         model: with parameters named encoder.… and head.…
-        stem: prefix of the encoder's first layers, which take `args.stem_lr`; "" if it has none.
-        args: optimizer, lr, head_lr, stem_lr, weight_decay, clip.
+        stem: prefix of the encoder's first layers, which take `args.lr_stem`; "" if it has none.
+        args: optimizer, lr, lr_head, lr_stem, weight_decay, clip.
         scale: learn with float16 gradients scaled to stay in range.
     """
 
     def __init__(self, model: nn.Module, stem: str, args: argparse.Namespace, *, scale: bool, device: str) -> None:
         rates = {
-            "head": args.lr if args.head_lr is None else args.head_lr,
-            "stem": args.lr if args.stem_lr is None else args.stem_lr,
+            "head": args.lr if args.lr_head is None else args.lr_head,
+            "stem": args.lr if args.lr_stem is None else args.lr_stem,
             "encoder": args.lr,
         }
         groups: dict[str, list[nn.Parameter]] = {name: [] for name in rates}
@@ -86,7 +86,7 @@ class Optimizer:
 def peak_rates(args: argparse.Namespace, recipe: dict[str, Any], whole_batch: int) -> None:
     """Fill in the rates that no flag gave: the recipe's, in proportion to the whole batch, or the optimizer's usual."""
     scale = whole_batch / recipe["batch"] if args.optimizer == recipe["optimizer"] else None
-    for name in ("lr", "head_lr", "stem_lr"):
+    for name in ("lr", "lr_head", "lr_stem"):
         if getattr(args, name) is None and scale is not None and name in recipe:
             setattr(args, name, recipe[name] * scale)
     if args.lr is None:

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, gro
     state = _resumed(args, record)
     if args.minutes and group.world > 1:
         raise ValueError("--minutes is for one process; use --steps or --epochs with several")
-    train_set, val_set = _data(args, group, record)
+    train_set, val_set = read_data(args, group, record)
     net = encoder(args.encoder, init=args.init, frames=args.frames, size=args.size)
     if net.loaded:
         for line in net.loaded.lines():
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, gro
     optimizer = Optimizer(model, net.stem, args, scale=dtype == torch.float16, device=device.type)
 
     sample = functools.partial(task.sample, **take_options(task.sample, args))
-    make = functools.partial(_feed, args, net, sample=sample, dtype=dtype, device=device, group=group)
+    make = functools.partial(make_feed, args, net, sample=sample, dtype=dtype, device=device, group=group)
     names = getattr(head, "names", {})
     validation = None
     if args.val_batches and val_set is not None:
@@ -141,7 +141,7 @@ def _resumed(args: argparse.Namespace, record: Record) -> dict[str, Any] | None:
     return state
 
 
-def _data(args: argparse.Namespace, group: Group, record: Record) -> tuple[Dataset, Dataset | None]:
+def read_data(args: argparse.Namespace, group: Group, record: Record) -> tuple[Dataset, Dataset | None]:
     """Training and held-out segments; what cannot be used is named."""
 
     def read(paths: list[str], subset: str | None) -> Dataset:
@@ -157,7 +157,6 @@ def _data(args: argparse.Namespace, group: Group, record: Record) -> tuple[Datas
     train_set, val_set = read(args.videos, args.subset), None
     for path, reason in train_set.skipped:
         record.say(f"skipped {path}: {reason}")
-    record.say(f"training: {train_set}")
     if args.val_videos or args.val_subset:
         val_set = read(args.val_videos or args.videos, args.val_subset)
         if val_set.classes != train_set.classes:
@@ -166,12 +165,13 @@ def _data(args: argparse.Namespace, group: Group, record: Record) -> tuple[Datas
             )
     elif args.val_batches:
         train_set, val_set = split(train_set, holdout=args.holdout, seed=args.seed)
+    record.say(f"training: {train_set}")
     if val_set is not None:
         record.say(f"held out: {val_set}")
     return train_set, val_set
 
 
-def _feed(
+def make_feed(
     args: argparse.Namespace,
     net: Encoder,
     dataset: Dataset,
@@ -203,9 +203,9 @@ def _feed(
         reuse_min=args.reuse_min,
         reuse_max=args.reuse_max,
         deterministic=args.deterministic or not train,
-        seed=args.seed + (0 if train else VALIDATION_SEED),
-        rank=group.rank,
-        world=group.world,
+        seed=args.seed if train else args.seed + VALIDATION_SEED * (group.rank + 1),
+        rank=group.rank if train else 0,
+        world=group.world if train else 1,  # held-out videos are few: every process draws from all of them
         device=device,
         backend=args.backend,
         threads=args.threads,

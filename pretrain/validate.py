@@ -70,7 +70,7 @@ class Validation:
             if isinstance(values[0], tuple):
                 truth, prediction = (np.concatenate([value[i] for value in values]) for i in (0, 1))
                 result[name] = classified(truth, prediction, self.names.get(name))
-            else:
+            elif sum(map(len, values)):
                 result[name] = mean_interval(np.concatenate(values))._asdict()
         return result, batch
 

@@ -1,0 +1,66 @@
+"""Training with an encoder of a few numbers on a few tiny videos; also as a program, to be killed or run twice."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import pretrain.checkpoint
+import pretrain.train
+from pretrain.encoders import Encoder, encoder
+from pretrain.networks import Default
+
+FLAGS = ["--task", "bsp", "--encoder", "small", "--size", "32", "--frames", "8", "--fps", "15", "--window", "32"]
+FLAGS += ["--batch", "8", "--optimizer", "adamw", "--lr", "0.003", "--val-batches", "2", "--precision", "fp32"]
+FLAGS += ["--device", "cpu", "--threads", "1", "--quiet", "--log-every", "1", "--deterministic"]
+
+
+class Small(nn.Module):
+    """(N, 16): convolutions of frame differences, batch norm between; mean over space, maximum over time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv3d(3, 8, (3, 5, 5), (1, 4, 4), bias=False)
+        self.norm = nn.BatchNorm3d(8)
+        self.last = nn.Conv3d(8, 16, (3, 3, 3), (1, 2, 2))
+
+    def forward(self, clip_NCTYX: torch.Tensor) -> torch.Tensor:
+        change = clip_NCTYX.diff(dim=2).abs()
+        return self.last(self.norm(self.stem(change)).relu()).mean((3, 4)).amax(2)
+
+
+def small(name: str, *, init: Any = None, frames: int | None = None, size: int | None = None) -> Encoder:
+    """The encoder "small"; any other as usual."""
+    if name != "small":
+        return encoder(name, init=init, frames=frames, size=size)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        default = Default(8, 32, 15.0, stem="net.stem.")
+        return Encoder(name, Small(), 16, default, frames or 8, size or 32)
+
+
+def train(*flags: object) -> int:
+    """The exit status of `train` with the flags that make it small, and these."""
+    return pretrain.train.main([*FLAGS, *map(str, flags)])
+
+
+def install(patch: Any) -> None:
+    """Put "small" in the place of the other encoders."""
+    patch(pretrain.train, "encoder", small)
+    patch(pretrain.checkpoint, "encoder", small)
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log."""
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    install(setattr)
+    sys.exit(train(*sys.argv[1:]))
