@@ -44,7 +44,7 @@ def sample(
     """The plan of `n` samples and their targets, which are read back from the plan (see `targets`).
 
     All kinds take their clips' time step and start from one distribution, which depends on the clip and never on the
-    kind: there is always room for the fastest and earliest speed change, whether the sample has one or not.
+    kind: a change of speed is drawn for every sample, and leaves its room, whether the sample shows it or not.
 
     Args:
         mode: boundary tells the kinds apart [P]; regression predicts a heat map of the boundary [P, 3.3]; action is
@@ -80,8 +80,11 @@ def sample(
     need = reach if sampling == "uniform" else int(np.ceil(stride * (reach - 1))) + 1
 
     kind = kinds[rng.integers(len(kinds), size=n)]
-    change = np.where(kind == DS, rng.integers(change_low, change_high + 1, n), frames)
+    change = rng.integers(change_low, change_high + 1, n)
     rate = np.asarray(rates)[rng.integers(len(rates), size=n)]
+    # how far a sample reaches from its start; drawn for every kind, so that no kind has starts of its own
+    span = np.maximum(frames, gpuaug.edits.speed_times(frames, change, rate)[:, -1] + 1) if DS in kinds else frames
+    change = np.where(kind == DS, change, frames)
     two = (kind == DC) | (kind == SC)
     cut = np.where(two, rng.integers(center_low, center_high + 1, n), frames)
     half = rng.integers(epsilon_low, epsilon_high + 1, n)
@@ -90,7 +93,7 @@ def sample(
 
     length_N2 = bank.info["frames"][clip_N2]
     step_N2 = length_N2 / reach if sampling == "uniform" else np.full((n, 2), float(stride))
-    start_N2 = rng.random((n, 2)) * (length_N2 - 1 - step_N2 * (reach - 1))
+    start_N2 = rng.random((n, 2)) * (length_N2 - 1 - step_N2 * (np.reshape(span, (-1, 1)) - 1))
     position_NT = gpuaug.edits.speed_times(frames, change, rate)
     first = gpuaug.Plan.take(clip_N2[:, 0], start_N2[:, :1] + step_N2[:, :1] * position_NT)
     if two.any():

@@ -29,7 +29,7 @@ section { background: #fff; border: 1px solid #dde2e8; border-radius: 8px; paddi
           overflow-x: auto }
 h2 { font-size: 15px; margin: 0 0 8px } h2 small { font-weight: normal; color: #667; margin-left: 10px }
 .row { white-space: nowrap; font-size: 0 } .row img { margin-right: 2px; box-sizing: border-box }
-.row img.new { border-left: 4px solid #d0112b } .row img.span { border-bottom: 4px solid #4f9d69 }
+.row img.new { box-shadow: -4px 0 0 #d0112b } .row img.span { box-shadow: 0 4px 0 #4f9d69; margin-bottom: 4px }
 ul { list-style: none; margin: 6px 0 0; padding: 0; font-size: 13px } li i { display: inline-block; width: 10px;
      height: 10px; border-radius: 2px; margin-right: 6px }
 svg { display: block; margin-top: 3px } text { font: 11px system-ui, sans-serif }
