@@ -19,14 +19,14 @@ import torch
 
 import gpuaug
 
-CODECS = {  # codec: (encoder, container)
-    "h264": ("libx264", "mp4"),
-    "hevc": ("libx265", "mp4"),
-    "av1": ("libsvtav1", "mp4"),
-    "vp9": ("libvpx-vp9", "webm"),
-    "vp8": ("libvpx", "webm"),
-    "mjpeg": ("mjpeg", "avi"),
-    "mpeg4": ("mpeg4", "avi"),
+CODECS: dict[str, tuple[str, str, dict[str, str]]] = {  # codec: (encoder, container, its options)
+    "h264": ("libx264", "mp4", {}),
+    "hevc": ("libx265", "mp4", {"x265-params": "log-level=none"}),
+    "av1": ("libaom-av1", "mp4", {"cpu-used": "8"}),
+    "vp9": ("libvpx-vp9", "webm", {}),
+    "vp8": ("libvpx", "webm", {}),
+    "mjpeg": ("mjpeg", "avi", {}),
+    "mpeg4": ("mpeg4", "avi", {}),
 }
 
 
@@ -134,10 +134,11 @@ def _codecs() -> dict[str, dict[str, str]]:
 
 
 def _clip(folder: Path, codec: str, frames: int = 12) -> Path:
-    encoder, container = CODECS[codec]
+    encoder, container, options = CODECS[codec]
     file = folder / f"{codec}.{container}"
     with av.open(str(file), "w") as out:
-        stream = out.add_stream(encoder, rate=12)
+        stream = out.add_stream(encoder, rate=12, options=options)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = 128, 128
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         for i in range(frames):

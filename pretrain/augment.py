@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from gpuaug import color, crop
+from gpuaug import color
+from gpuaug import crop as crops
 
 Crop = Literal["multiscale", "random", "resized", "center"]
 
@@ -32,16 +33,16 @@ class Augment:
     grayscale: float = 0.0
     blur: float = 0.0
 
-    def view(self, rng: np.random.Generator, n: int) -> crop.View:
+    def view(self, rng: np.random.Generator, n: int) -> crops.View:
         """The crops of n samples."""
         if self.crop == "multiscale":
-            return crop.multiscale_crop(rng, n, flip=self.flip)
+            return crops.multiscale_crop(rng, n, flip=self.flip)
         if self.crop == "random":
-            return crop.random_crop(rng, n, flip=self.flip)
+            return crops.random_crop(rng, n, flip=self.flip)
         if self.crop == "resized":
-            return crop.resized_crop(rng, n, flip=self.flip)
+            return crops.resized_crop(rng, n, flip=self.flip)
         if self.crop == "center":
-            return crop.center_crop(n, scale=112 / 128)
+            return crops.center_crop(n, scale=112 / 128)
         raise ValueError(f"crop must be multiscale, random, resized or center, got crop={self.crop!r}")
 
     def matrix(self, rng: np.random.Generator, n: int) -> NDArray[np.float64] | None:

@@ -37,14 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.samples < 1:
         raise ValueError(f"--samples must be ≥ 1, got {args.samples}")
     args.batch, args.deterministic, args.precision = args.samples, True, "fp32"
-    device = torch.device("cpu")
     group = Group()
     record = Record(args.out, writes=False, quiet=args.quiet)
     train_set, _ = read_data(args, group, record)
     net = encoder(args.encoder, frames=args.frames, size=args.size)
     sample = functools.partial(task.sample, **take_options(task.sample, args))
-    options = {"sample": sample, "dtype": torch.float32, "device": device, "group": group}
-    with make_feed(args, net, train_set, train=True, **options) as feed:
+    feed = make_feed(
+        args, net, train_set, train=True, sample=sample, dtype=torch.float32, device=torch.device("cpu"), group=group
+    )
+    with feed:
         batch = feed.batch(0)
         page = cards.CARDS[args.task](batch, pictures(batch, net.mean, net.std), names(feed.bank, train_set), train_set)
         failures = feed.report()["failures"]
