@@ -22,7 +22,7 @@ import gpuaug
 CODECS: dict[str, tuple[str, str, dict[str, str]]] = {  # codec: (encoder, container, its options)
     "h264": ("libx264", "mp4", {}),
     "hevc": ("libx265", "mp4", {"x265-params": "log-level=none"}),
-    "av1": ("libaom-av1", "mp4", {"cpu-used": "8"}),
+    "av1": ("libsvtav1", "mp4", {}),
     "vp9": ("libvpx-vp9", "webm", {}),
     "vp8": ("libvpx", "webm", {}),
     "mjpeg": ("mjpeg", "avi", {}),
@@ -120,6 +120,7 @@ def _nvdec(advice: list[str]) -> str:
 def _codecs() -> dict[str, dict[str, str]]:
     """Every codec decoded by every backend, in truth: a clip is encoded first."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    os.environ.setdefault("SVT_LOG", "1")  # errors only
     table = {}
     with tempfile.TemporaryDirectory() as folder:
         for codec in CODECS:
