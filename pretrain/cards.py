@@ -41,16 +41,20 @@ def pal(batch: Batch, pictures_NTYXC: NDArray[np.uint8], names: dict[int, str], 
     target = {name: value.cpu().numpy() for name, value in batch.target.items()}
     clips, frames = target["video"].shape[1], batch.plan.shape[1] // target["video"].shape[1]
     middle = np.arange(clips) * frames + frames // 2
-    pairs = batch.plan.shape[0] // 2
+    plan = batch.plan.at(middle)
+    pairs = plan.shape[0] // 2
+    video_NJ1 = target["video"][:, :, None]
+    by_video = gpuaug.Plan(np.where(plan.weight > 0.5, video_NJ1, video_NJ1[:, :1]), plan.time, plan.weight)
     cards = []
     for n in (part + pair for pair in range(pairs) for part in (0, pairs)):
         start, stop = int(target["start"][n]), int(target["stop"][n])
         first, last = target["source"][n, [start, stop - 1]]
         action, background = (Path(dataset.videos[target["video"][n, j]].path).name for j in (start, 0))
+        named = {int(target["video"][n, start]): f"action, {action}", int(target["video"][n, 0]): background}
         title = f"Pair {n % pairs + 1}, {'query' if n < pairs else 'key'}: {action} on {background}"
         note = f"clips {start}…{stop - 1} show clips {first}…{last} of {action}, β = {target['opacity'][n]:.2f}"
-        plan = rows(batch.plan, [n]).at(middle)
-        cards.append(Card(title, pictures_NTYXC[n, middle], plan, names, note=note, span=(start, stop)))
+        picture, sample = pictures_NTYXC[n, middle], rows(by_video, [n])
+        cards.append(Card(title, picture, sample, named, note=note, span=(start, stop)))
     return cards
 
 
