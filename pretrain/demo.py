@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     run(gpuaug_main, ["probe", str(videos / "actions"), "-o", str(out / "manifest.csv")])
     step(f"3/4 train TSM-ResNet-18 to tell BSP's four boundaries apart, {args.minutes:g} minutes")
     run_dir = out / "bsp"
-    data = ["--task", "bsp", "--videos", str(videos / "actions"), "--cache", str(out / "manifest.csv"), "--seed", seed]
+    data = ["--task", "bsp", "--videos", str(videos / "actions"), "--seed", seed]
     length = ["--minutes", str(args.minutes), "--resume"]
     run(train.main, [*data, *SETTING, *RECIPE, *length, "--out", str(run_dir)])
     step("4/4 pictures")
@@ -60,11 +60,10 @@ def run(command_main: object, arguments: list[str]) -> None:
 def summary(run_summary: dict, out: Path, seconds: float) -> str:
     """What to look at, in a few lines."""
     boundary = run_summary["validation"]["boundary"]
-    low, high = boundary["interval"]
     share = run_summary["share_of_time"]
     lines = [
         "",
-        f"held-out accuracy   {boundary['accuracy']:.3f} (95 % interval {low:.3f}–{high:.3f}); chance 0.25",
+        f"held-out accuracy   {boundary['value']:.3f} (95 % interval {boundary['low']:.3f}–{boundary['high']:.3f}); chance 0.25",
         f"samples per second  {run_summary['samples_per_second']:.0f}",
         f"echo                {run_summary['echo']:.1f} samples shown per decoded window",
         f"limited by          {run_summary['limited_by']} (encoder {share['encoder']:.0%}, waiting {share['wait']:.0%})",

@@ -18,7 +18,7 @@ from .cli import add_options
 from .schedule import Kind
 
 TASKS = {"bsp": "pretrain.bsp", "pal": "pretrain.pal", "tsp": "pretrain.tsp"}
-EPILOG = "[P] is the task's paper, [C] its authors' public code (for BSP: TSM's), [D] and [ours] are choices of this project."
+EPILOG = "[P] is the task's paper, [C] its authors' public code (for BSP: TSM's); [D] and [ours] are choices of this project."
 
 
 def parse(
@@ -84,7 +84,7 @@ def _data(group: Any) -> None:
     add("--val-videos", nargs="+", metavar="PATH", help="held-out videos; without it, --holdout of --videos")
     add("--val-subset", help="subset of the annotations to validate on; without it, --holdout of the videos")
     add("--holdout", type=float, default=0.2, help="share of the videos held out, stratified (default %(default)s)")
-    add("--cache", metavar="FILE", help="manifest of probed videos (default OUT/manifest.csv)")
+    add("--cache", metavar="FILE", help="remembers probed videos (default: the user's cache folder)")
 
 
 def _run(group: Any) -> None:

@@ -145,9 +145,7 @@ def read_data(args: argparse.Namespace, group: Group, record: Record) -> tuple[D
     """Training and held-out segments; what cannot be used is named."""
 
     def read(paths: list[str], subset: str | None) -> Dataset:
-        cache = args.cache or Path(args.out) / "manifest.csv"
-        if group.world > 1 and not group.main:
-            cache = None  # one writer
+        cache = args.cache if group.main else False  # one writer
         if args.annotations:
             if len(paths) != 1:
                 raise ValueError(f"--videos must be one folder with --annotations, got {len(paths)} paths")
