@@ -9,6 +9,7 @@ In the options' notes, [P] is the paper, [C] the code of TSM that it builds on, 
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -76,14 +77,14 @@ def sample(
     # the frames of the clip, at its time step, that the widest sample needs
     reach = frames
     if DS in kinds:
-        reach = max(frames, int(np.ceil(change_low + max(rates) * (frames - change_low))))  # Eq. 3 at i = 2τ
-    need = reach if sampling == "uniform" else int(np.ceil(stride * (reach - 1))) + 1
+        reach = max(frames, math.ceil(change_low + max(rates) * (frames - change_low)))  # Eq. 3 at i = 2τ
+    need = reach if sampling == "uniform" else math.ceil(stride * (reach - 1)) + 1
 
     kind = kinds[rng.integers(len(kinds), size=n)]
     change = rng.integers(change_low, change_high + 1, n)
     rate = np.asarray(rates)[rng.integers(len(rates), size=n)]
     # how far a sample reaches from its start; drawn for every kind, so that no kind has starts of its own
-    span = np.maximum(frames, gpuaug.edits.speed_times(frames, change, rate)[:, -1] + 1) if DS in kinds else frames
+    span = np.maximum(frames, change + rate * (frames - change)) if DS in kinds else np.full(n, frames)
     change = np.where(kind == DS, change, frames)
     two = (kind == DC) | (kind == SC)
     cut = np.where(two, rng.integers(center_low, center_high + 1, n), frames)
@@ -93,7 +94,7 @@ def sample(
 
     length_N2 = bank.info["frames"][clip_N2]
     step_N2 = length_N2 / reach if sampling == "uniform" else np.full((n, 2), float(stride))
-    start_N2 = rng.random((n, 2)) * (length_N2 - 1 - step_N2 * (np.reshape(span, (-1, 1)) - 1))
+    start_N2 = rng.random((n, 2)) * (length_N2 - 1 - step_N2 * (span[:, None] - 1))
     position_NT = gpuaug.edits.speed_times(frames, change, rate)
     first = gpuaug.Plan.take(clip_N2[:, 0], start_N2[:, :1] + step_N2[:, :1] * position_NT)
     if two.any():

@@ -47,15 +47,9 @@ def draw_clips(
     left = np.full(len(info), np.iinfo(np.int64).max) if bank.reuse_max is None else bank.reuse_max - info["uses"]
     able = info["ready"] & long & (left > 0) & (info["label"] >= 0)
     groups = _Groups(np.flatnonzero(able), info["label"], info["video"])
-    first = np.empty(n, np.int64)
-    free = np.ones(len(order), bool)
-    for wanted, count in ((two & same, groups.same), (two & ~same, groups.other), (~two, np.ones(len(info)))):
-        at = np.flatnonzero(free & (count[order] > 0))[: wanted.sum()]
-        if len(at) < wanted.sum():
-            what = "another video of their class" if (wanted & same).any() else "a video of another class"
-            raise gpuaug.Starved(f"{wanted.sum()} clips with {what} are wanted, the bank has {len(at)}")
-        first[wanted] = order[at]
-        free[at] = False
+    first = order[:n].copy()
+    if (np.where(same, groups.same[first], groups.other[first])[two] == 0).any():
+        first = _with_partners(order, groups, two=two, same=same)
     second = first.copy()
     todo = np.flatnonzero(two)
     shown = np.bincount(first, minlength=len(info))
@@ -67,6 +61,22 @@ def draw_clips(
         if len(todo) == 0:
             return np.stack([first, second], 1)
     raise gpuaug.Starved(f"{len(todo)} of {two.sum()} pairs found no partner within the reuse limits")
+
+
+def _with_partners(
+    order: NDArray[np.int64], groups: _Groups, *, two: NDArray[np.bool_], same: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """The slots of `order`, dealt so that those that need a partner have one."""
+    first = np.empty(len(two), np.int64)
+    free = np.ones(len(order), bool)
+    for wanted, count in ((two & same, groups.same), (two & ~same, groups.other), (~two, groups.same + 1)):
+        at = np.flatnonzero(free & (count[order] > 0))[: wanted.sum()]
+        if len(at) < wanted.sum():
+            what = "another video of their class" if (wanted & same).any() else "a video of another class"
+            raise gpuaug.Starved(f"{wanted.sum()} clips with {what} are wanted, the bank has {len(at)}")
+        first[wanted] = order[at]
+        free[at] = False
+    return first
 
 
 class _Groups:
@@ -99,9 +109,12 @@ class _Groups:
 
     def _ranges(self, key: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(S,) each: begin and end, in sorted order, of the run of equal keys that a slot belongs to; 0 for others."""
-        bounds = np.concatenate([[0], np.flatnonzero(np.diff(key)) + 1, [len(key)]])
-        low, high = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        low, high = np.zeros((2, size), np.int64)
         if len(key):
-            low[self.slots] = np.repeat(bounds[:-1], np.diff(bounds))
-            high[self.slots] = np.repeat(bounds[1:], np.diff(bounds))
+            begin = np.flatnonzero(key[1:] != key[:-1]) + 1
+            bounds = np.concatenate([[0], begin, [len(key)]])
+            run = np.zeros(len(key), np.int64)
+            run[begin] = 1
+            run = run.cumsum()
+            low[self.slots], high[self.slots] = bounds[run], bounds[run + 1]
         return low, high
