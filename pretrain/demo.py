@@ -14,9 +14,24 @@ from gpuaug.__main__ import main as gpuaug_main
 from . import preview, report, toy, train
 from .cli import Failed, command
 
-SETTING = "--encoder tsm_resnet18 --size 32 --fps 12 --window 48".split()
-# From scratch and in minutes, unlike the papers: small pictures, AdamW, no dropout (with 0.5 nothing is learnt in time).
-RECIPE = "--batch 16 --optimizer adamw --lr 2e-3 --weight-decay 0.01 --schedule cosine --warmup 3 --dropout 0".split()
+SETTING = ["--encoder", "tsm_resnet18", "--size", "32", "--fps", "12", "--window", "48"]
+# From scratch and in minutes, unlike the papers: small pictures, AdamW, no dropout (with 0.5 it learns nothing in time).
+RECIPE = [
+    "--batch",
+    "16",
+    "--optimizer",
+    "adamw",
+    "--lr",
+    "2e-3",
+    "--weight-decay",
+    "0.01",
+    "--schedule",
+    "cosine",
+    "--warmup",
+    "3",
+    "--dropout",
+    "0",
+]
 
 
 @command("demo")
@@ -63,10 +78,10 @@ def summary(run_summary: dict, out: Path, seconds: float) -> str:
     share = run_summary["share_of_time"]
     lines = [
         "",
-        f"held-out accuracy   {boundary['value']:.3f} (95 % interval {boundary['low']:.3f}–{boundary['high']:.3f}); chance 0.25",
+        f"held-out accuracy   {boundary['value']:.3f}, 95 % interval {boundary['low']:.3f}–{boundary['high']:.3f}; chance 0.25",
         f"samples per second  {run_summary['samples_per_second']:.0f}",
         f"echo                {run_summary['echo']:.1f} samples shown per decoded window",
-        f"limited by          {run_summary['limited_by']} (encoder {share['encoder']:.0%}, waiting {share['wait']:.0%})",
+        f"limited by          {run_summary['limited_by']} ({share['encoder']:.0%} of the time; waiting {share['wait']:.0%})",
         f"look at             {out / 'preview' / 'preview.html'}, {out / 'bsp' / 'report.html'}",
         f"took                {seconds:.0f} s with gpuaug {gpuaug.__version__}",
     ]

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -145,7 +145,7 @@ def read_data(args: argparse.Namespace, group: Group, record: Record) -> tuple[D
     """Training and held-out segments; what cannot be used is named."""
 
     def read(paths: list[str], subset: str | None) -> Dataset:
-        cache = args.cache if group.main else False  # one writer
+        cache: str | Literal[False] | None = args.cache if group.main else False  # one writer
         if args.annotations:
             if len(paths) != 1:
                 raise ValueError(f"--videos must be one folder with --annotations, got {len(paths)} paths")
