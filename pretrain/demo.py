@@ -14,24 +14,12 @@ from gpuaug.__main__ import main as gpuaug_main
 from . import preview, report, toy, train
 from .cli import Failed, command
 
-SETTING = ["--encoder", "tsm_resnet18", "--size", "32", "--fps", "12", "--window", "48"]
-# From scratch and in minutes, unlike the papers: small pictures, AdamW, no dropout (with 0.5 it learns nothing in time).
-RECIPE = [
-    "--batch",
-    "16",
-    "--optimizer",
-    "adamw",
-    "--lr",
-    "2e-3",
-    "--weight-decay",
-    "0.01",
-    "--schedule",
-    "cosine",
-    "--warmup",
-    "3",
-    "--dropout",
-    "0",
-]
+SETTING = {"encoder": "tsm_resnet18", "size": 32, "fps": 12, "window": 48}
+# From scratch and in minutes, unlike the papers: small pictures, AdamW, no dropout (with 0.5 it learns nothing in time)
+RECIPE = {
+    **{"batch": 16, "optimizer": "adamw", "lr": 2e-3, "weight-decay": 0.01, "dropout": 0},
+    **{"schedule": "cosine", "warmup": 3},
+}
 
 
 @command("demo")
@@ -53,9 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     run_dir = out / "bsp"
     data = ["--task", "bsp", "--videos", str(videos / "actions"), "--seed", seed]
     length = ["--minutes", str(args.minutes), "--resume"]
-    run(train.main, [*data, *SETTING, *RECIPE, *length, "--out", str(run_dir)])
+    run(train.main, [*data, *flags(SETTING), *flags(RECIPE), *length, "--out", str(run_dir)])
     step("4/4 pictures")
-    run(preview.main, [*data, *SETTING, "--out", str(out / "preview"), "--samples", "24"])
+    run(preview.main, [*data, *flags(SETTING), "--out", str(out / "preview"), "--samples", "24"])
     run(report.main, [str(run_dir)])
     print(summary(json.loads((run_dir / "summary.json").read_text()), out, time.perf_counter() - begin))
     return 0
@@ -63,6 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def step(text: str) -> None:
     print(f"\n{text}", flush=True)
+
+
+def flags(values: dict[str, object]) -> list[str]:
+    return [part for name, value in values.items() for part in (f"--{name}", str(value))]
 
 
 def run(command_main: object, arguments: list[str]) -> None:
@@ -76,12 +68,13 @@ def summary(run_summary: dict, out: Path, seconds: float) -> str:
     """What to look at, in a few lines."""
     boundary = run_summary["validation"]["boundary"]
     share = run_summary["share_of_time"]
+    accuracy, low, high = (f"{boundary[name]:.3f}" for name in ("value", "low", "high"))
     lines = [
         "",
-        f"held-out accuracy   {boundary['value']:.3f}, 95 % interval {boundary['low']:.3f}–{boundary['high']:.3f}; chance 0.25",
+        f"held-out accuracy   {accuracy}, 95 % interval {low}–{high}; chance 0.25",
         f"samples per second  {run_summary['samples_per_second']:.0f}",
         f"echo                {run_summary['echo']:.1f} samples shown per decoded window",
-        f"limited by          {run_summary['limited_by']} ({share['encoder']:.0%} of the time; waiting {share['wait']:.0%})",
+        f"limited by          {run_summary['limited_by']}: {share['encoder']:.0%} of the time, waiting {share['wait']:.0%}",
         f"look at             {out / 'preview' / 'preview.html'}, {out / 'bsp' / 'report.html'}",
         f"took                {seconds:.0f} s with gpuaug {gpuaug.__version__}",
     ]
