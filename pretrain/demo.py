@@ -74,7 +74,7 @@ def summary(run_summary: dict, out: Path, seconds: float) -> str:
         f"held-out accuracy   {accuracy}, 95 % interval {low}–{high}; chance 0.25",
         f"samples per second  {run_summary['samples_per_second']:.0f}",
         f"echo                {run_summary['echo']:.1f} samples shown per decoded window",
-        f"limited by          {run_summary['limited_by']}: {share['encoder']:.0%} of the time, waiting {share['wait']:.0%}",
+        f"limited by          {run_summary['limited_by']}: encoder {share['encoder']:.0%}, waiting {share['wait']:.0%}",
         f"look at             {out / 'preview' / 'preview.html'}, {out / 'bsp' / 'report.html'}",
         f"took                {seconds:.0f} s with gpuaug {gpuaug.__version__}",
     ]
