@@ -59,6 +59,8 @@ setup(
             "hypothesis>=6.100",  # property tests of the plan algebra
             "imageio-ffmpeg>=0.5",  # an ffmpeg binary: an independent decoder to compare with
             "scikit-learn>=1.4",  # independent average precision and ROC-AUC
+            "timm>=1.0",  # encoders by name, the tested cases: an image model …
+            "transformers>=4.50",  # … and VideoMAE
             "ruff>=0.6",
             "mypy>=1.11",
         ],
