@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -118,53 +118,29 @@ class Decoder:
         """(frames, failures): for each window uint8 RGB (T,h,w,3) on the device, or None where there is a failure.
 
         Windows of one file are decoded together: it is opened once, and a frame that several windows show is decoded
-        once. No file raises: what is wrong with it is in its failures.
+        once. No file raises: what is wrong with it is in its failures. On a GPU frames are ready for the current stream.
         """
-        paths = [os.fspath(w.path) for w in windows]
-        indices = dict(zip(dict.fromkeys(paths), self._pool.map(self._index, dict.fromkeys(paths))))
+        pinned = self.device.type == "cuda"
         results: list[torch.Tensor | str] = ["not decoded"] * len(windows)
-        groups: dict[str, list[int]] = {}
-        positions: dict[int, NDArray[np.int64]] = {}
-        for i, (path, window) in enumerate(zip(paths, windows)):
-            index = indices[path]
-            if isinstance(index, str):
-                results[i] = index
-                continue
-            try:
-                positions[i] = index.frames_at(window.start_seconds, window.fps, window.frames, window.edge)
-            except Unusable as error:
-                results[i] = str(error)
-                continue
-            groups.setdefault(path, []).append(i)
-
-        def job(group: list[int]) -> _Job:
-            index = indices[paths[group[0]]]
-            assert isinstance(index, FrameIndex)
-            return _Job(index, group, [positions[i] for i in group], *self._output_size(index))
-
         dali, pyav = [], []
-        for group in groups.values():
-            group.sort(key=lambda i: int(positions[i][0]))
-            path_job = job(group)
-            reason = self._dali.refuses(path_job.index) if self._dali is not None else "not asked for"
+        for job in self._jobs(windows, results):
+            reason = self._dali.refuses(job.index) if self._dali is not None else "not asked for"
             if not reason:
-                dali.append(path_job)
-            elif self.backend == "dali":
-                for i in group:
-                    results[i] = reason
+                dali.append(job)
+            elif self.backend != "dali":
+                pyav.append(job)
             else:
-                pyav.append(group)
-        running = [(g, self._pool.submit(self._run_pyav, job(g))) for g in _split(pyav, self.threads)]
-        for path_job, frames in zip(dali, self._run_dali(dali)):
-            if isinstance(frames, str) and self.backend == "auto":
-                running.append((path_job.group, self._pool.submit(self._run_pyav, path_job)))
+                _put(results, job, [reason] * len(job.group))
+        running = [(job, self._pool.submit(_decode_pyav, job, pinned)) for job in _split(pyav, self.threads)]
+        for job, frames in zip(dali, self._run_dali(dali)):
+            if isinstance(frames[0], str) and self.backend == "auto":
+                running.append((job, self._pool.submit(_decode_pyav, job, pinned)))
             else:
-                for k, i in enumerate(path_job.group):
-                    results[i] = frames if isinstance(frames, str) else frames[k]
-        for group, future in running:
-            for i, result in zip(group, future.result()):
-                results[i] = result
-        failures = [Failure(i, path, r) for i, (path, r) in enumerate(zip(paths, results)) if isinstance(r, str)]
+                _put(results, job, frames)
+        for job, future in running:
+            decoded = future.result()
+            _put(results, job, [f if isinstance(f, str) else f.to(self.device, non_blocking=pinned) for f in decoded])
+        failures = [Failure(i, os.fspath(windows[i].path), r) for i, r in enumerate(results) if isinstance(r, str)]
         return [None if isinstance(r, str) else r for r in results], failures
 
     def close(self) -> None:
@@ -178,6 +154,27 @@ class Decoder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _jobs(self, windows: Sequence[Window], results: list[torch.Tensor | str]) -> list[_Job]:
+        """The work, file by file; windows that cannot be decoded get their reason in `results` instead."""
+        paths = [os.fspath(w.path) for w in windows]
+        indices = dict(zip(dict.fromkeys(paths), self._pool.map(self._index, dict.fromkeys(paths))))
+        jobs: dict[str, _Job] = {}
+        for i, (path, window) in enumerate(zip(paths, windows)):
+            index = indices[path]
+            if isinstance(index, str):
+                results[i] = index
+                continue
+            try:
+                positions_T = index.frames_at(window.start_seconds, window.fps, window.frames, window.edge)
+            except Unusable as error:
+                results[i] = str(error)
+                continue
+            if path not in jobs:
+                jobs[path] = _Job(index, [], [], *self._output_size(index))
+            jobs[path].group.append(i)
+            jobs[path].positions.append(positions_T)
+        return list(jobs.values())
 
     def _index(self, path: str) -> FrameIndex | str:
         """The file's time table, or why it has none; kept until the file changes."""
@@ -206,15 +203,7 @@ class Decoder:
         scale = min(self.size[0] / index.height, self.size[1] / index.width, 1.0)
         return max(1, round(index.height * scale)), max(1, round(index.width * scale))
 
-    def _run_pyav(self, job: _Job) -> list[torch.Tensor | str]:
-        cuda = self.device.type == "cuda"
-        try:
-            frames = decode_windows(job.index, job.positions, job.height, job.width, pinned=cuda)
-            return [f if isinstance(f, str) else f.to(self.device, non_blocking=cuda) for f in frames]
-        except Exception as error:  # whatever a file brings about is that file's failure only
-            return [one_line(error)] * len(job.group)
-
-    def _run_dali(self, jobs: list[_Job]) -> list[list[torch.Tensor] | str]:
+    def _run_dali(self, jobs: list[_Job]) -> list[list[torch.Tensor | str]]:
         if not jobs:
             return []
         from .decode_dali import Sample
@@ -222,12 +211,12 @@ class Decoder:
         unions = [np.unique(np.concatenate(job.positions)) for job in jobs]
         decoded = self._dali.decode([Sample(j.index, u, j.height, j.width) for j, u in zip(jobs, unions)])
         return [
-            frames if isinstance(frames, str) else [frames[np.searchsorted(union, p)] for p in job.positions]
+            [frames if isinstance(frames, str) else frames[np.searchsorted(union, p)] for p in job.positions]
             for job, union, frames in zip(jobs, unions, decoded)
         ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Job:
     """Windows of one file: their numbers in the call, the positions of their frames, and their size."""
 
@@ -238,13 +227,27 @@ class _Job:
     width: int
 
 
-def _split(groups: list[list[int]], threads: int) -> list[list[int]]:
-    """Windows by file; where there are fewer files than threads, the largest groups are halved."""
-    groups = list(groups)
-    while 0 < len(groups) < threads and len(largest := max(groups, key=len)) > 1:
-        groups.remove(largest)
-        groups += [largest[: len(largest) // 2], largest[len(largest) // 2 :]]
-    return groups
+def _put(results: list[torch.Tensor | str], job: _Job, frames: Sequence[torch.Tensor | str]) -> None:
+    for i, result in zip(job.group, frames):
+        results[i] = result
+
+
+def _decode_pyav(job: _Job, pinned: bool) -> Sequence[torch.Tensor | str]:
+    try:
+        return decode_windows(job.index, job.positions, job.height, job.width, pinned=pinned)
+    except Exception as error:  # whatever a file brings about is that file's failure only
+        return [one_line(error)] * len(job.group)
+
+
+def _split(jobs: list[_Job], threads: int) -> list[_Job]:
+    """Where there are fewer files than threads, those with most windows are halved, by time."""
+    jobs = list(jobs)
+    while 0 < len(jobs) < threads and len((most := max(jobs, key=lambda job: len(job.group))).group) > 1:
+        jobs.remove(most)
+        order = sorted(range(len(most.group)), key=lambda k: int(most.positions[k][0]))
+        for half in (order[: len(order) // 2], order[len(order) // 2 :]):
+            jobs.append(replace(most, group=[most.group[k] for k in half], positions=[most.positions[k] for k in half]))
+    return jobs
 
 
 def _dali_backend(device: torch.device, threads: int, timeout_seconds: float, *, required: bool) -> Any:

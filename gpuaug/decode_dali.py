@@ -51,6 +51,8 @@ class Dali:
     """
 
     def __init__(self, device: torch.device, threads: int, timeout_seconds: float) -> None:
+        if device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", torch.cuda.current_device())
         self.device, self.threads, self.timeout_seconds = device, threads, timeout_seconds
         self._worker: _Worker | None = None
 
@@ -72,17 +74,18 @@ class Dali:
     def decode(self, samples: list[Sample]) -> list[torch.Tensor | str]:
         """For each sample uint8 (T,H,W,3) on the device, or the reason why DALI could not decode it."""
         results: list[torch.Tensor | str] = []
-        for batch in _batches(samples):
-            try:
-                results += self._run(batch)
-            except TimeoutError as error:
-                results += [str(error)] * len(batch)
-            except RuntimeError:  # of which sample is not told
-                for sample in batch:
-                    try:
-                        results += self._run([sample])
-                    except (RuntimeError, TimeoutError) as error:
-                        results.append(_first_line(error))
+        try:
+            for batch in _batches(samples):
+                try:
+                    results += self._run(batch)
+                except RuntimeError:  # of which sample is not told
+                    for sample in batch:
+                        try:
+                            results += self._run([sample])
+                        except RuntimeError as error:
+                            results.append(_first_line(error))
+        except TimeoutError as error:  # the rest would wait as long
+            results += [str(error)] * (len(samples) - len(results))
         return results
 
     def close(self) -> None:
@@ -134,7 +137,7 @@ def _pipeline(device: torch.device, threads: int) -> Pipeline:
     pipeline = Pipeline(
         batch_size=BATCH,
         num_threads=threads,
-        device_id=(device.index or 0) if gpu else None,
+        device_id=device.index if gpu else None,
         prefetch_queue_depth=1,
         exec_dynamic=True,
     )

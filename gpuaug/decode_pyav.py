@@ -175,7 +175,11 @@ def decode_windows(
     All windows are of one file: it is opened once, and a frame that several windows show is decoded once. `height` and
     `width` are those of the picture as displayed.
     """
-    frames_WTHW3 = [torch.empty((len(p), height, width, 3), dtype=torch.uint8, pin_memory=pinned) for p in positions]
+    shapes = [(len(p), height, width, 3) for p in positions]
+    if pinned:
+        frames_WTHW3 = [torch.empty(shape, dtype=torch.uint8, pin_memory=True) for shape in shapes]
+    else:  # NumPy asks for large pages, torch does not: the first write takes a quarter of the time
+        frames_WTHW3 = [torch.from_numpy(np.empty(shape, np.uint8)) for shape in shapes]
     places: dict[int, list[NDArray[np.uint8]]] = {}
     for frames_THW3, positions_T in zip(frames_WTHW3, positions):
         array_THW3 = frames_THW3.numpy()

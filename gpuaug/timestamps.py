@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import av
@@ -71,7 +72,7 @@ class FrameIndex:
     rotation: int
     mirrored: bool
 
-    @property
+    @cached_property
     def seconds_N(self) -> NDArray[np.float64]:
         """Display times in seconds; the first is 0."""
         return (self.stamp_N - self.stamp_N[0]) * self.tick_seconds

@@ -55,7 +55,7 @@ def test_both_backends_give_the_same_pictures(name, assets, more, dali, pyav):
     for a, b in zip(ours, theirs):
         assert a.shape == b.shape
         # Where another matrix is put right afterwards, colours that were clipped before stay clipped.
-        assert ((a.int() - b.int()).abs() > 2).float().mean() <= (1e-3 if name == "bt709.webm" else 0)
+        assert ((a.int() - b.int()).abs() > 2).float().mean() <= (5e-3 if name == "bt709.webm" else 0)
         assert all(number_of(frame) >= 0 for frame in a.numpy()) or name == "turned.mp4"
 
 
