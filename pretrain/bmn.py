@@ -77,13 +77,14 @@ class BoundaryMatching(nn.Module):
 
     Args:
         features: F. length: T. durations: D, the longest proposal in cells, at most T.
-        samples: S. BMN has 32; ours 16. width: hidden channels. BMN has 128 to 512; ours 64.
+        samples: S. BMN has 32; ours 16. width: C, channels of the map of proposals; the temporal part has 4·C. BMN
+            has 128 for both, and 512 where the points are mixed.
     """
 
     valid_DT: Tensor
     sampling: Tensor
 
-    def __init__(self, features: int, *, length: int, durations: int, samples: int = 16, width: int = 64) -> None:
+    def __init__(self, features: int, *, length: int, durations: int, samples: int = 16, width: int = 32) -> None:
         super().__init__()
         if not 1 <= durations <= length:
             raise ValueError(f"durations must be in [1, length={length}], got durations={durations}")
@@ -93,17 +94,13 @@ class BoundaryMatching(nn.Module):
         self.samples, self.map_shape = samples, (durations, length)
         self.register_buffer("valid_DT", valid, persistent=False)
         self.register_buffer("sampling", sampling_matrix(length, durations, samples), persistent=False)
+        wide = 4 * width
         self.base = nn.Sequential(
-            nn.Conv1d(features, 2 * width, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv1d(2 * width, width, 3, padding=1),
-            nn.ReLU(),
+            nn.Conv1d(features, wide, 3, padding=1), nn.ReLU(), nn.Conv1d(wide, wide, 3, padding=1), nn.ReLU()
         )
-        self.boundary = nn.Sequential(nn.Conv1d(width, width, 3, padding=1), nn.ReLU(), nn.Conv1d(width, 2, 1))
-        self.points = nn.Conv1d(width, samples * width, 1)  # each point has its own weights: BMN's convolution over S
-        self.confidence = nn.Sequential(
-            nn.Conv2d(width, width // 2, 3, padding=1), nn.ReLU(), nn.Conv2d(width // 2, 2, 1)
-        )
+        self.boundary = nn.Sequential(nn.Conv1d(wide, wide, 3, padding=1), nn.ReLU(), nn.Conv1d(wide, 2, 1))
+        self.points = nn.Conv1d(wide, samples * width, 1)  # each point has its own weights: BMN's convolution over S
+        self.confidence = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 2, 1))
 
     def forward(self, features_NFT: Tensor) -> Maps:
         base_NCT = self.base(features_NFT)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,30 +13,28 @@ import numpy as np
 from tqdm import tqdm
 
 from . import charades_crosstask, metrics, results
+from .cli import command
 from .metrics import ACTIVITYNET, GROUNDING, LENGTHS_SECONDS, THUMOS, Instances
 from .results import BadFile, video_id
 
 Row = tuple[str, str]
 
 
+@command("evaluate")
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 done, 1 failed (one line on standard error); wrong usage exits with 2."""
+    """0 done, 1 failed (one line on standard error), 2 wrong usage."""
     args = _parser().parse_args(argv)
     tasks = {"detection": _detection, "proposals": _proposals, "grounding": _grounding, "steps": _steps}
-    try:
-        with tqdm(total=3, desc=args.task, leave=False, disable=None) as progress:
-            result, rows = tasks[args.task](args, progress)
-        result = {"task": args.task, "truth": str(args.truth), "predictions": str(args.predictions), **result}
-        if args.json == "-":
-            print(json.dumps(_plain(result), indent=1))
-        else:
-            _print_table(rows, result["notes"])
-        if args.json not in (None, "-"):
-            with results.new_file(args.json) as file:
-                json.dump(_plain(result), file, indent=1)
-    except (ValueError, OSError) as error:  # BadFile is a ValueError
-        print(f"evaluate: {error}", file=sys.stderr)
-        return 1
+    with tqdm(total=3, desc=args.task, leave=False, disable=None) as progress:
+        result, rows = tasks[args.task](args, progress)
+    result = {"task": args.task, "truth": str(args.truth), "predictions": str(args.predictions), **result}
+    if args.json == "-":
+        print(json.dumps(_plain(result), indent=1))
+    else:
+        _print_table(rows, result["notes"])
+    if args.json not in (None, "-"):
+        with results.new_file(args.json) as file:
+            json.dump(_plain(result), file, indent=1)
     return 0
 
 

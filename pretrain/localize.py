@@ -3,13 +3,12 @@
 Detection: boundary-matching proposals (bmn.py) trained on one subset, soft-NMS, and labels for each proposal from a
 linear classifier of its mean feature or from given scores of whole videos; written in ActivityNet's form.
 Steps: a linear classifier of single features scores segments of 0.2 s (actionness).
-Legend: F features, G ground truths, P proposals, C classes.
+Legend of the shape suffixes: F features, G actions, P proposals, C classes.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -21,6 +20,8 @@ from tqdm import tqdm
 from . import windows
 from .bmn import BoundaryMatching, fit, targets
 from .charades_crosstask import write_frame_scores
+from .cli import add_options, command, take_options
+from .features import rescale
 from .linear import Linear, mean_features
 from .metrics import Instances, frame_labels
 from .proposals import decode, soft_nms
@@ -29,6 +30,7 @@ from .windows import Subset, Window
 
 STEP_SECONDS = 0.2  # segments of CrossTask's actionness protocol (Zhukov et al. 2020)
 STEP_SAMPLES = 200_000  # segments that the actionness classifier is trained on, at most
+LEAST_STEPS = 200  # of the proposal network, where 20 passes over a small set would be fewer
 
 
 class Found(NamedTuple):
@@ -43,40 +45,48 @@ def localize(
     train: Subset,
     test: Subset,
     *,
+    video_scores: Mapping[str, Mapping[str, float]] | None = None,
     mode: Literal["rescale", "windows"] = "rescale",
     length: int | None = None,
-    durations: int | None = None,
-    epochs: int = 20,
-    batch: int = 16,
-    lr: float = 1e-3,
-    width: int = 64,
-    samples: int = 16,
+    max_duration: int | None = None,
     labels: int = 1,
     keep: int = 100,
-    video_scores: Mapping[str, Mapping[str, float]] | None = None,
+    epochs: int | None = None,
+    batch: int = 16,
+    lr: float = 1e-3,
+    width: int = 32,
+    samples: int = 16,
     seed: int = 0,
     device: str = "cpu",
 ) -> Found:
-    """Train on `train`, localise the actions of `test`. The same seed gives the same result on the same machine.
+    """Train on `train`, localise the actions of `test`. The same seed gives the same result on the same CPU.
 
     Args:
-        mode: "rescale": every video interpolated to one window of `length` cells (100, as BMN on ActivityNet).
-            "windows": sliding windows of `length` features at their own rate (256, as G-TAD on THUMOS14).
-        durations: longest proposal in cells; by default the length for "rescale" and 64 for "windows".
-        epochs, batch, lr: of the proposal network, with Adam.
-        width, samples: hidden channels and sample points of the proposal network.
-        labels: classes given to each proposal, the most probable first; score = proposal's score · probability.
-        keep: proposals per video.
-        video_scores: {video: {class: score}}, used in place of the linear classifier.
+        video_scores: {video: {class: score}} in place of the linear classifier of proposals.
+        mode: rescale interpolates every video to one window; windows slides one over the rows, half overlapping.
+        length: cells of a window; none: 100 for rescale (BMN, ActivityNet), 256 for windows (G-TAD, THUMOS14).
+        max_duration: longest proposal in cells; none: the length for rescale (BMN), 64 for windows (G-TAD).
+        labels: classes given to each proposal, the best first; score = proposal's score · class probability.
+        keep: proposals per video after soft-NMS (ActivityNet's results have 100).
+        epochs: passes over the training windows; none: 20, or as many as make 200 steps (ours).
+        batch: windows per step (BMN: 16).
+        lr: learning rate of Adam (BMN: 0.001), a tenth for the last 30 % of the steps.
+        width: channels of the map of proposals (BMN has 128, its sampled features 512; ours).
+        samples: sample points per proposal (BMN has 32; ours).
+        seed: of the initial weights and the order of the windows.
+        device: torch device.
     """
     scores = video_scores or {}
-    if video_scores is not None and not scores.keys() >= test.features.keys():
-        lacking = min(test.features.keys() - scores.keys())
+    if video_scores is not None and not scores.keys() >= test.rows.keys():
+        lacking = min(test.rows.keys() - scores.keys())
         raise ValueError(f"video_scores must have every video of the test subset, has not {lacking!r}")
-    length = length or (100 if mode == "rescale" else 256)
-    durations = durations or (length if mode == "rescale" else min(64, length))
+    for name, value in (("labels", labels), ("keep", keep), ("batch", batch), ("width", width), ("samples", samples)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {name}={value}")
+    length = (100 if mode == "rescale" else 256) if length is None else length
+    longest = (length if mode == "rescale" else min(64, length)) if max_duration is None else max_duration
     used, seen = windows.cut(train, mode, length), windows.cut(test, mode, length)
-    if mode == "windows":  # as BMN does, train on windows with an action only
+    if mode == "windows":  # as BMN does on THUMOS14, train on windows with an action only
         used = [w for w in used if len(windows.visible(w, train.segments[w.video])[1])]
     if not any(len(windows.visible(w, train.segments[w.video])[1]) for w in used):
         raise ValueError("the training subset must have an action with a length, got none")
@@ -85,9 +95,10 @@ def localize(
         window.values_TF[: window.cells] = (window.values_TF[: window.cells] - mean_F) / spread_F
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = BoundaryMatching(len(mean_F), length=length, durations=durations, samples=samples, width=width)
-    maps = [targets(windows.visible(w, train.segments[w.video])[0], length, durations) for w in used]
+        model = BoundaryMatching(len(mean_F), length=length, durations=longest, samples=samples, width=width)
+    maps = [targets(windows.visible(w, train.segments[w.video])[0], length, longest) for w in used]
     values_NFT = torch.stack([torch.from_numpy(w.values_TF.T) for w in used])
+    epochs = max(20, -(-LEAST_STEPS // -(-len(used) // batch))) if epochs is None else epochs
     last = fit(model, values_NFT, maps, epochs=epochs, batch=batch, lr=lr, seed=seed, device=device)
     classes, classifier = _classifier(used, train, seed) if video_scores is None else ([], None)
     by_video: dict[str, list[Window]] = {}
@@ -144,45 +155,43 @@ def _proposals(
 def actionness(train: Subset, test: Subset, *, seed: int = 0) -> dict[str, np.ndarray]:
     """Score of every 0.2 s of the test videos, {video: (segments,) in 0…1}: a linear classifier of the feature there.
 
-    Positive in training: segments whose centre is inside an action; at most 200,000 segments are drawn.
+    Positive in training: segments whose centre is inside an action; at most about 200,000 segments are drawn.
     """
 
     def grid(subset: Subset, video: str) -> np.ndarray:
-        return (np.arange(max(1, int(subset.duration[video] / STEP_SECONDS + 1e-6))) + 0.5) * STEP_SECONDS
+        """(segments, F): features interpolated at the segments' centres."""
+        count = max(1, int(subset.duration[video] / STEP_SECONDS + 1e-6))
+        return rescale(*subset.rows[video], count * STEP_SECONDS, count)
 
     rng = np.random.default_rng(seed)
-    share = STEP_SAMPLES / sum(len(grid(train, video)) for video in train.features)
+    share = STEP_SAMPLES * STEP_SECONDS / sum(train.duration.values())
     x, y = [], []
-    for video, features in train.features.items():
-        centres = grid(train, video)
-        rows = np.flatnonzero(rng.random(len(centres)) < share)
-        x.append(features.at(centres[rows]))
-        y.append(frame_labels(train.segments[video], len(centres), segment_seconds=STEP_SECONDS)[rows])
+    for video in train.rows:
+        values = grid(train, video)
+        chosen = rng.random(len(values)) < share
+        x.append(values[chosen])
+        y.append(frame_labels(train.segments[video], len(values), segment_seconds=STEP_SECONDS)[chosen])
     classifier = Linear(np.concatenate(x), np.concatenate(y), 2, seed=seed)
-    return {video: classifier.probability(f.at(grid(test, video)))[:, 1] for video, f in test.features.items()}
+    return {video: classifier.probability(grid(test, video))[:, 1] for video in test.rows}
 
 
+@command("localize")
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 done, 1 failed (one line on standard error); wrong usage exits with 2."""
+    """0 done, 1 failed (one line on standard error), 2 wrong usage."""
     args = _parser().parse_args(argv)
-    try:
-        train = windows.read_subset(args.features, args.annotations, args.train_subset)
-        test = windows.read_subset(args.features, args.annotations, args.subset)
-        if args.task == "steps":
-            write_frame_scores(args.out, STEP_SECONDS, actionness(train, test, seed=args.seed))
-        else:
-            names = ("mode", "length", "epochs", "batch", "lr", "width", "samples", "labels", "keep", "seed", "device")
-            options = {name: getattr(args, name) for name in names}
-            scores = read_video_scores(args.video_scores) if args.video_scores else None
-            found = localize(train, test, durations=args.max_duration, video_scores=scores, **options)
-            write_activitynet_results(args.out, found.predictions, videos=test.features)
-            if args.proposals:
-                write_activitynet_results(args.proposals, found.proposals, videos=test.features)
-            print(f"loss {found.loss:.3f}, {len(found.predictions)} predictions")
-    except (ValueError, OSError) as error:
-        print(f"localize: {error}", file=sys.stderr)
-        return 1
-    print(f"{len(train.features)} videos to learn from, {len(test.features)} localised: {args.out}")
+    train = windows.read_subset(args.features, args.annotations, args.train_subset)
+    test = windows.read_subset(args.features, args.annotations, args.subset)
+    if args.task == "steps":
+        write_frame_scores(args.out, STEP_SECONDS, actionness(train, test, seed=args.seed))
+    else:
+        options = take_options(localize, args)
+        options["video_scores"] = read_video_scores(args.video_scores) if args.video_scores else None
+        found = localize(train, test, **options)
+        write_activitynet_results(args.out, found.predictions, videos=test.rows)
+        if args.proposals:
+            write_activitynet_results(args.proposals, found.proposals, videos=test.rows)
+        print(f"{len(found.predictions)} predictions, training loss {found.loss:.3f}")
+    print(f"{len(train.rows)} videos to learn from, {len(test.rows)} localised: {args.out}")
     left_out = train.left_out + test.left_out
     if left_out:
         print(f"{len(left_out)} videos left out:", *left_out, sep="\n  ")
@@ -190,40 +199,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    show = argparse.ArgumentDefaultsHelpFormatter
-    parser = argparse.ArgumentParser(prog="python -m pretrain localize", description=__doc__, formatter_class=show)
+    parser = argparse.ArgumentParser(
+        prog="python -m pretrain localize", description=(__doc__ or "").split("\nLegend")[0]
+    )
     files = parser.add_argument_group("files")
-    files.add_argument("--features", type=Path, required=True, help="folder of VIDEO.npy (T, F) with VIDEO.json")
+    files.add_argument("--features", type=Path, required=True, help="folder or HDF5 file written by extract")
     files.add_argument("--annotations", type=Path, required=True, help="ActivityNet JSON (plain or gzip)")
     files.add_argument("--out", type=Path, required=True, help="predictions, or scores of 0.2 s for steps (JSON)")
     files.add_argument("--proposals", type=Path, help="write the proposals without class there as well")
     files.add_argument("--video-scores", type=Path, help="classification results JSON in place of the classifier")
-    files.add_argument("--train-subset", default="training", help="subset of the annotations to learn from")
-    files.add_argument("--subset", default="validation", help="subset to localise")
+    files.add_argument("--train-subset", default="training", help="subset to learn from (default training)")
+    files.add_argument("--subset", default="validation", help="subset to localise (default validation)")
     task = parser.add_argument_group("task")
-    task.add_argument("--task", choices=("detection", "steps"), default="detection", help="what to predict")
-    task.add_argument(
-        "--mode", choices=("rescale", "windows"), default="rescale", help="whole videos, or sliding windows"
-    )
-    task.add_argument("--length", type=_positive, help="cells of a window (100 for rescale, 256 for windows)")
-    task.add_argument("--max-duration", type=_positive, help="longest proposal in cells (the length; 64 for windows)")
-    task.add_argument("--labels", type=_positive, default=1, help="classes per proposal")
-    task.add_argument("--keep", type=_positive, default=100, help="proposals per video")
-    network = parser.add_argument_group("proposal network (all but BMN's learning rate and batch are ours)")
-    network.add_argument("--epochs", type=_positive, default=20, help="passes over the training windows")
-    network.add_argument("--batch", type=_positive, default=16, help="windows per step")
-    network.add_argument(
-        "--lr", type=float, default=1e-3, help="learning rate of Adam; a tenth for the last 30 %% of steps"
-    )
-    network.add_argument("--width", type=_positive, default=64, help="hidden channels")
-    network.add_argument("--samples", type=_positive, default=16, help="sample points per proposal")
-    network.add_argument("--seed", type=int, default=0, help="of the initial weights and the order")
-    network.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="torch device")
+    task.add_argument("--task", choices=("detection", "steps"), default="detection", help="(default detection)")
+    add_options(task, [localize], taken=["video_scores", "device"])
+    usual = "cuda" if torch.cuda.is_available() else "cpu"
+    task.add_argument("--device", default=usual, help=f"torch device (default {usual})")
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return value

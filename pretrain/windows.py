@@ -1,50 +1,99 @@
-"""Feature files and annotations to windows of equal length for the localiser.
+"""Extracted features and annotations to windows of equal length for the localiser.
 
-A feature file is VIDEO.npy, (T, F) floating point, with VIDEO.json beside it, or one features.json for its folder:
-
-    {"fps": 15.0, "clip_frames": 16, "stride_frames": 16, "offset_frames": 0}
-
-Feature k describes the clip_frames frames from offset_frames + k·stride_frames on, at fps; its time is their middle.
-Legend: T features of a video, or cells of a window; F features; G ground truths.
+Features are what `extract` writes (features.py): rows per video, and a JSON that says which time each row stands for.
+Legend of the shape suffixes: T rows of a video, or cells of a window; F features; G actions.
 """
 
 from __future__ import annotations
 
-import math
+import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from .results import BadFile, number_of, read_activitynet_truth, read_json, video_id
+from .features import Features, rescale
+from .results import BadFile, read_activitynet_truth, video_id
 
-FIELDS = ("fps", "clip_frames", "stride_frames", "offset_frames")
 
-
-@dataclass(frozen=True)
-class Features:
-    """One video's features (T, F) float32, the time of the first one and the time between two, in seconds."""
+class Rows(NamedTuple):
+    """One video's features (T, F) float32, and the time that each row stands for, (T,) evenly spaced seconds."""
 
     values_TF: np.ndarray
-    first_seconds: float
-    step_seconds: float
-    end_seconds: float  # of the last clip
+    center_seconds_T: np.ndarray
 
-    def at(self, seconds: np.ndarray) -> np.ndarray:
-        """Features (…, F) interpolated at times; before the first and after the last time those stay.
+    @property
+    def step_seconds(self) -> float:
+        """Time between two rows; of a single one, twice its own."""
+        center = self.center_seconds_T
+        return float(center[1] - center[0]) if len(center) > 1 else float(2 * center[0])
 
-        >>> features = Features(np.array([[0.0], [2.0]]), first_seconds=1.0, step_seconds=1.0, end_seconds=3.0)
-        >>> features.at(np.array([0.0, 1.5, 9.0])).tolist()
-        [[0.0], [1.0], [2.0]]
-        """
-        position = np.clip((seconds - self.first_seconds) / self.step_seconds, 0, len(self.values_TF) - 1)
-        low = np.minimum(np.floor(position).astype(np.int64), max(len(self.values_TF) - 2, 0))
-        share = (position - low)[..., None].astype(self.values_TF.dtype)
-        high = np.minimum(low + 1, len(self.values_TF) - 1)
-        return self.values_TF[low] * (1 - share) + self.values_TF[high] * share
+
+@dataclass
+class Subset:
+    """The videos of a subset that have features: their rows, duration in seconds, actions (G, 2) and their labels."""
+
+    rows: dict[str, Rows] = field(default_factory=dict)
+    duration: dict[str, float] = field(default_factory=dict)
+    segments: dict[str, np.ndarray] = field(default_factory=dict)
+    labels: dict[str, list[str]] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)  # a line for each video without usable features
+
+    def add(self, video: str, rows: Rows, duration: float, segments: np.ndarray, labels: list[str]) -> None:
+        """Add a video. A duration that is not known (NaN) becomes the end of the last row."""
+        self.rows[video], self.segments[video], self.labels[video] = rows, segments, labels
+        self.duration[video] = duration if duration > 0 else rows.center_seconds_T[-1] + rows.step_seconds / 2
+
+
+def read_subset(path: str | Path, annotations: str | Path, subset: str) -> Subset:
+    """Features (folder or HDF5) and annotations (ActivityNet JSON) of one subset; BadFile if no video has features.
+
+    A video belongs to the annotated id that its name ends in: stems, with or without ActivityNet's leading "v_".
+    """
+    truth, durations = read_activitynet_truth(annotations, subset=subset)
+    features, found = Features(path), Subset()
+    names: dict[str, str] = {}
+    for name in features:
+        if names.setdefault(video_id(Path(name).name), name) != name:
+            raise BadFile(
+                path, repr(name), f"must be the only features of its video, {names[video_id(Path(name).name)]} too"
+            )
+    actions: dict[str, list[int]] = {}
+    for row, video in enumerate(truth.video.tolist()):
+        actions.setdefault(video, []).append(row)
+    for video, duration in tqdm(durations.items(), desc=f"read {subset}", leave=False, disable=None):
+        if video not in names:
+            found.left_out.append(f"{video}: no features in {path}")
+            continue
+        try:
+            rows = _read(features, names[video])
+        except BadFile as error:
+            found.left_out.append(str(error))
+            continue
+        own = actions.get(video, [])
+        found.add(video, rows, duration, truth.segment[own], truth.label[own].tolist())
+    if not found.rows:
+        raise BadFile(path, "", f"must have features of the subset {subset!r} ({found.left_out[0]})")
+    widths = sorted({rows.values_TF.shape[1] for rows in found.rows.values()})
+    if len(widths) > 1:
+        raise BadFile(path, "", f"features must have one width, got {widths}")
+    return found
+
+
+def _read(features: Features, name: str) -> Rows:
+    """A video's rows; BadFile where its file is broken. What the settings file lacks is a ValueError for all videos."""
+    try:
+        values = features[name]
+    except (OSError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise BadFile(features.path, repr(name), f"must be readable features ({error})") from None
+    if values.ndim != 2 or len(values) == 0 or not np.issubdtype(values.dtype, np.floating):
+        raise BadFile(features.path, repr(name), f"must be (T, F) floating point, got {values.dtype} {values.shape}")
+    if not np.isfinite(values).all():
+        raise BadFile(features.path, repr(name), f"row {np.flatnonzero(~np.isfinite(values).all(1))[0]} must be finite")
+    return Rows(values.astype(np.float32), features.center_seconds(name))
 
 
 @dataclass(frozen=True)
@@ -69,119 +118,36 @@ class Window:
         return self.origin_seconds + cells * self.cell_seconds
 
 
-def find_features(folder: str | Path) -> dict[str, Path]:
-    """{video id: path} of all .npy files below a folder; BadFile if a video occurs twice or there is none."""
-    found: dict[str, Path] = {}
-    for path in sorted(Path(folder).rglob("*.npy")):
-        name = video_id(path.stem)
-        if name in found:
-            raise BadFile(path, repr(name), f"must occur once, is also {found[name]}")
-        found[name] = path
-    if not found:
-        raise BadFile(folder, "", "must be a folder with .npy files")
-    return found
-
-
-def read_features(path: str | Path) -> Features:
-    """One feature file with the JSON beside it; BadFile names what is wrong."""
-    path = Path(path)
-    own, shared = path.with_suffix(".json"), path.parent / "features.json"
-    description = own if own.exists() or not shared.exists() else shared
-    data = read_json(description, *FIELDS)
-    fps, clip, stride, offset = (number_of(description, "", field, data[field]) for field in FIELDS)
-    if not (0 < fps < math.inf and clip > 0 and stride > 0 and math.isfinite(clip + stride + offset)):
-        raise BadFile(description, "", "fps, clip_frames and stride_frames must be above 0 and finite")
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BadFile(path, "", f"must be a .npy array ({error})") from None
-    if values.ndim != 2 or len(values) == 0 or not np.issubdtype(values.dtype, np.floating):
-        raise BadFile(path, "", f"must be (T, F) floating point with T >= 1, got {values.dtype} {values.shape}")
-    if not np.isfinite(values).all():
-        raise BadFile(path, f"feature {np.flatnonzero(~np.isfinite(values).all(1))[0]}", "must be finite")
-    end = (offset + (len(values) - 1) * stride + clip) / fps
-    return Features(values.astype(np.float32), (offset + clip / 2) / fps, stride / fps, end)
-
-
-@dataclass
-class Subset:
-    """The videos of a subset that have features: features, duration in seconds, actions (G, 2) and their labels."""
-
-    features: dict[str, Features] = field(default_factory=dict)
-    duration: dict[str, float] = field(default_factory=dict)
-    segments: dict[str, np.ndarray] = field(default_factory=dict)
-    labels: dict[str, list[str]] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)  # one line per video without a usable feature file
-
-
-def read_subset(folder: str | Path, annotations: str | Path, subset: str) -> Subset:
-    """Features and annotations (ActivityNet JSON) of one subset; BadFile if none of its videos has features.
-
-    Durations that the annotations do not have are the end of the last clip.
-    """
-    truth, durations = read_activitynet_truth(annotations, subset=subset)
-    files = find_features(folder)
-    found = Subset()
-    rows_of: dict[str, list[int]] = {}
-    for row, video in enumerate(truth.video.tolist()):
-        rows_of.setdefault(video, []).append(row)
-    for video, duration in tqdm(durations.items(), desc=f"read {subset}", leave=False, disable=None):
-        try:
-            if video not in files:
-                raise BadFile(folder, repr(video), "must have a .npy file")
-            features = read_features(files[video])
-        except BadFile as error:
-            found.left_out.append(str(error))
-            continue
-        found.features[video] = features
-        found.duration[video] = duration if duration > 0 else features.end_seconds
-        rows = rows_of.get(video, [])
-        found.segments[video], found.labels[video] = truth.segment[rows], truth.label[rows].tolist()
-    if not found.features:
-        raise BadFile(folder, "", f"must have features of the subset {subset!r} ({found.left_out[0]})")
-    widths = sorted({features.values_TF.shape[1] for features in found.features.values()})
-    if len(widths) > 1:
-        raise BadFile(folder, "", f"features must have one width, got {widths}")
-    return found
-
-
 def cut(subset: Subset, mode: Literal["rescale", "windows"], length: int) -> list[Window]:
     """The subset's videos as windows of `length` cells: "rescale": one each; "windows": sliding, half overlapping."""
     found: list[Window] = []
-    for video, features in subset.features.items():
+    for video, rows in subset.rows.items():
+        found += sliding(video, rows, length) if mode == "windows" else []
         if mode == "rescale":
-            found.append(rescaled(video, features, subset.duration[video], length))
-        else:
-            found += sliding(video, features, length)
+            duration = subset.duration[video]
+            values = rescale(rows.values_TF, rows.center_seconds_T, duration, length)
+            found.append(Window(video, values, 0.0, duration / length, length))
     return found
 
 
-def rescaled(video: str, features: Features, duration_seconds: float, length: int) -> Window:
-    """The whole video as one window of `length` equal cells, features interpolated at their middles (ActivityNet)."""
-    cell = duration_seconds / length
-    values = features.at((np.arange(length) + 0.5) * cell)
-    return Window(video, values, 0.0, cell, length)
+def sliding(video: str, rows: Rows, length: int) -> list[Window]:
+    """Windows of `length` rows, each starting half a window later; the last one ends with the video.
 
+    A video shorter than one window is filled with zeros.
 
-def sliding(video: str, features: Features, length: int, overlap: float = 0.5) -> list[Window]:
-    """Windows of `length` features at their own rate, each starting (1 − overlap)·length later (THUMOS14).
-
-    The last one ends with the video; a video shorter than one window is filled with zeros.
-
-    >>> found = sliding("v", Features(np.zeros((5, 1), np.float32), 0.5, 1.0, 5.0), length=4)
+    >>> found = sliding("v", Rows(np.zeros((5, 1), np.float32), np.arange(5) + 0.5), length=4)
     >>> [(w.origin_seconds, w.cells) for w in found]
     [(0.0, 4), (1.0, 4)]
     """
-    total, hop = len(features.values_TF), max(1, round(length * (1 - overlap)))
-    starts = sorted({*range(0, max(total - length, 0), hop), max(total - length, 0)})
-    windows = []
-    for start in starts:
-        values = np.zeros((length, features.values_TF.shape[1]), np.float32)
-        part = features.values_TF[start : start + length]
+    total, step = len(rows.values_TF), rows.step_seconds
+    last = max(total - length, 0)
+    found = []
+    for start in sorted({*range(0, last, max(1, length // 2)), last}):
+        values = np.zeros((length, rows.values_TF.shape[1]), np.float32)
+        part = rows.values_TF[start : start + length]
         values[: len(part)] = part
-        origin = features.first_seconds + (start - 0.5) * features.step_seconds
-        windows.append(Window(video, values, origin, features.step_seconds, len(part)))
-    return windows
+        found.append(Window(video, values, float(rows.center_seconds_T[start]) - step / 2, step, len(part)))
+    return found
 
 
 def visible(window: Window, segments_G2: np.ndarray, share: float = 0.5) -> tuple[np.ndarray, np.ndarray]:

@@ -28,10 +28,7 @@ def files(tmp_path):
 
 def run(capsys, *arguments):
     """(exit status, standard output, standard error)."""
-    try:
-        status = main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        status = stop.code
+    status = main([str(argument) for argument in arguments])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
 
