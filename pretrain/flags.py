@@ -18,7 +18,7 @@ from .cli import add_options
 from .schedule import Kind
 
 TASKS = {"bsp": "pretrain.bsp", "pal": "pretrain.pal", "tsp": "pretrain.tsp"}
-EPILOG = "[P] is the task's paper, [C] its authors' public code (for BSP: TSM's); [D] and [ours] are choices of this project."
+EPILOG = "[P]: the task's paper, [C]: its authors' public code (for BSP: TSM's), [D] and [ours]: choices of this project."
 
 
 def parse(
@@ -123,8 +123,8 @@ def _feed(group: Any) -> None:
     add(
         "--reuse-min",
         type=int,
-        default=1,
-        help="samples that show a window before it is replaced (default %(default)s)",
+        default=8,
+        help="samples that show a window before an idle decoder replaces it (default %(default)s)",
     )
     add("--reuse-max", type=int, default=32, help="the most; data that fit the bank are kept (default %(default)s)")
     add("--backend", choices=("auto", "dali", "pyav"), default="auto", help="decoder (default %(default)s)")

@@ -198,7 +198,7 @@ def make_feed(
         windows=getattr(args, "windows", 1),
         place=getattr(args, "place", "random") if train else "spread",
         bank_bytes=int(args.bank_gib * 2**30 / (1 if train else 4)),
-        reuse_min=args.reuse_min,
+        reuse_min=min(args.reuse_min, args.reuse_max),
         reuse_max=args.reuse_max,
         deterministic=args.deterministic or not train,
         seed=args.seed if train else args.seed + VALIDATION_SEED * (group.rank + 1),
