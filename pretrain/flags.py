@@ -18,7 +18,7 @@ from .cli import add_options
 from .schedule import Kind
 
 TASKS = {"bsp": "pretrain.bsp", "pal": "pretrain.pal", "tsp": "pretrain.tsp"}
-EPILOG = "[P]: the task's paper, [C]: its authors' public code (for BSP: TSM's), [D] and [ours]: choices of this project."
+EPILOG = "[P]: the task's paper, [C]: its authors' public code (for BSP: TSM's), [D] and [ours]: this project's choices."
 
 
 def parse(
