@@ -36,7 +36,7 @@ def blend(frames: Tensor | Sequence[Tensor], plan: Plan) -> Tensor:
     >>> blend(torch.tensor([[10, 20], [30, 41]], dtype=torch.uint8), Plan.take([0, 1], [[1, 0]])).tolist()
     [[20, 10], [41, 30]]
     """
-    banks = _banks(frames, DTYPES)
+    banks = _banks(frames, DTYPES, plan)
     shapes = {tuple(bank.shape[2:]) for bank in banks}
     if len(shapes) > 1:
         raise ValueError(f"frames must be clips (L_i, …) of one trailing shape, got {sorted(shapes)}")
@@ -89,7 +89,7 @@ def render(
     >>> render(row, Plan.take(0, [0]), size=(1, 4), dtype=torch.uint8).flatten().tolist()
     [0, 64, 191, 255]
     """
-    banks = _banks(frames, (torch.uint8,))
+    banks = _banks(frames, (torch.uint8,), plan)
     channels = banks[0].shape[-1]
     if any(bank.ndim != 5 or bank.shape[4] != channels for bank in banks) or channels not in (1, 3):
         shapes = [tuple(bank.shape) for bank in banks]
@@ -194,8 +194,10 @@ def _launch(
     cuda.launch(kernel, work, out.device, dtype, frames=n * t, per_frame=per_frame, channels=channels, taps=k)
 
 
-def _banks(frames: Tensor | Sequence[Tensor], dtypes: tuple[torch.dtype, ...]) -> list[Tensor]:
+def _banks(frames: Tensor | Sequence[Tensor], dtypes: tuple[torch.dtype, ...], plan: Plan) -> list[Tensor]:
     """Tensors (S_i, L_i, …) of one dtype and device: the bank, or every clip as a bank of one."""
+    if not isinstance(plan, Plan):
+        raise ValueError(f"plan must be a gpuaug.Plan, got {type(plan).__name__}")
     if isinstance(frames, Tensor):
         banks = [frames]
     elif len(frames) and all(isinstance(clip, Tensor) for clip in frames):

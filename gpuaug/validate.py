@@ -22,8 +22,6 @@ def shown(plan: Plan, lengths: NDArray[np.int64]) -> Shown:
     Raises:
         ValueError: naming the first visible tap whose clip or frame does not exist. Taps of weight 0 show nothing.
     """
-    if not isinstance(plan, Plan):
-        raise ValueError(f"plan must be a gpuaug.Plan, got {type(plan).__name__}")
     if not (np.isfinite(plan.weight).all() and np.isfinite(plan.time).all()):
         raise ValueError("plan must have finite weights and times, got nan or inf")
     clip, frame, visible = plan.clip, plan.frame, plan.weight != 0

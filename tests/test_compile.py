@@ -1,0 +1,86 @@
+"""torch.compile(fullgraph=True) around blend and render: the same result, and plans that change without recompiling."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gpuaug import Plan, blend, fade, render
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+
+
+@pytest.fixture(autouse=True)
+def _fresh():
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+def make(device, seed=0):
+    rng = np.random.default_rng(seed)
+    bank = torch.from_numpy(rng.integers(0, 128, (3, 4, 12, 16, 3), dtype=np.uint8)).to(device)
+    plan = fade(Plan.take(rng.integers(0, 3, 2), [[0, 1, 2]]), Plan.take(rng.integers(0, 3, 2), [[3, 2, 1]]), 0.25)
+    return bank, plan
+
+
+def compiled(function):
+    """No fallback to eager: one graph. aot_eager runs all of the tracing, but needs no C++ compiler."""
+    return torch.compile(function, fullgraph=True, backend="aot_eager")
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("as_list", [False, True])
+def test_render(device, as_list):
+    box = np.array([[1.0, 2.0, 9.0, 12.0], [0.0, 15.0, 12.0, 1.0]])
+    color = np.eye(3, 4) * 0.5
+
+    def step(frames, plan):
+        frames = [clip + 1 for clip in frames] if as_list else frames + 1
+        clips = render(frames, plan, size=(8, 9), box=box, color=color, mean=[0.4, 0.5, 0.6], std=0.25, layout="NTCHW")
+        return clips * 2
+
+    fast = compiled(step)
+    for seed in (0, 1):  # another bank and another plan, the same graph
+        bank, plan = make(device, seed)
+        frames = list(bank) if as_list else bank
+        with torch.compiler.set_stance("fail_on_recompile" if seed else "default"):
+            assert torch.equal(fast(frames, plan), step(frames, plan))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("as_list", [False, True])
+def test_blend(device, as_list):
+    def step(frames, plan):
+        frames = [clip * 2 for clip in frames] if as_list else frames * 2
+        return blend(frames, plan).float().mean((2, 3, 4)) / 2
+
+    bank, plan = make(device)
+    frames = list(bank) if as_list else bank
+    torch.testing.assert_close(compiled(step)(frames, plan), step(frames, plan))
+
+
+def test_out_is_filled():
+    bank, plan = make("cpu")
+    out = torch.full((2, 3, 3, 12, 16), torch.nan)
+    expected = render(bank, plan, size=(12, 16))
+    got = compiled(lambda b, p, o: render(b, p, size=(12, 16), out=o) + 1)(bank, plan, out)
+    assert torch.equal(out, expected)
+    assert torch.equal(got, expected + 1)
+
+
+def test_errors_come_through():
+    bank, _ = make("cpu")
+    with pytest.raises(ValueError, match="plan must show clips in"):
+        compiled(blend)(bank, Plan.take(7, [[0, 1]]))
+
+
+def test_operators_pass_torchs_own_check():
+    """Schema, fake implementation and tracing, as torch.library.opcheck knows them."""
+    bank, plan = make("cpu")
+    tensors = [torch.from_numpy(v) for v in (plan.clip, plan.time, plan.weight)]
+    torch.library.opcheck(torch.ops.gpuaug.blend, ([bank], *tensors, torch.empty(2, 3, 12, 16, 3, dtype=torch.uint8)))
+    out, mean = torch.empty(2, 3, 3, 8, 9), [0.0, 0.0, 0.0]
+    arguments = ([bank], *tensors, None, None, mean, [1.0, 1.0, 1.0], "NCTHW", False, out)
+    torch.library.opcheck(torch.ops.gpuaug.render, arguments)
