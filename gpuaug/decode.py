@@ -118,7 +118,8 @@ class Decoder:
         """(frames, failures): for each window uint8 RGB (T,h,w,3) on the device, or None where there is a failure.
 
         Windows of one file are decoded together: it is opened once, and a frame that several windows show is decoded
-        once. No file raises: what is wrong with it is in its failures. On a GPU frames are ready for the current stream.
+        once. No file raises: what is wrong with it is in its failures. On a GPU, frames are ready for the current
+        stream.
         """
         pinned = self.device.type == "cuda"
         results: list[torch.Tensor | str] = ["not decoded"] * len(windows)
