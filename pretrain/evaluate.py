@@ -48,52 +48,43 @@ def _parser() -> argparse.ArgumentParser:
         "steps": "average precision of actionness scores of 0.2 s segments (CrossTask)",
     }
     for task, text in parts.items():
-        p = tasks.add_parser(task, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-        files = p.add_argument_group("files (plain or gzip)")
+        p = tasks.add_parser(task, help=text, description=text)
+        files, rules = p.add_argument_group("files (plain or gzip)"), p.add_argument_group("rules")
+
+        def rule(name: str, default: Any, text: str, group: Any = rules, **more: Any) -> None:
+            group.add_argument(name, default=default, help=f"{text} (default {default})", **more)
+
         files.add_argument("--truth", required=True, type=Path, help=_TRUTH[task])
         files.add_argument("--predictions", required=True, type=Path, help=_PREDICTIONS[task])
         files.add_argument("--json", metavar="FILE", help="write the numbers there; - prints them instead of the table")
-        rules = p.add_argument_group("rules")
         if task != "grounding":
-            rules.add_argument(
-                "--subset", default="validation", help="subset of an ActivityNet JSON; 'all' for every one"
-            )
+            rule("--subset", "validation", "subset of an ActivityNet JSON, 'all' for every one")
         if task in ("detection", "proposals"):
             files.add_argument(
-                "--exclude", type=Path, help="JSON list of videos to leave out (ActivityNet's blocked ones)"
+                "--exclude", type=Path, help="JSON list of videos to leave out, as ActivityNet's blocked"
             )
             files.add_argument("--classes", type=Path, help="THUMOS14's class list, for predictions in its text form")
-            rules.add_argument(
-                "--thresholds", type=_thresholds, default="activitynet", help="tIoU: activitynet, thumos or a,b,c"
-            )
-            rules.add_argument(
-                "--ties", choices=("later", "earlier"), default="later", help="row that is first if equal"
-            )
+            rule("--thresholds", "activitynet", "tIoU: activitynet, thumos or a,b,c", type=_thresholds)
+            rule("--ties", "later", "which row is first of equal scores", choices=("later", "earlier"))
         if task == "detection":
-            rules.add_argument(
-                "--zero-length", choices=("never", "official"), default="never", help="a segment of 0 s hits"
-            )
-            rules.add_argument("--unknown", choices=("ignore", "error"), default="ignore", help="class without truth")
-            rules.add_argument(
-                "--length-convention", choices=("detad", "plain", "none"), default="detad", help="mAP by action length"
-            )
+            text = "segments of 0 s: they never hit, or any such one hits any such truth, as in the official tool"
+            rule("--zero-length", "never", text, choices=("never", "official"))
+            rule("--unknown", "ignore", "predicted classes that have no ground truth", choices=("ignore", "error"))
+            text = "mAP by action length: DETAD's normalised one, ordinary, or none"
+            rule("--length-convention", "detad", text, choices=("detad", "plain", "none"))
             edges = ",".join(f"{edge:g}" for edge in LENGTHS_SECONDS)
-            rules.add_argument("--lengths", type=_edges, default=edges, help="edges of the length buckets in seconds")
+            rule("--lengths", edges, "edges of the length buckets in seconds", type=_edges)
         elif task == "proposals":
-            rules.add_argument(
-                "--max-proposals", type=float, default=100, help="greatest mean number per video; 0: all"
-            )
+            rule("--max-proposals", 100, "greatest mean number of proposals per video, 0 for all", type=float)
         elif task == "grounding":
             files.add_argument(
                 "--durations", type=Path, help="Charades' CSV with the columns id and length, for 2d-tan"
             )
-            rules.add_argument(
-                "--convention", choices=("lgi", "2d-tan"), default="lgi", help=">= or, cut to the video, >"
-            )
+            text = "hit at tIoU >= threshold, or at > with the truth cut to the video"
+            rule("--convention", "lgi", text, choices=("lgi", "2d-tan"))
         else:
-            rules.add_argument(
-                "--rule", choices=("centre", "any"), default="centre", help="segment counts as a step (ours)"
-            )
+            text = "a segment is a step if its centre is inside one, or if they overlap at all (ours)"
+            rule("--rule", "centre", text, choices=("centre", "any"))
     return parser
 
 

@@ -80,8 +80,9 @@ def localize(
     if video_scores is not None and not scores.keys() >= test.rows.keys():
         lacking = min(test.rows.keys() - scores.keys())
         raise ValueError(f"video_scores must have every video of the test subset, has not {lacking!r}")
-    for name, value in (("labels", labels), ("keep", keep), ("batch", batch), ("width", width), ("samples", samples)):
-        if value < 1:
+    counts = {"labels": labels, "keep": keep, "batch": batch, "width": width, "samples": samples, "epochs": epochs}
+    for name, value in (counts | {"length": length}).items():
+        if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {name}={value}")
     length = (100 if mode == "rescale" else 256) if length is None else length
     longest = (length if mode == "rescale" else min(64, length)) if max_duration is None else max_duration
@@ -213,6 +214,6 @@ def _parser() -> argparse.ArgumentParser:
     task = parser.add_argument_group("task")
     task.add_argument("--task", choices=("detection", "steps"), default="detection", help="(default detection)")
     add_options(task, [localize], taken=["video_scores", "device"])
-    usual = "cuda" if torch.cuda.is_available() else "cpu"
-    task.add_argument("--device", default=usual, help=f"torch device (default {usual})")
+    devices = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
+    task.add_argument("--device", choices=devices, default=devices[0], help=f"torch device (default {devices[0]})")
     return parser

@@ -129,6 +129,8 @@ def test_errors_and_exit_status(planted, tmp_path, capsys):
         (["--features", str(tmp_path), *files[2:], *out], 1, "features must be in a folder or an HDF5 file"),
         ([*files, *out, "--max-duration", "200"], 1, "durations must be in [1, length=100]"),
         ([*files, *out, "--keep", "0"], 1, "keep must be at least 1, got keep=0"),
+        ([*files, *out, "--epochs", "0"], 1, "epochs must be at least 1, got epochs=0"),
+        ([*files, *out, "--device", "tpu"], 2, "invalid choice"),
         (files, 2, "--out"),
     ]
     (tmp_path / "scores.json").write_text('{"results": {"video1": []}}')
