@@ -18,7 +18,7 @@ from .cli import add_options
 from .schedule import Kind
 
 TASKS = {"bsp": "pretrain.bsp", "pal": "pretrain.pal", "tsp": "pretrain.tsp"}
-EPILOG = "[P]: the task's paper, [C]: its authors' public code (for BSP: TSM's), [D] and [ours]: this project's choices."
+EPILOG = "[P]: the task's paper, [C]: its authors' public code (for BSP: TSM's), [D], [ours]: this project's choice."
 
 
 def parse(
@@ -49,9 +49,9 @@ def parse(
         notes = recipe_notes(task.Head)
         for action in parser._actions:
             if action.dest in recipe:
-                value = (
-                    f"the recipe's {recipe[action.dest]} at batch {recipe['batch']}, in proportion to the whole batch"
-                )
+                value = f"the recipe's {recipe[action.dest]}"
+                if recipe["optimizer"] == "sgd":
+                    value += f" at batch {recipe['batch']}, in proportion to the whole batch"
                 default = f" (default {value})" if action.dest in rates else ""
                 action.help = f"{action.help}{default} {notes.get(action.dest, '')}".strip()
         add_options(parser.add_argument_group(f"options of {known.task}"), (task.sample, task.Head), taken)
@@ -117,6 +117,8 @@ def _feed(group: Any) -> None:
     add = group.add_argument
     add("--fps", type=float, help="frames per second at which windows are decoded (default %(default)s)")
     add("--window", type=int, help="frames of a window, of which samples show parts (default %(default)s)")
+    add("--windows", type=int, default=1, help="windows of one segment, decoded together (default %(default)s)")
+    add("--place", choices=("random", "spread"), default="random", help="of windows in a segment; spread in validation")
     add("--bank-gib", type=float, default=1.0, help="memory for decoded windows, GiB (default %(default)s)")
     add("--bank-size", type=int, nargs=2, metavar=("H", "W"), help="pixels (default: 8/7 and 32/21 of --size)")
     add("--fit", choices=("inside", "stretch"), default="inside", help="of videos in the bank (default %(default)s)")
@@ -145,6 +147,7 @@ def _optimization(group: Any) -> None:
     add("--batch", type=int, help="samples per step and process (default %(default)s)")
     add("--accumulate", type=int, default=1, help="batches whose gradients are summed per step (default %(default)s)")
     add("--epochs", type=float, help="passes over the training videos (default %(default)s)")
+    add("--clips-per-segment", type=int, default=1, help="samples per segment in an epoch (default %(default)s)")
     add("--steps", type=int, help="length of the run in steps, instead of --epochs")
     add("--minutes", type=float, help="length of the run in minutes of training, instead of --epochs")
     add("--optimizer", choices=("sgd", "adamw", "adam"), help="(default %(default)s); sgd has momentum 0.9")
@@ -170,6 +173,8 @@ def _check(args: argparse.Namespace) -> None:
         "keep": 1,
         "val_batches": 0,
         "window": 1,
+        "windows": 1,
+        "clips_per_segment": 1,
         "patience": 0,
         "clip": 0,
         "warmup": 0,
