@@ -84,8 +84,10 @@ class Optimizer:
 
 
 def peak_rates(args: argparse.Namespace, recipe: dict[str, Any], whole_batch: int) -> None:
-    """Fill in the rates that no flag gave: the recipe's, in proportion to the whole batch, or the optimizer's usual."""
-    scale = whole_batch / recipe["batch"] if args.optimizer == recipe["optimizer"] else None
+    """Fill in the rates that no flag gave: the recipe's, SGD's in proportion to the whole batch, or the usual ones."""
+    scale = None
+    if args.optimizer == recipe["optimizer"]:
+        scale = whole_batch / recipe["batch"] if args.optimizer == "sgd" else 1.0
     for name in ("lr", "lr_head", "lr_stem"):
         if getattr(args, name) is None and scale is not None and name in recipe:
             setattr(args, name, recipe[name] * scale)

@@ -8,9 +8,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import torch
+from torch import nn
 
 from . import checkpoint
 from .augment import Augment
@@ -54,11 +55,11 @@ def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, gro
     if args.minutes and group.world > 1:
         raise ValueError("--minutes is for one process; use --steps or --epochs with several")
     train_set, val_set = read_data(args, group, record)
+    torch.manual_seed(args.seed)
     net = encoder(args.encoder, init=args.init, frames=args.frames, size=args.size)
     if net.loaded:
         for line in net.loaded.lines():
             record.say(line)
-    torch.manual_seed(args.seed)
     head = task.Head(net.features, train_set.classes, **take_options(task.Head, args))
     model = Model(net, head).to(device)
     if group.world > 1 and args.sync_bn:
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, gro
     if args.compile:
         net.compile()
     peak_rates(args, task.Head.recipe, args.batch * args.accumulate * group.world)
-    dtype = PRECISION[args.precision] if args.precision != "auto" else _fast(device)
+    dtype = PRECISION[args.precision] if args.precision != "auto" else _fast(device, net)
     optimizer = Optimizer(model, net.stem, args, scale=dtype == torch.float16, device=device.type)
 
     sample = functools.partial(task.sample, **take_options(task.sample, args))
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, gro
     if args.val_batches and val_set is not None:
         validation = Validation(functools.partial(make, val_set, train=False), args.val_batches, names, group)
         validation.check()
-    epoch_steps = len(train_set.segments) * getattr(args, "clips_per_segment", 1)
+    epoch_steps = len(train_set.segments) * args.clips_per_segment
     epoch_steps /= args.batch * args.accumulate * group.world
     config = _config(args, net, train_set, names, device, dtype, group)
     with make(train_set, train=True) as feed:
@@ -92,6 +93,7 @@ def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, gro
             epoch_steps=epoch_steps,
             dtype=dtype,
         )
+        record.rewind(0 if state is None else state["step"])
         if state is not None:
             loop.load(state)
             record.say(f"resumed after step {loop.step}")
@@ -145,12 +147,17 @@ def read_data(args: argparse.Namespace, group: Group, record: Record) -> tuple[D
     """Training and held-out segments; what cannot be used is named."""
 
     def read(paths: list[str], subset: str | None) -> Dataset:
-        cache: str | Literal[False] | None = args.cache if group.main else False  # one writer
+        if not group.main:
+            group.gather(None)  # the first process probes the videos, the others then read what it found
         if args.annotations:
             if len(paths) != 1:
                 raise ValueError(f"--videos must be one folder with --annotations, got {len(paths)} paths")
-            return read_annotations(args.annotations, paths[0], subset=subset, cache=cache)
-        return read_videos(paths, cache=cache)
+            found = read_annotations(args.annotations, paths[0], subset=subset, cache=args.cache)
+        else:
+            found = read_videos(paths, cache=args.cache)
+        if group.main:
+            group.gather(None)
+        return found
 
     train_set, val_set = read(args.videos, args.subset), None
     for path, reason in train_set.skipped:
@@ -195,8 +202,8 @@ def make_feed(
         dtype=dtype,
         bank_size=tuple(args.bank_size) if args.bank_size else None,
         fit=args.fit,
-        windows=getattr(args, "windows", 1),
-        place=getattr(args, "place", "random") if train else "spread",
+        windows=args.windows,
+        place=args.place if train else "spread",
         bank_bytes=int(args.bank_gib * 2**30 / (1 if train else 4)),
         reuse_min=min(args.reuse_min, args.reuse_max),
         reuse_max=args.reuse_max,
@@ -268,11 +275,16 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _fast(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it, float32 elsewhere."""
+def _fast(device: torch.device, net: nn.Module) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it, float32 elsewhere.
+
+    On the CPU not for 3-D convolutions: their bfloat16 weight gradients are NaN now and then (torch 2.14, two frames
+    deep).
+    """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    deep = any(isinstance(module, nn.Conv3d) for module in net.modules())
+    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() and not deep else torch.float32
 
 
 def _json(value: Any) -> Any:

@@ -100,8 +100,8 @@ class Head(nn.Module):
         "size": 112,  # [P, C]
         "fps": 15.0,  # [C]; [P] every second frame of 30 per second
         "window": 16,
-        "windows": 5,  # [P] clips per segment and epoch
-        "clips_per_segment": 5,
+        "windows": 5,  # [P]
+        "clips_per_segment": 5,  # [P]
         "place": "random",  # [P]; evenly spaced in validation
         "bank_size": (128, 171),  # [C] the paper keeps the aspect ratio
         "fit": "stretch",  # [C]
