@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Unit = Literal["short", "frame", "area"]
+Unit = Literal["short", "area"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,8 +21,8 @@ class View:
     """One crop per sample, relative to the frame it is taken from.
 
     Attributes:
-        unit: what `a` and `b` measure. "short": height and width as shares of the frame's short side; "frame": as
-            shares of its height and width; "area": share of its area, and aspect ratio width/height of the crop.
+        unit: what `a` and `b` measure. "short": height and width as shares of the frame's short side; "area": share of
+            its area, and aspect ratio width/height of the crop.
         a, b: float64 (N,), > 0.
         y, x: float64 (N,) in [0, 1]: place of the crop in the free space; 0 top or left, 1 bottom or right.
         mirrored: bool (N,), flipped left to right.
@@ -48,8 +48,6 @@ class View:
         if self.unit == "short":
             short = np.minimum(height, width)
             crop_h, crop_w = a * short, b * short
-        elif self.unit == "frame":
-            crop_h, crop_w = a * height, b * width
         else:
             crop_h, crop_w = np.sqrt(a * height * width / b), np.sqrt(a * height * width * b)
         crop_h, crop_w = np.minimum(crop_h, height), np.minimum(crop_w, width)
@@ -91,17 +89,17 @@ def multiscale_crop(
     return View("short", picked[:, 0], picked[:, 1], place[:, 0], place[:, 1], _mirror(rng, n, flip))
 
 
-def random_crop(
-    rng: np.random.Generator, n: int, *, height: float = 112 / 128, width: float = 112 / 171, flip: float = 0.5
-) -> View:
-    """A crop of fixed relative size at a uniform place; the defaults are TSP's 112² from a frame resized to 128 × 171.
+def random_crop(rng: np.random.Generator, n: int, *, scale: float = 112 / 128, flip: float = 0.5) -> View:
+    """A square of fixed relative size at a uniform place.
+
+    The default is TSP's 112², from a frame resized to 128 × 171 (its code) or to a short side of 128 (its paper).
 
     Args:
-        height, width: shares of the frame's height and width, in (0, 1].
+        scale: share of the short side, in (0, 1].
         flip: probability of a left-right mirror, in [0, 1].
     """
-    h, w = np.full(n, _share("height", height)), np.full(n, _share("width", width))
-    return View("frame", h, w, rng.random(n), rng.random(n), _mirror(rng, n, flip))
+    side = np.full(n, _share("scale", scale))
+    return View("short", side, side, rng.random(n), rng.random(n), _mirror(rng, n, flip))
 
 
 def resized_crop(

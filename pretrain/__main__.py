@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "metrics of detections, proposals, groundings and steps",
     "localize": "train and test a small localiser on extracted features",
     "toy": "make toy videos, trimmed and untrimmed, with annotations",
+    "similarity": "how alike the clips of a video are (TSP, Figure 2)",
     "report": "pictures and one HTML page of a run",
 }
 

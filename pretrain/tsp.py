@@ -103,7 +103,7 @@ class Head(nn.Module):
         "windows": 5,  # [P]
         "clips_per_segment": 5,  # [P]
         "place": "random",  # [P]; evenly spaced in validation
-        "bank_size": (128, 171),  # [C] the paper keeps the aspect ratio
+        "bank_size": (128, 171),  # [C]; [P] keeps the aspect ratio: --fit inside --bank-size 228 228
         "fit": "stretch",  # [C]
         "crop": "random",  # [P, C] 112² and flip
         "batch": 32,  # [P, C] per GPU

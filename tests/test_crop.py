@@ -36,6 +36,15 @@ def test_multiscale_crop_is_tsms():
     np.testing.assert_array_equal(square.a, square.b)
 
 
+@pytest.mark.parametrize("size", [(128, 171), (128, 228), (228, 128), (171, 228)])
+def test_random_crop_is_112_of_a_short_side_of_128(size):
+    """In both of TSP's versions: a frame of 128 × 171, and the aspect ratio kept."""
+    box = crop.random_crop(np.random.default_rng(0), 50, flip=0).box(np.full(50, size[0]), np.full(50, size[1]))
+    side = 112 * min(size) / 128
+    np.testing.assert_allclose(box[:, 2:] - box[:, :2], side)
+    assert (np.ptp(box[:, :2], axis=0) > 0.8 * (np.array(size) - side)).all()
+
+
 def test_one_view_serves_clips_of_different_sizes():
     """Both clips of a cross-fade show the same share of their pictures."""
     view = crop.random_crop(np.random.default_rng(0), 3, flip=1)
@@ -54,7 +63,7 @@ def test_center_crop_matches_torchvision():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda rng: crop.random_crop(rng, 1, height=0), r"height must be in \(0, 1\], got height=0"),
+        (lambda rng: crop.random_crop(rng, 1, scale=0), r"scale must be in \(0, 1\], got scale=0"),
         (lambda rng: crop.random_crop(rng, 1, flip=2), r"flip must be a probability in \[0, 1\], got flip=2"),
         (lambda rng: crop.resized_crop(rng, 1, area=(0.5, 0.2)), "area must be 0 < low ≤ high ≤ 1"),
         (lambda rng: crop.multiscale_crop(rng, 1, scales=(1.5,)), r"scales must be in \(0, 1\], got scales=1.5"),
