@@ -113,7 +113,7 @@ def run(
     """Extract and store the features of `jobs`."""
     tally = Tally()
     rows: dict[str, list[NDArray[np.float32]]] = {job.name: [] for job in jobs}
-    own = args.format == "npy" and not store.single and (args.fps == "native" or args.rescale or args.names == "path")
+    own = args.format == "npy" and not store.single and (args.fps == "native" or args.rescale or args.names != "stem")
     decode.tall = {job.video.path for job in jobs if job.video.height > job.video.width}
     begin = waiting = time.perf_counter()
     with tqdm(total=sum(job.rows for job in jobs), desc="extract", unit="clip", disable=quiet or None) as bar:
@@ -245,7 +245,7 @@ def _parser() -> argparse.ArgumentParser:
     group(
         "--format", choices=SUFFIX, default="npy", help="of a folder's files: npy (default), pickle (TSP's .pkl), csv"
     )
-    group("--names", choices=("stem", "path"), default="stem", help="file name (default), or with its folders")
+    group("--names", choices=("stem", "path", "file"), default="stem", help="stem (default), with folders, and suffix")
     group("--pool", choices=("max", "mean"), help="one vector per video over all its clips: TSP's GVF (max [P])")
     group("--rescale", type=_count, metavar="ROWS", help="as many rows for every video (BMN, G-TAD: 100)")
     group("--too-short", choices=("pad", "skip"), default="pad", help="videos below one clip: repeat the last frame")

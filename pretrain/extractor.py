@@ -102,14 +102,12 @@ class Decoders:
         sizes = [(short, 4 * short), (4 * short, short)] if fit == "inside" else [(short, round(short * 4 / 3))]
         options: dict[str, Any] = {"backend": backend, "threads": threads, "fit": fit}
         self.decoders = [gpuaug.Decoder(device, size, **options) for size in sizes]
-        self.tall: set[str] = set()
+        self.tall: set[str] = set()  # paths of the videos that are higher than wide; to be set before decoding
 
     def frame_bytes(self, video: gpuaug.Video) -> int:
-        """Size of one of its decoded frames; also notes whether it is tall."""
+        """Size of one of its decoded frames."""
         if self.fit == "stretch":
             return self.short * round(self.short * 4 / 3) * 3
-        if video.height > video.width:
-            self.tall.add(video.path)
         low, high = sorted((video.height, video.width))
         scale = min(1.0, self.short / low, 4 * self.short / high)
         return max(1, round(low * scale) * round(high * scale) * 3)

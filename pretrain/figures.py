@@ -87,12 +87,16 @@ def curves(rows: Sequence[Row]) -> Figure:
             panel.plot(*zip(*points), "o-", color=ORANGE, ms=4, label="held out") if points else None
         for k, name in enumerate(accuracies if part == "accuracy" else [part] if part in others else []):
             color = COLORS[k % len(COLORS)]
-            _line(panel, train, name, color, f"{name}, training", held=True)
+            _line(panel, train, name, color, f"{name}: training", held=True)
             _band(panel, held, name, color)
         panel.set(xlabel="step", title={"lr": "learning rate"}.get(part, part))
         if part == "accuracy":
             panel.set_ylim(0, 1)
-        if panel.get_legend_handles_labels()[0] and part != "lr":
+        if part == "accuracy":  # below, in a column for each score: the lines fill the panel
+            panel.legend(
+                frameon=False, fontsize=8, ncols=len(accuracies), loc="upper center", bbox_to_anchor=(0.5, -0.2)
+            )
+        elif part != "lr":
             panel.legend(frameon=False, fontsize=8)
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         _plain(panel)
@@ -118,12 +122,12 @@ def _band(panel: Any, held: Sequence[Row], name: str, color: str) -> None:
     if not points:
         return
     steps = [step for step, _ in points]
-    panel.plot(steps, [each["value"] for _, each in points], "o-", color=color, ms=4, label=f"{name}, held out (95 %)")
+    panel.plot(steps, [each["value"] for _, each in points], "o-", color=color, ms=4, label=f"{name}: held out, 95 %")
     ends = [(each["low"], each["high"]) for _, each in points]
     if all(end is not None and np.isfinite(end) for pair in ends for end in pair):
         panel.fill_between(steps, *zip(*ends), color=color, alpha=0.15, lw=0)
     if "constant" in points[-1][1]:
-        panel.axhline(points[-1][1]["constant"], color=color, lw=1, ls=":", label=f"{name}, best constant answer")
+        panel.axhline(points[-1][1]["constant"], color=color, lw=1, ls=":", label=f"{name}: best constant")
 
 
 def speed(rows: Sequence[Row]) -> Figure:
@@ -158,7 +162,8 @@ def confusion(counts_CC: Any, names: Sequence[str], title: str = "") -> Figure:
     share = counts / np.where(total > 0, total, 1)
     c = len(counts)
     side = max(3.2, min(9.0, 1.6 + 0.48 * c))
-    figure = Figure(figsize=(side + 1.2, side), layout="constrained")
+    figure = Figure(figsize=(side + 1.6, side), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.15, h_pad=0.08)  # type: ignore[union-attr, call-arg]
     panel = figure.subplots()
     image = panel.imshow(share, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     figure.colorbar(image, ax=panel, shrink=0.8, label="share of the true class")

@@ -49,7 +49,7 @@ def find_work(
     settings: Mapping[str, Any],
     *,
     frame_bytes: Any,
-    names: Literal["stem", "path"] = "stem",
+    names: Literal["stem", "path", "file"] = "stem",
     too_short: Literal["pad", "skip"] = "pad",
 ) -> Work:
     """Look at the videos and at what is finished.
@@ -58,7 +58,8 @@ def find_work(
         videos: what `gpuaug.probe` takes.
         settings: of `describe`; fps "native" is each video's own average.
         frame_bytes: function of a video, the size of one decoded frame.
-        names: "stem": file name without suffix; "path": the same with the folders below the one common to all.
+        names: "stem": file name without suffix; "path": the same with the folders below the one common to all;
+            "file": that with the suffix.
         too_short: what becomes of videos without one whole clip.
 
     Errors (ValueError): `store` holds features of other settings, or two videos have one name.
@@ -70,10 +71,11 @@ def find_work(
     root = os.path.commonpath(folders) if folders else ""
     owner: dict[str, str] = {}
     for video in manifest.usable:
-        path = Path(os.path.relpath(os.path.abspath(video.path), root) if names == "path" else Path(video.path).name)
-        name = path.with_suffix("").as_posix()
+        path = Path(Path(video.path).name if names == "stem" else os.path.relpath(os.path.abspath(video.path), root))
+        name = (path if names == "file" else path.with_suffix("")).as_posix()
         if (other := owner.setdefault(name, video.path)) != video.path:
-            raise ValueError(f"names must differ (or use --names path), got {name!r} for {other} and {video.path}")
+            hint = "path" if names == "stem" and Path(other).parent != Path(video.path).parent else "file"
+            raise ValueError(f"names must differ (use --names {hint}), got {name!r} for {other} and {video.path}")
         fps = video.fps if settings["fps"] == "native" else settings["fps"]
         job = Job(name, video, Grid(fps, settings["clip_frames"], settings["stride_frames"]), frame_bytes(video))
         if job.padded and too_short == "skip":
@@ -90,7 +92,8 @@ def describe(
     """What is the same for all videos of an extraction; features of other settings are never mixed with these.
 
     Row i stands for the middle of its clip, second (offset_frames + i·stride_frames + clip_frames/2)/fps. ActionFormer
-    and OpenTAD state the same in their own ways: for them the offset is that of the first clip's middle.
+    and OpenTAD state the same in their own ways: for them the offset is that of the first clip's middle. (OpenTAD's
+    THUMOS14 data set counts in the videos' own frames: extract at fps "native" for it.)
     """
     about: dict[str, Any] = {
         "fps": "native" if native else grid.fps,

@@ -196,7 +196,7 @@ def test_curves_show_the_log(run, tmp_path):
     lines = {line.get_label(): np.transpose(line.get_data()).tolist() for line in panels["accuracy"].lines}
     for name in ("boundary", "action"):
         expected = [[row["step"], row["validation"][name]["value"]] for row in held]
-        assert lines[f"{name}, held out (95 %)"] == expected
+        assert lines[f"{name}: held out, 95 %"] == expected
     picture(figures.speed([row for row in rows if "step_ms" in row]), tmp_path / "speed.png")
 
 
