@@ -68,7 +68,7 @@ def pictures(batch: Batch, mean: Sequence[float], std: Sequence[float]) -> NDArr
 def names(bank: gpuaug.ClipBank, dataset: Dataset) -> dict[int, str]:
     """slot → file, time and class of its window."""
     out = {}
-    for slot in bank.slots().tolist():
+    for slot in np.flatnonzero(bank.info["ready"]).tolist():
         row = bank.info[slot]
         label = dataset.classes[row["label"]] if row["label"] >= 0 else "no label"
         file = Path(dataset.videos[row["video"]].path).name
