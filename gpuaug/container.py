@@ -137,8 +137,10 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packe
                 yield from unpack.filter(packet if packet.size else None)
             elif packet.size:
                 yield packet
-    except av.FFmpegError:
-        return  # what has been read so far is good: a file that was cut off
+    except (av.FFmpegError, IndexError):
+        # What has been read so far is good. IndexError: at the end of a file in which further streams began, PyAV 18
+        # looks for them among those that the file began with.
+        return
 
 
 def pictures(codec: str, packet: av.Packet) -> str:

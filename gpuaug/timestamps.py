@@ -165,7 +165,7 @@ def read_index(path: str) -> FrameIndex:
                 if len(heads) < 4 and (packet.is_keyframe or not heads):
                     heads.append(packet)
             total += 1
-        if all(p.hidden for p in table):
+        if not table:
             raise Unusable("the video stream has no frames")
         frame = first_frame(stream, heads)
         rotation, mirrored = orientation(frame)
@@ -210,6 +210,8 @@ def _times(table: list[_Packet], codec: str, container: str, step: int) -> dict[
     else:
         shown, unordered = [p for p in table if not p.hidden], not stored
         stamp = sorted(_coded_time(p, step) if container == "avi" or p.pts == MISSING else p.pts for p in shown)
+    if not shown:
+        raise Unusable("the video stream has no frames")
     last = shown[-1].duration or (round(float(np.median(np.diff(stamp)))) if len(stamp) > 1 else step)
     number_N, stamp_N = np.array([p.number for p in shown], np.int64), np.array(stamp, np.int64)
     keys = [p for p in table if p.key] or [first]

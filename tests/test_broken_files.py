@@ -163,3 +163,26 @@ def test_a_damaged_packet(name, damage, assets, tmp_path):
     assert (two[0] is None) == bool(failures)
     assert abs(given - (50 - len(failures))) <= 1
     assert all("cannot be decoded, at" in failure.reason for failure in failures)
+
+
+def test_bytes_changed_at_random(assets, tmp_path):
+    """Nothing raises, hangs or crashes; a file is served or named."""
+    rng = np.random.default_rng(0)
+    sources = [
+        assets[name] for name in ("ntsc", "mkv", "ts", "vp9", "mjpeg", "mpeg4_b_avi", "h264_avi", "mpeg2", "turned_90")
+    ]
+    paths = []
+    for k in range(90):
+        source = sources[k % len(sources)]
+        data = np.frombuffer(source.read_bytes(), np.uint8).copy()
+        reach = len(data) if k % 2 else min(len(data), 2000)  # headers are where it hurts
+        data[rng.integers(0, reach, rng.choice([1, 5, 50]))] = rng.integers(0, 256)
+        paths.append(tmp_path / f"{k}{source.suffix}")
+        paths[-1].write_bytes(data.tobytes())
+    with Decoder(size=(48, 80), threads=2) as decoder:
+        windows = [Window(str(path), start, 25, 3, "repeat") for path in paths for start in (0, 1.1)]
+        clips, failures = decoder.decode(windows)
+    assert [i for i, clip in enumerate(clips) if clip is None] == [failure.index for failure in failures]
+    assert 0 < len(failures) < len(windows)
+    assert all(failure.reason and "\n" not in failure.reason for failure in failures)
+    assert {v.path for v in probe(paths).failed} <= {failure.path for failure in failures}
