@@ -20,7 +20,18 @@ import torch
 import gpuaug
 
 ROOT = Path(__file__).parent
-PACKAGES = ("torch", "torchvision", "numpy", "av", "cupy-cuda12x", "cupy-cuda13x", "nvidia-dali-cuda130", "torchcodec")
+RESULTS = "GPUAUG_RESULTS"  # environment variable: folder of the JSON files; without it, results/<version>
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "av",
+    "cupy-cuda12x",
+    "cupy-cuda13x",
+    "nvidia-dali-cuda130",
+    "torchcodec",
+    "kornia",
+)
 
 
 def measure(candidates: dict[str, Callable[[], Any]], *, rounds: int = 15, warmup: int = 2) -> dict[str, np.ndarray]:
@@ -81,9 +92,9 @@ def machine() -> str:
 
 
 def save(suite: str, results: list[dict[str, Any]], **facts: Any) -> Path:
-    """Write results/<version>/<suite>--<machine>.json and return its path. `facts` describe the set-up in words.
+    """Write <suite>--<machine>.json into results/<version> (or RESULTS) and return its path.
 
-    Every result has at least a `name`, a `unit`, and `median`, `iqr`, `n` of `summary`.
+    `facts` describe the set-up in words. Every result has at least a `name`, a `unit`, and the values of `summary`.
     """
     missing = [r for r in results if not {"name", "unit", "median", "iqr", "n"} <= r.keys()]
     if missing:
@@ -99,7 +110,8 @@ def save(suite: str, results: list[dict[str, Any]], **facts: Any) -> Path:
         "facts": facts,
         "results": results,
     }
-    path = ROOT / "results" / gpuaug.__version__ / f"{suite}--{machine()}.json"
+    folder = Path(os.environ.get(RESULTS) or ROOT / "results" / gpuaug.__version__)
+    path = folder / f"{suite}--{machine()}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path

@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--no-save", action="store_true", help="only print")
     args = parser.parse_args(argv)
     if not can_load_torchcodec():
-        return run_with_pyavs_libraries(sys.argv[1:] if argv is None else argv)
+        return run_with_pyavs_libraries("decode_cpu", sys.argv[1:] if argv is None else argv)
     torch.set_num_threads(1)
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -116,8 +116,8 @@ def can_load_torchcodec() -> bool:
     return True
 
 
-def run_with_pyavs_libraries(argv: list[str]) -> int:
-    """Run this program again with PyAV's FFmpeg libraries under the names by which torchcodec looks for them."""
+def run_with_pyavs_libraries(benchmark: str, argv: list[str]) -> int:
+    """Run a benchmark again with PyAV's FFmpeg libraries under the names by which torchcodec looks for them."""
     if os.environ.get("GPUAUG_PYAV_LIBRARIES"):
         raise SystemExit("error: torchcodec can load neither the system's FFmpeg nor PyAV's")
     wheel = Path(av.__file__).parent.parent / "av.libs"
@@ -127,7 +127,7 @@ def run_with_pyavs_libraries(argv: list[str]) -> int:
             (Path(folder) / name).symlink_to(library)
         path = os.pathsep.join([folder, str(wheel), os.environ.get("LD_LIBRARY_PATH", "")])
         environment = {**os.environ, "LD_LIBRARY_PATH": path, "GPUAUG_PYAV_LIBRARIES": "1"}
-        return subprocess.run([sys.executable, "-m", "benchmarks.decode_cpu", *argv], env=environment).returncode
+        return subprocess.run([sys.executable, "-m", f"benchmarks.{benchmark}", *argv], env=environment).returncode
 
 
 def write(path: Path, gop: int, seed: int) -> str:
