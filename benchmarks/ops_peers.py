@@ -17,6 +17,7 @@ import torchvision.transforms.v2.functional as tv
 from numpy.typing import NDArray
 from torch import Tensor
 
+BORROWED = "DALI, in its buffer"
 Peers = dict[str, Callable[[], Any]]
 
 
@@ -47,7 +48,7 @@ def fade(a: Tensor, b: Tensor, begin: int, overlap: int, threads: int) -> Peers:
         "torch int16": lambda: _int16(*parts, torch.arange(1, overlap + 1).short().view(-1, 1, 1, 1), overlap),
         "NumPy int16": numpy_int16,
         "kornia": lambda: _kornia(*parts, alpha),
-        "DALI": _dali([a, b], dali, threads),
+        **_dali([a, b], dali, threads),
     }
 
 
@@ -94,7 +95,7 @@ def join(a: Tensor, b: Tensor, center: int, threads: int) -> Peers:
     return {
         "torch": lambda: torch.cat([a[:, :center], b[:, :rest]], 1),
         "NumPy": lambda: np.concatenate([x[:, :center], y[:, :rest]], 1),
-        "DALI": _dali([a, b], lambda fn, types, p, q: fn.cat(p[:center], q[:rest], axis=0), threads),
+        **_dali([a, b], lambda fn, types, p, q: fn.cat(p[:center], q[:rest], axis=0), threads),
     }
 
 
@@ -108,9 +109,7 @@ def gather(clip: Tensor, frames: NDArray[np.int64], threads: int) -> Peers:
         "torch indexing": lambda: clip[torch_rows, index],
         "torch index_select": lambda: flat.index_select(0, flat_index).view(*index.shape, *clip.shape[2:]),
         "NumPy": lambda: x[rows, frames],
-        "DALI": _dali(
-            [clip], lambda fn, types, p, order: fn.sequence_rearrange(p, new_order=order), threads, extra=lists
-        ),
+        **_dali([clip], lambda fn, types, p, order: fn.sequence_rearrange(p, new_order=order), threads, extra=lists),
     }
 
 
@@ -136,7 +135,7 @@ def paste(a: Tensor, b: Tensor, start: int, stop: int, part: int, whole: int, th
         "torch int16": lambda: _int16(*parts, torch.tensor([part], dtype=torch.int16), whole),
         "NumPy int16": numpy_int16,
         "kornia": lambda: _kornia(*parts, opacity),
-        "DALI": _dali([a, b], dali, threads),
+        **_dali([a, b], dali, threads),
     }
 
 
@@ -148,7 +147,7 @@ def subsample(clip: Tensor, frames: NDArray[np.int64], threads: int) -> Peers:
         "torch index_select": lambda: clip.index_select(1, index),
         "NumPy": lambda: x.take(frames, 1),
         "torchvision": lambda: tv.uniform_temporal_subsample(clip, len(frames)),
-        "DALI": _dali([clip], lambda fn, types, p: fn.sequence_rearrange(p, new_order=order), threads),
+        **_dali([clip], lambda fn, types, p: fn.sequence_rearrange(p, new_order=order), threads),
     }
 
 
@@ -159,7 +158,7 @@ def reverse(clip: Tensor, threads: int) -> Peers:
         "torch flip": lambda: clip.flip(1),
         "torch index_select": lambda: clip.index_select(1, torch.tensor(order)),
         "NumPy": lambda: x[:, ::-1].copy(),
-        "DALI": _dali([clip], lambda fn, types, p: fn.sequence_rearrange(p, new_order=order), threads),
+        **_dali([clip], lambda fn, types, p: fn.sequence_rearrange(p, new_order=order), threads),
     }
 
 
@@ -183,9 +182,7 @@ def _kornia(head: Tensor, first: Tensor, second: Tensor, tail: Tensor, alpha: Te
     return torch.cat([head, mixed.to(torch.uint8), tail], 1)
 
 
-def _dali(
-    clips: list[Tensor], edit: Callable[..., Any], threads: int, extra: list[NDArray] | None = None
-) -> Callable[[], NDArray]:
+def _dali(clips: list[Tensor], edit: Callable[..., Any], threads: int, extra: list[NDArray] | None = None) -> Peers:
     """A DALI pipeline over the samples of the clips; `extra` is one more input, per sample."""
     from nvidia.dali import fn, pipeline_def, types
 
@@ -204,8 +201,8 @@ def _dali(
     built.build()
     kept: list[Any] = []
 
-    def run() -> NDArray:
+    def borrowed() -> NDArray:
         kept[:] = built.run()
         return np.asarray(kept[0].as_tensor())
 
-    return run
+    return {"DALI": lambda: built.run()[0].as_array(), BORROWED: borrowed}
