@@ -28,7 +28,7 @@ from .clips import Job, sliding
 from .distributed import Group
 from .extractor import Decoders, Extractor, trained, untrained
 from .features import HDF5, SUFFIX, Grid, Store, rescale, write_json
-from .worklist import Work, describe, find_work, placing, statement
+from .worklist import Work, describe, find_work, statement
 
 PRECISION = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 PLACES = {1: (0.5,), 3: (0.0, 0.5, 1.0)}
@@ -113,7 +113,6 @@ def run(
     """Extract and store the features of `jobs`."""
     tally = Tally()
     rows: dict[str, list[NDArray[np.float32]]] = {job.name: [] for job in jobs}
-    own = args.format == "npy" and not store.single and (args.fps == "native" or args.rescale or args.names != "stem")
     decode.tall = {job.video.path for job in jobs if job.video.height > job.video.width}
     begin = waiting = time.perf_counter()
     with tqdm(total=sum(job.rows for job in jobs), desc="extract", unit="clip", disable=quiet or None) as bar:
@@ -130,8 +129,7 @@ def run(
                     tally.failed[job.video.path] = chunk.error
                     bar.total -= job.rows - sum(map(len, rows.pop(job.name)))
                 elif chunk.last:
-                    values = finish(job, np.concatenate(rows.pop(job.name)), args.pool, args.rescale)
-                    store.write(job.name, values, placing(job, args.rescale) if own and not args.pool else None)
+                    store.write(job.name, finish(job, np.concatenate(rows.pop(job.name)), args.pool, args.rescale))
                     tally.done.append(job.name)
             bar.set_postfix(videos=len(tally.done), failed=len(tally.failed), refresh=False)
             del chunks, good

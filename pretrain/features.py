@@ -125,12 +125,10 @@ class Store:
         for part in [*self.folder.rglob(".*.part"), *self.out.parent.glob(f".{self.out.name}.*.part")]:
             part.unlink(missing_ok=True)
 
-    def write(self, name: str, rows: NDArray[np.float32], about: Mapping[str, Any] | None = None) -> None:
-        """Put the features of a video, (T, F) or (F,), in place; before them `about` as NAME.json."""
+    def write(self, name: str, rows: NDArray[np.float32]) -> None:
+        """Put the features of a video, (T, F) or (F,), in place."""
         path = self.folder / (name + SUFFIX[self.form])
         path.parent.mkdir(parents=True, exist_ok=True)
-        if about is not None:
-            write_json(self.folder / f"{name}.json", about)
         buffer = io.BytesIO()
         if self.form == "npy":
             np.save(buffer, rows)
@@ -214,7 +212,10 @@ class Features(Mapping[str, NDArray[np.float32]]):
 
     def center_seconds(self, name: str) -> NDArray[np.float64]:
         """float64 (T,): the times that the rows of a video stand for. Errors as in `grid`."""
-        rows = len(self[name])
+        if self._file is not None:
+            rows = self._file[name].shape[0]
+        else:
+            rows = len(np.load(self.path / f"{name}.npy", mmap_mode="r") if self.form == "npy" else self[name])
         if self.settings.get("rescaled_rows"):
             return (np.arange(rows) + 0.5) / rows * self.settings["videos"][name]["duration_seconds"]
         return self.grid(name).center_seconds(rows)

@@ -92,11 +92,13 @@ def curves(rows: Sequence[Row]) -> Figure:
         panel.set(xlabel="step", title={"lr": "learning rate"}.get(part, part))
         if part == "accuracy":
             panel.set_ylim(0, 1)
-        if part == "accuracy":  # below, in a column for each score: the lines fill the panel
+        if not panel.get_legend_handles_labels()[0] or part == "lr":
+            pass
+        elif part == "accuracy":  # below, in a column for each score: the lines fill the panel
             panel.legend(
                 frameon=False, fontsize=8, ncols=len(accuracies), loc="upper center", bbox_to_anchor=(0.5, -0.2)
             )
-        elif part != "lr":
+        else:
             panel.legend(frameon=False, fontsize=8)
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         _plain(panel)

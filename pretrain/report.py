@@ -76,7 +76,7 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences]) -> Path:
     for name, value in held.items():
         if isinstance(value, Mapping) and 1 < len(value.get("confusion", ())) <= WIDEST:
             names = config.get("names", {}).get(name) or [str(i) for i in range(len(value["confusion"]))]
-            figure = figures.confusion(value["confusion"], names, f"{name}, accuracy {value['value']:.3f}")
+            figure = figures.confusion(value["confusion"], names, f"{name}, accuracy {_number(value['value'])}")
             matrices.append(_picture(figure, folder / f"confusion_{name}.png"))
     if matrices:
         parts.append(_section("Confusion", f"<div class=side>{''.join(matrices)}</div>", "held out, last validation"))

@@ -114,15 +114,6 @@ def describe(
     return about
 
 
-def placing(job: Job, rescale: int | None) -> dict[str, Any]:
-    """The fields that place the rows of one video, where they differ from video to video."""
-    if rescale:
-        frames = job.video.duration_seconds * job.grid.fps / rescale
-        return {"fps": job.grid.fps, "clip_frames": frames, "stride_frames": frames, "offset_frames": 0}
-    grid = job.grid
-    return {"fps": grid.fps, "clip_frames": grid.clip, "stride_frames": grid.stride, "offset_frames": 0}
-
-
 def check_settings(store: Store, settings: Mapping[str, Any]) -> None:
     """ValueError if `store` holds features of other settings, or of unknown ones."""
     old = read_settings(store.out)

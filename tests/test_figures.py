@@ -233,6 +233,12 @@ def test_page_of_a_killed_run(run, tmp_path, capsys):
     (tmp_path / "log.jsonl").write_text((run / "log.jsonl").read_text() + '{"step": 7, "lo')
     assert report.main([str(tmp_path)]) == 0
     assert "not finished, or killed after 6 steps" in (tmp_path / "report.html").read_text()
+    first = {
+        "step": 1,
+        "validation": {"loss": 1.0, "boundary": {"value": None, "low": 0, "high": 1, "confusion": [[0]]}},
+    }
+    (tmp_path / "log.jsonl").write_text(json.dumps(first))
+    assert report.main([str(tmp_path)]) == 0  # nothing but a validation without samples
     (tmp_path / "log.jsonl").write_text('{"step"\n{"step": 2}\n')
     assert report.main([str(tmp_path)]) == 1
     assert "line 1 must be JSON" in capsys.readouterr().err
