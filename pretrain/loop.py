@@ -123,7 +123,6 @@ class Loop:
         self.plans = state["plans"][self.group.rank]
         self.step, self.seconds, self.best, self.last = (state[k] for k in ("step", "seconds", "best", "last"))
         self.plateau = schedule.Plateau(**state["plateau"])
-        self.record.rewind(self.step)
 
     def autocast(self) -> Any:
         return torch.autocast(self.device.type, self.dtype) if self.dtype != torch.float32 else nullcontext()
@@ -156,7 +155,8 @@ class Loop:
                         plateau=self.plateau.factor,
                     )
                     norm = self.optimizer.step(rate)
-            self._watch.add(self.step, batch, loss.detach())
+            # float16 gradients may overflow: then the scaler leaves the step out
+            self._watch.add(self.step, batch, loss, norm if last and not self.optimizer.scaler.is_enabled() else None)
             self.meter.scores.add(scores)
         self.step += 1
         self.meter.step(time.perf_counter() - started, norm)
@@ -257,4 +257,4 @@ class Loop:
         arrays = {name: torch.from_numpy(getattr(plan, name)) for name in ("clip", "time", "weight")}
         self.record.folder.mkdir(parents=True, exist_ok=True)
         torch.save({"step": error.step, "clips": batch.clips, "target": batch.target, "plan": arrays}, path)
-        return Failed(f"the loss became {error.loss} in step {error.step}; the batch is in {path}")
+        return Failed(f"training broke down: {error}; the batch is in {path}")

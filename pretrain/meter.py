@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,41 +15,43 @@ from .validate import ScoreBook
 
 
 class NotFinite(Exception):
-    """A loss that is infinite or not a number, with the batch that gave it."""
+    """A loss, or a norm of its gradients, that is infinite or not a number, with the batch that gave it."""
 
-    def __init__(self, step: int, loss: float, batch: Batch) -> None:
-        super().__init__(loss)
-        self.step, self.loss, self.batch = step, loss, batch
+    def __init__(self, step: int, loss: float, norm: float, batch: Batch) -> None:
+        super().__init__(f"loss {loss:.4g} and gradient norm {norm:.4g} in step {step}")
+        self.step, self.batch = step, batch
 
 
 class Watch:
-    """Raises `NotFinite` at the first such loss. On a GPU it reads a loss only when the next step is queued."""
+    """Raises `NotFinite` at the first such step. On a GPU it reads a loss only when the next step is queued."""
 
     def __init__(self) -> None:
         self._pending: tuple[int, Batch, torch.Tensor, Any] | None = None
         self._sum, self._count = 0.0, 0
 
-    def add(self, step: int, batch: Batch, loss: torch.Tensor) -> None:
-        """Take note of a step's loss."""
+    def add(self, step: int, batch: Batch, loss: torch.Tensor, norm: torch.Tensor | None) -> None:
+        """Take note of a step's loss, and of the norm of its gradients if that has to be finite."""
         self.check()
-        if loss.is_cuda:
-            host = torch.empty((), pin_memory=True).copy_(loss, non_blocking=True)
-            self._pending = (step, batch, host, torch.cuda.current_stream(loss.device).record_event())
+        both = torch.stack([loss.detach().float(), loss.new_zeros((), dtype=torch.float32) if norm is None else norm])
+        if both.is_cuda:
+            host = torch.empty(2, pin_memory=True).copy_(both, non_blocking=True)
+            self._pending = (step, batch, host, torch.cuda.current_stream(both.device).record_event())
         else:
-            self._pending = (step, batch, loss.clone(), None)
+            self._pending = (step, batch, both, None)
             self.check()
 
     def check(self) -> None:
-        """Look at the loss noted last."""
+        """Look at what was noted last."""
         if self._pending is None:
             return
-        step, batch, loss, event = self._pending
+        step, batch, both, event = self._pending
         self._pending = None
         if event is not None:
             event.synchronize()
-        if not torch.isfinite(loss):
-            raise NotFinite(step, loss.item(), batch)
-        self._sum, self._count = self._sum + loss.item(), self._count + 1
+        loss, norm = both.tolist()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise NotFinite(step, loss, norm, batch)
+        self._sum, self._count = self._sum + loss, self._count + 1
 
     def mean(self) -> float:
         """The mean of the losses looked at since the last call."""

@@ -91,7 +91,8 @@ class Record:
         if not self.writes or self.quiet:
             return
         if self._bar is None:
-            form = "{l_bar}{bar}| {n:.4g}/{total:.4g} {unit} [{elapsed}<{remaining}]{postfix}"
+            form = "{l_bar}{bar}| {n:.0f}/{total:.0f} {unit} [{elapsed}<{remaining}]{postfix}"
+            form = form if unit == "steps" else form.replace(".0f", ".1f")
             self._bar = tqdm(total=total, initial=done, desc="training", unit=unit, bar_format=form, disable=None)
         self._bar.n = min(done, total)
         self._bar.set_postfix_str(text, refresh=True)

@@ -38,10 +38,7 @@ def small(name: str, *, init: Any = None, frames: int | None = None, size: int |
     """The encoder "small"; any other as usual."""
     if name != "small":
         return encoder(name, init=init, frames=frames, size=size)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        default = Default(8, 32, 15.0, stem="net.stem.")
-        return Encoder(name, Small(), 16, default, frames or 8, size or 32)
+    return Encoder(name, Small(), 16, Default(8, 32, 15.0, stem="net.stem."), frames or 8, size or 32)
 
 
 def train(*flags: object) -> int:

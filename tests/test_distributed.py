@@ -38,7 +38,12 @@ def pair(script, *arguments):
     words = [sys.executable, str(HERE / script), *map(str, arguments)]
     ranks = [{**ENVIRONMENT, **address, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in (0, 1)]
     jobs = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=rank) for rank in ranks]
-    texts = [job.communicate(timeout=250)[1] for job in jobs]
+    try:
+        texts = [job.communicate(timeout=120)[1] for job in jobs]
+    finally:
+        for job in jobs:  # one that waits for a dead one
+            job.kill()
+            job.communicate()
     assert [job.returncode for job in jobs] == [0, 0], texts
     return texts
 
