@@ -105,7 +105,7 @@ def test_single_frames_are_copied_bit_for_bit(implementation, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("weight", [1.0, 0.5, 0.7310586, 1e-3, 2e-6])
+@pytest.mark.parametrize("weight", [1.0, 0.5, 0.7310586, 1e-3, 2e-6, 1 + 3 / 2**11, 1 + 3 / 2**8])  # the last: ties
 def test_casts_round_to_nearest_even_like_torch(kernels, dtype, weight):
     """Every bit pattern, times a weight, in float32, cast back; subnormal numbers, infinity and NaN too."""
     frames = torch.arange(65536).to(torch.int16).view(dtype).view(1, 1, -1)
@@ -126,9 +126,10 @@ def test_uint8_rounds_halves_up_and_clamps(implementation):
 
 
 def test_weight_zero_hides_nan(implementation):
-    frames = torch.tensor([[[1.0], [torch.nan]]], device=implementation)
-    plan = Plan(np.zeros((1, 1, 2), np.int64), np.array([[[0.0, 1.0]]]), np.array([[[1.0, 0.0]]], np.float32))
-    assert blend(frames, plan).item() == 1.0
+    frames = torch.tensor([[[torch.nan], [1.0], [torch.nan]]], device=implementation)
+    for hidden in (0.0, 2.0):
+        plan = Plan(np.zeros((1, 1, 2), np.int64), np.array([[[1.0, hidden]]]), np.array([[[1.0, 0.0]]], np.float32))
+        assert blend(frames, plan).item() == 1.0
 
 
 @pytest.mark.parametrize(("clip", "frame"), [(3, 0), (-1, 0), (0, 4), (0, -1), (2**31 - 1, 2**31 - 1)])

@@ -97,12 +97,13 @@ def test_threads_follow_torch_and_change_nothing():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_host_kernels_under_sanitizers(tmp_path):
     """The tests of pixels once more on a build with AddressSanitizer and UBSan; a planted overflow must be caught."""
     library = build_sanitized(KERNELS, tmp_path / "good.so")
     done = run_sanitized(library, tmp_path, "host and not torchvision and not twice and not algebra")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert re.search(r"\d+ passed|\[100%\]", done.stdout), done.stdout[-3000:]
+    assert done.stdout.count(".") > 80, done.stdout[-3000:]  # one dot per test passed
 
     planted = tmp_path / "kernels"
     shutil.copytree(KERNELS, planted)
