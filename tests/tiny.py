@@ -21,6 +21,7 @@ from pretrain.extract import main
 from pretrain.networks import Default
 
 BASE, LEVEL = 60, 4
+TINY = ["--encoder", "tiny", "--init", "none", "--threads", "2"]
 
 
 class Halves(nn.Module):
@@ -66,7 +67,22 @@ def film(path: Path, frames: int, fps: int = 20, *, size: tuple[int, int] = (32,
     return path
 
 
+def make_films(folder: Path) -> dict[str, tuple[Path, int, int]]:
+    """{name: (path, frames, rate)} of four videos with numbered frames; one is tall, one is long."""
+    made = {"a": (100, 20, (32, 48)), "b": (55, 30, (48, 32)), "c": (41, 25, (32, 48)), "long": (1500, 20, (16, 24))}
+    return {name: (film(folder / f"{name}.mp4", n, fps, size=size), n, fps) for name, (n, fps, size) in made.items()}
+
+
+def folder_of(films: dict[str, tuple[Path, int, int]]) -> str:
+    return str(films["a"][0].parent)
+
+
+def install(patch: Any) -> None:
+    """Add "tiny" to the encoders."""
+    patch(pretrain.extractor, "encoder", tiny)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    pretrain.extractor.encoder = tiny  # type: ignore[assignment]
+    install(setattr)
     sys.exit(main(sys.argv[1:]))
