@@ -40,7 +40,7 @@ setup(
     install_requires=[
         "numpy>=1.26",
         "torch>=2.6",
-        "av>=14",  # PyAV: FFmpeg's demuxers and decoders in a wheel; decoding and probing without a GPU
+        "av>=18",  # PyAV: FFmpeg's demuxers and decoders in a wheel; decoding and probing without a GPU
         "tqdm>=4.60",  # progress bars
     ],
     extras_require={
