@@ -14,7 +14,8 @@ if sys.platform == "win32":
 elif sys.platform == "darwin":  # Apple's compiler has no OpenMP; the kernels then run on one thread per call
     compile_args, link_args = ["-O3", "-std=c++17", "-ffp-contract=fast"], []
 else:
-    compile_args = ["-O3", "-std=c++17", "-fopenmp", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-g0"]
+    compile_args = ["-O3", "-g0", "-std=c++17", "-fopenmp"]
+    compile_args += ["-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
     link_args = ["-fopenmp"]
 
 host_kernels = Extension(
