@@ -174,7 +174,7 @@ def from_timm(name: str) -> tuple[nn.Module, int, Default]:
         raise ValueError(f"encoder timm:{name} needs the package timm (pip install timm)") from None
     if not timm.is_model(name):
         raise ValueError(f"encoder must be a model of timm {timm.__version__}, got timm:{name}")
-    net = timm.create_model(name, pretrained=False, num_classes=0)
+    net: Any = timm.create_model(name, pretrained=False, num_classes=0)
     about = net.default_cfg
     default = Default(8, about["input_size"][-1], 3.75, (tuple(about["mean"]), tuple(about["std"])))
     return PerFrame(net), getattr(net, "head_hidden_size", None) or net.num_features, default
