@@ -71,11 +71,23 @@ def newest(folder: str | Path) -> tuple[dict[str, Any] | None, list[str]]:
     return None, problems
 
 
+def locate(path: str | Path) -> Path:
+    """The file that a checkpoint's name means: itself, or of a run folder best.pt, else checkpoint.pt."""
+    path = Path(path)
+    if path.is_dir():
+        return path / "best.pt" if (path / "best.pt").exists() else path / NAME
+    return path
+
+
 def read(path: str | Path) -> dict[str, Any]:
     """The content of a checkpoint, on the CPU; checksums are compared, and no code in the file is executed.
 
+    Args:
+        path: a file, or a run folder (see `locate`).
+
     Errors (ValueError): no such file, damaged, or not a checkpoint of this project.
     """
+    path = locate(path)
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -96,6 +108,7 @@ def load_encoder(path: str | Path) -> Encoder:
 
     Errors (ValueError): as in `read`.
     """
+    path = locate(path)
     state = read(path)
     about = state["config"]["encoder"]
     made = encoder(about["name"], frames=about["frames"], size=about["size"])

@@ -209,7 +209,9 @@ def split(dataset: Dataset, *, holdout: float = 0.2, seed: int = 0) -> tuple[Dat
     share = min(max(holdout, 1 / total), 1 - 1 / total)
     ends = np.floor(np.arange(total + 1) * share + rng.uniform() + 1e-9)  # one more held out wherever this grows
     held = sorted(video for video, grows in zip(order, np.diff(ends)) if grows)
-    return dataset.take(sorted(set(order) - set(held))), dataset.take(held)
+    rest = dataset.take(sorted(set(order) - set(held)))
+    rest.skipped = dataset.skipped  # reported once, with the larger part
+    return rest, dataset.take(held)
 
 
 def _match(

@@ -248,7 +248,12 @@ def _parser() -> argparse.ArgumentParser:
     group("--rescale", type=_count, metavar="ROWS", help="as many rows for every video (BMN, G-TAD: 100)")
     group("--too-short", choices=("pad", "skip"), default="pad", help="videos below one clip: repeat the last frame")
     group = parser.add_argument_group("model").add_argument
-    group("--checkpoint", action="append", metavar="FILE", help="of `train`; twice: features side by side (two-stream)")
+    group(
+        "--checkpoint",
+        action="append",
+        metavar="RUN",
+        help="folder or file of `train`; twice: features side by side (two-stream)",
+    )
     group("--encoder", metavar="NAME", help="without a checkpoint: e.g. r2plus1d_34, tsm_resnet50, hf:videomae")
     group("--init", metavar="FILE|none", help="weights of --encoder (torchvision, TSM, TSP); none: random, of --seed")
     group("--seed", type=int, default=0, help="of random weights (default %(default)s)")

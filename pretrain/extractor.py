@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import gpuaug
 from gpuaug.crop import View
 
-from .checkpoint import load_encoder, read
+from .checkpoint import load_encoder, locate, read
 from .clips import Chunk
 from .encoders import Encoder, encoder
 
@@ -138,6 +138,7 @@ Loaded = tuple[Encoder, dict[str, Any], dict[str, Any]]
 
 def trained(path: str | Path) -> Loaded:
     """The encoder of a checkpoint, what to state of it, and `fps` and `fit` of the frames it was trained on."""
+    path = locate(path)
     net, config = load_encoder(path), read(path)["config"]
     about = _about(net) | {"task": config.get("task"), "file": str(path), "sha256": sha256(path)}
     return net, about, {"fps": config.get("fps") or net.fps, "fit": config.get("flags", {}).get("fit") or "inside"}

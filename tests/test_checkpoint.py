@@ -34,6 +34,7 @@ def test_newest_is_what_was_saved_last_and_older_ones_stay(tmp_path):
     assert found["rows"] == [1, 2.5, None, "x"]
     assert [checkpoint.read(tmp_path / f"checkpoint.{i}.pt")["step"] for i in (1, 2)] == [3, 2]
     assert checkpoint.read(tmp_path / "best.pt")["step"] == 1
+    assert checkpoint.read(tmp_path)["step"] == 1, "a run folder stands for its best checkpoint"
     checkpoint.save(tmp_path, state(5), keep=1)
     assert not (tmp_path / "checkpoint.1.pt").exists()
     with pytest.raises(ValueError, match="keep must be ≥ 1, got keep=0"):
