@@ -5,7 +5,7 @@ OUT ?= runs/gpu
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := setup.py constraints.txt $(wildcard gpuaug/kernels/*)
 
-.PHONY: setup demo test lint bench gpu clean
+.PHONY: setup demo test lint bench study gpu clean
 
 setup: .venv/.demo  ## what training and the demo need, without NVIDIA's libraries
 
@@ -22,6 +22,9 @@ lint: .venv/.test
 
 bench: .venv/.test  ## the CPU benchmarks; writes benchmarks/results
 	$(BIN)/python -m benchmarks
+
+study: .venv/.test  ## every pre-training, one localiser, one table; goes on where it was stopped
+	$(BIN)/python -m benchmarks.study --out runs/study
 
 # On a GPU machine without a network: make gpu GPU_PYTHON=python3 OUT=dir uses that Python's packages.
 GPU_PYTHON ?= $(BIN)/python

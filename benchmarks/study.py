@@ -43,7 +43,7 @@ SHARED = "--encoder tsm_resnet18 --optimizer adamw --weight-decay 0.01 --schedul
 SIZES = {
     "bsp": "--size 32 --fps 12 --window 48 --batch 16 --lr 2e-3".split(),  # noqa: SIM905
     "pal": "--size 32 --fps 12 --window 29 --batch 8 --lr 1e-3 --queue 512".split(),  # noqa: SIM905
-    "tsp": "--size 32 --fps 12 --frames 8 --window 8 --batch 32 --lr 1e-3 --windows 5".split(),  # noqa: SIM905
+    "tsp": "--size 32 --bank-size 37 49 --fps 12 --frames 8 --window 8 --batch 32 --lr 1e-3 --windows 5".split(),  # noqa: SIM905
 }
 
 
