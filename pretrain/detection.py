@@ -67,7 +67,7 @@ def detection_map(
         unknown: classes that only predictions have. "ignore": left out and counted; "error": ValueError (the official
             tool stops with a KeyError).
 
-    A hit above two false positives is 1, below one 1/2; equal scores: the later row comes first.
+    A prediction of 80 % of the only action, before a false positive of the same score because its row is later:
 
     >>> truth = Instances.of([("v", 0, 10, "jump")])
     >>> result = detection_map(truth, Instances.of([("v", 50, 60, "jump", 0.5), ("v", 0, 8, "jump", 0.5)]))
