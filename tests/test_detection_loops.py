@@ -19,7 +19,7 @@ SEGMENT = st.tuples(st.integers(0, 40), st.integers(1, 12)).map(lambda v: (v[0],
 ROW = st.tuples(st.sampled_from("uvw"), SEGMENT, st.sampled_from("AB")).map(lambda v: (v[0], *v[1], v[2]))
 TRUTHS = st.lists(ROW, min_size=1, max_size=12)
 SCORED = st.lists(st.tuples(ROW, st.integers(0, 6)), max_size=25).map(lambda v: [(*row, score) for row, score in v])
-QUICK = settings(max_examples=150, deadline=None)
+QUICK = settings(max_examples=60, deadline=None)
 
 
 def overlap(a, b):
