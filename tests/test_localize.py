@@ -66,7 +66,11 @@ def shuffled(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "mode", [["--length", "50"], ["--mode", "windows", "--length", "48", "--max-duration", "32", "--epochs", "14"]]
+    "mode",
+    [
+        ["--length", "50", "--epochs", "80"],
+        ["--mode", "windows", "--length", "48", "--max-duration", "32", "--epochs", "14"],
+    ],
 )
 def test_planted_boundaries_are_found_and_shuffled_ones_are_not(planted, shuffled, mode):
     assert run(planted, *mode) > 0.6
