@@ -68,13 +68,13 @@ def shuffled(tmp_path_factory):
 @pytest.mark.parametrize(
     "mode",
     [
-        ["--length", "50", "--epochs", "80"],
+        ["--length", "50"],
         ["--mode", "windows", "--length", "48", "--max-duration", "32", "--epochs", "14"],
     ],
 )
 def test_planted_boundaries_are_found_and_shuffled_ones_are_not(planted, shuffled, mode):
-    assert run(planted, *mode) > 0.6
-    assert run(shuffled, *mode) < 0.12
+    assert run(planted, *mode) > 0.5  # 0.66 and 0.78 when written; shuffled 0.02
+    assert run(shuffled, *mode) < 0.1
 
 
 @pytest.mark.slow
