@@ -20,11 +20,10 @@ from torch import nn
 
 import gpuaug
 
+from .boundary import DC, DS, KINDS, SC, SS, Mode, kinds_of, targets
 from .partners import draw_clips
 
-KINDS = ("dc", "sc", "ds", "ss")  # different class, same class, different speed, same speed; the order is [ours]
-DC, SC, DS, SS = range(4)
-Mode = Literal["boundary", "regression", "action", "two_head", "distill"]
+__all__ = ["DC", "DS", "KINDS", "SC", "SS", "Head", "least_frames", "sample", "targets"]
 
 
 def sample(
@@ -64,7 +63,7 @@ def sample(
 
     Errors: ValueError for options out of range; gpuaug.Starved where the bank lacks long enough or matching clips.
     """
-    kinds = _kinds(mode, boundaries)
+    kinds = kinds_of(mode, boundaries)
     tau = _half(frames)
     change_low, change_high = _range("change_point", change_point or (max(2, tau // 2), 3 * tau // 2), 2, frames - 1)
     moving = (change_low, change_high) if mode == "regression" else (tau, tau)
@@ -74,11 +73,16 @@ def sample(
         raise ValueError(f"rates must be > 0 and not 1, got rates={rates}")
     if sampling not in ("uniform", "dense") or stride < 1:
         raise ValueError(f"sampling must be 'uniform' or 'dense' with stride ≥ 1, got {sampling!r} and {stride}")
-    # the frames of the clip, at its time step, that the widest sample needs
-    reach = frames
-    if DS in kinds:
-        reach = max(frames, math.ceil(change_low + max(rates) * (frames - change_low)))  # Eq. 3 at i = 2τ
-    need = reach if sampling == "uniform" else math.ceil(stride * (reach - 1)) + 1
+    reach = _reach(kinds, frames, change_low, rates)
+    need = least_frames(
+        mode=mode,
+        boundaries=boundaries,
+        frames=frames,
+        change_point=change_point,
+        rates=rates,
+        sampling=sampling,
+        stride=stride,
+    )
 
     kind = kinds[rng.integers(len(kinds), size=n)]
     change = rng.integers(change_low, change_high + 1, n)
@@ -103,44 +107,24 @@ def sample(
     return first, targets(first, bank.info["label"])
 
 
-def targets(plan: gpuaug.Plan, label: NDArray[np.int64]) -> dict[str, NDArray]:
-    """What a plan says about itself.
+def least_frames(
+    *,
+    mode: Mode = "boundary",
+    boundaries: tuple[str, ...] | None = None,
+    frames: int = 8,
+    change_point: tuple[int, int] | None = None,
+    rates: tuple[float, ...] = (0.25, 0.5, 2.0, 4.0),
+    sampling: Literal["uniform", "dense"] = "uniform",
+    stride: float = 2.0,
+) -> int:
+    """How many frames a window needs to be shown by `sample` with these options.
 
-    Args:
-        plan: N samples of T frames.
-        label: (S,) class of every clip that the plan may show; −1: none.
-
-    Returns:
-        kind: int64 (N,), position in `KINDS`: do the first and last frame come from two clips, and of one class; or
-            does the time step change.
-        boundary: int64 (N,), the first frame that belongs to something new; −1: none.
-        second: int64 (N, T), 1 where the dominant source is not that of the first frame.
-        action: int64 (N,), the class of everything shown; −1 if there are two, or none is known.
-        heatmap: float32 (N, T), exp(−(t − boundary)²/2T), T being the paper's snippet length [P, 3.3]; 0 without a
-            boundary.
-
-    >>> plan = gpuaug.Plan.take(0, [0.0, 2.0, 4.0, 5.0])
-    >>> target = targets(plan, label=np.array([7]))
-    >>> [target[name].tolist() for name in ("kind", "boundary", "action")]
-    [[2], [3], [7]]
-    >>> [f"{value:.2f}" for value in target["heatmap"][0]]
-    ['0.32', '0.61', '0.88', '1.00']
+    >>> least_frames(), least_frames(boundaries=("dc", "ss")), least_frames(sampling="dense")
+    (26, 8, 51)
     """
-    clip_NT, _ = plan.source()
-    frames = clip_NT.shape[1]
-    boundary = plan.boundary()
-    first, last = label[clip_NT[:, 0]], label[clip_NT[:, -1]]
-    one = clip_NT[:, 0] == clip_NT[:, -1]
-    kind = np.where(one, np.where(boundary >= 0, DS, SS), np.where(first == last, SC, DC))
-    gap_NT = np.arange(frames) - boundary[:, None]
-    heatmap = np.where(boundary[:, None] >= 0, np.exp(-(gap_NT**2) / (2 * frames)), 0.0)
-    return {
-        "kind": kind,
-        "boundary": boundary,
-        "second": (clip_NT != clip_NT[:, :1]).astype(np.int64),
-        "action": np.where(first == last, first, -1),
-        "heatmap": heatmap.astype(np.float32),
-    }
+    change_low = change_point[0] if change_point else max(2, frames // 4)
+    reach = _reach(kinds_of(mode, boundaries), frames, change_low, rates)
+    return reach if sampling == "uniform" else math.ceil(stride * (reach - 1)) + 1
 
 
 class Head(nn.Module):
@@ -161,8 +145,8 @@ class Head(nn.Module):
         "encoder": "tsm_resnet18",  # [P] ablations; the main tables have tsm_resnet50
         "frames": 8,  # [P] figures
         "size": 224,  # [P]
-        "fps": 7.5,  # [ours]
-        "window": 64,  # [ours] frames in a decoded window: 8.5 s
+        "fps": 30.0,  # [ours] so that clips of a second are long enough
+        "window": 64,  # [C] of dense sampling
         "batch": 128,  # [C]
         "epochs": 50,  # [C]
         "optimizer": "sgd",  # [C]
@@ -193,7 +177,7 @@ class Head(nn.Module):
         teacher_boundary: str = "",
     ) -> None:
         super().__init__()
-        kinds = _kinds(mode, boundaries)
+        kinds = kinds_of(mode, boundaries)
         self.mode, self.action_weight, self.match_weight = mode, action_weight, match_weight
         self.dropout = nn.Dropout(dropout)
         self.names = {"boundary": [KINDS[kind] for kind in kinds], "action": list(classes)}
@@ -257,20 +241,9 @@ class Head(nn.Module):
         return error_N.mean(), {**scores, "frame": (target["boundary"], map_NT.detach().argmax(1))}
 
 
-def _kinds(mode: Mode, boundaries: tuple[str, ...] | None) -> NDArray[np.int64]:
-    """Positions in `KINDS`, ascending, of the kinds that a mode draws."""
-    usual: dict[str, tuple[str, ...]] = {"regression": ("ds",), "action": ("ss",)}
-    names = boundaries or usual.get(mode, KINDS)
-    unknown = [name for name in names if name not in KINDS]
-    if unknown or len(set(names)) != len(names):
-        raise ValueError(f"boundaries must be different ones of {', '.join(KINDS)}, got boundaries={tuple(names)}")
-    if mode == "regression" and "ss" in names:
-        raise ValueError(f"boundaries for regression must be of dc, sc, ds, got boundaries={tuple(names)}")
-    if mode == "action" and "dc" in names:
-        raise ValueError("boundaries for mode action cannot have dc, which shows two actions")
-    if mode in ("boundary", "two_head", "distill") and len(names) < 2:
-        raise ValueError(f"boundaries must be at least 2 to tell apart, got boundaries={tuple(names)}")
-    return np.array(sorted(KINDS.index(name) for name in names))
+def _reach(kinds: NDArray[np.int64], frames: int, change_low: int, rates: tuple[float, ...]) -> int:
+    """The frames of a clip, at its time step, that the widest sample reaches over: Eq. 3 at i = 2τ."""
+    return max(frames, math.ceil(change_low + max(rates) * (frames - change_low))) if DS in kinds else frames
 
 
 def _half(frames: int) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import functools
-import math
+import importlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,16 +15,17 @@ import torch
 from torch import nn
 
 from . import checkpoint
+from .about import config, fingerprint, plain, summary
 from .augment import Augment
 from .cli import Failed, command, take_options
 from .data import Dataset, read_annotations, read_videos, split
 from .distributed import Group, start, sync_batch_norm
 from .encoders import Encoder, encoder
 from .feed import Feed
-from .flags import parse
+from .flags import TASKS, parse
 from .loop import Loop, Model
 from .optimize import Optimizer, peak_rates
-from .record import Record, environment
+from .record import Record
 from .validate import Validation
 
 PRECISION = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -55,6 +57,8 @@ def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, gro
     if args.minutes and group.world > 1:
         raise ValueError("--minutes is for one process; use --steps or --epochs with several")
     train_set, val_set = read_data(args, group, record)
+    if state is not None and state["config"]["segments"] != fingerprint(train_set):
+        raise ValueError("--videos must hold what the run being resumed began with; their training segments differ")
     torch.manual_seed(args.seed)
     net = encoder(args.encoder, init=args.init, frames=args.frames, size=args.size)
     if net.loaded:
@@ -79,7 +83,7 @@ def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, gro
         validation.check()
     epoch_steps = len(train_set.segments) * args.clips_per_segment
     epoch_steps /= args.batch * args.accumulate * group.world
-    config = _config(args, net, train_set, names, device, dtype, group)
+    about = config(args, net, train_set, names, device, dtype, group)
     with make(train_set, train=True) as feed:
         loop = Loop(
             args,
@@ -89,7 +93,7 @@ def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, gro
             validation,
             group=group,
             record=record,
-            config=config,
+            config=about,
             epoch_steps=epoch_steps,
             dtype=dtype,
         )
@@ -97,14 +101,14 @@ def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, gro
         if state is not None:
             loop.load(state)
             record.say(f"resumed after step {loop.step}")
-        record.json("config.json", config)
+        record.json("config.json", about)
         status = "failed"
         try:
             status = loop.run()
         finally:
             if validation is not None:
                 validation.close()
-            record.json("summary.json", _summary(status, loop, train_set, val_set))
+            record.json("summary.json", summary(status, loop, train_set, val_set))
     if status == "stopped":
         record.say(f"stopped after step {loop.step}; --resume goes on from there")
     return status
@@ -137,14 +141,18 @@ def _resumed(args: argparse.Namespace, record: Record) -> dict[str, Any] | None:
         "annotations",
     )
     for name in fixed:
-        if _json(getattr(args, name)) != before[name]:
+        if plain(getattr(args, name)) != before[name]:
             flag = "--" + name.replace("_", "-")
             raise ValueError(f"{flag} must be as in the run being resumed, {before[name]}, got {getattr(args, name)}")
     return state
 
 
 def read_data(args: argparse.Namespace, group: Group, record: Record) -> tuple[Dataset, Dataset | None]:
-    """Training and held-out segments; what cannot be used is named."""
+    """Training and held-out segments that are long enough for the task; what cannot be used is named."""
+    task = importlib.import_module(TASKS[args.task])
+    needed = task.least_frames(**take_options(task.least_frames, args)) if hasattr(task, "least_frames") else 1
+    if args.window < needed:
+        raise ValueError(f"--window must be ≥ {needed}, the frames that samples reach over, got {args.window}")
 
     def read(paths: list[str], subset: str | None) -> Dataset:
         if not group.main:
@@ -157,7 +165,14 @@ def read_data(args: argparse.Namespace, group: Group, record: Record) -> tuple[D
             found = read_videos(paths, cache=args.cache)
         if group.main:
             group.gather(None)
-        return found
+        long = [int((s.end_seconds - s.start_seconds) * args.fps + 1e-6) >= needed for s in found.segments]
+        short = [segment for segment, enough in zip(found.segments, long) if not enough]
+        reason = f"shorter than {needed} frames at {args.fps:g} per second"
+        return replace(
+            found,
+            segments=[segment for segment, enough in zip(found.segments, long) if enough],
+            skipped=found.skipped + [(f"{s.path} at {s.start_seconds:.2f} s", reason) for s in short],
+        )
 
     train_set, val_set = read(args.videos, args.subset), None
     for path, reason in train_set.skipped:
@@ -170,6 +185,8 @@ def read_data(args: argparse.Namespace, group: Group, record: Record) -> tuple[D
             )
     elif args.val_batches:
         train_set, val_set = split(train_set, holdout=args.holdout, seed=args.seed)
+    if not train_set.segments:
+        raise ValueError(f"--videos must hold a segment that can be used, none is left: {train_set.skipped[-1][1]}")
     record.say(f"training: {train_set}")
     if val_set is not None:
         record.say(f"held out: {val_set}")
@@ -217,52 +234,6 @@ def make_feed(
     )
 
 
-def _config(
-    args: argparse.Namespace,
-    net: Encoder,
-    dataset: Dataset,
-    names: dict[str, list[str]],
-    device: torch.device,
-    dtype: torch.dtype,
-    group: Group,
-) -> dict[str, Any]:
-    """What config.json and every checkpoint say about the run."""
-    return {
-        "task": args.task,
-        "encoder": {"name": net.name, "frames": net.frames, "size": net.size, "features": net.features},
-        "mean": list(net.mean),
-        "std": list(net.std),
-        "fps": args.fps,
-        "classes": dataset.classes,
-        "names": {name: list(values) for name, values in names.items()},
-        "precision": str(dtype).removeprefix("torch."),
-        "world": group.world,
-        "flags": {name: _json(value) for name, value in vars(args).items()},
-        **environment(device),
-    }
-
-
-def _summary(status: str, loop: Loop, train_set: Dataset, val_set: Dataset | None) -> dict[str, Any]:
-    """What summary.json says: how it ended, how good, how fast, and what limited it."""
-    share = loop.meter.shares()
-    limit = "decoding" if share["wait"] > 0.2 else "rendering" if share["render"] > 0.4 else "the encoder"
-    return {
-        "status": status,
-        "steps": loop.step,
-        "samples": loop.step * loop.samples,
-        "seconds": loop.seconds,
-        "samples_per_second": loop.step * loop.samples / max(1e-9, loop.seconds),
-        "limited_by": limit,
-        "share_of_time": {**share, "encoder": max(0.0, 1 - sum(share.values()))},
-        "best": loop.best if math.isfinite(loop.best) else None,
-        "validation": loop.last,
-        "training_videos": len(train_set.videos),
-        "held_out_videos": len(val_set.videos) if val_set else 0,
-        "skipped": [list(each) for each in train_set.skipped],
-        **loop.feed.report(),
-    }
-
-
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -285,7 +256,3 @@ def _fast(device: torch.device, net: nn.Module) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     deep = any(isinstance(module, nn.Conv3d) for module in net.modules())
     return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() and not deep else torch.float32
-
-
-def _json(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -222,7 +223,8 @@ def test_a_folder_with_a_run_is_left_alone(videos, whole, capsys):
     [
         (["--videos", "/nowhere"], "/nowhere"),
         (["--holdout", 0.04], "the held-out videos do not suffice"),
-        (["--window", 16], "clips of at least 26 frames are wanted"),
+        (["--window", 16], "--window must be ≥ 26, the frames that samples reach over, got 16"),
+        (["--fps", 8, "--boundaries", "ds", "ss"], "shorter than 26 frames at 8 per second"),
         (["--epsilon", 3, 9], "epsilon must be a lowest and a highest number in [0, 4]"),
         (["--init", "/nowhere.pt"], "init must be a file of weights, there is no /nowhere.pt"),
         (["--device", "tpu9"], "--device must be auto, cpu or cuda"),
@@ -236,6 +238,26 @@ def test_bad_input_is_one_line(videos, tmp_path, capsys, flags, message):
     assert error.startswith("train: ")
     assert message in error
     assert not (tmp_path / "run" / checkpoint.NAME).exists()
+
+
+def test_videos_that_are_too_short_are_named(videos, tmp_path, capsys):
+    """2.0 to 2.5 s at 12 per second: some have the 26 frames that are needed."""
+    flags = ["--fps", 12, "--boundaries", "ds", "ss", "--steps", 1]
+    assert train("--videos", videos, "--out", tmp_path, *flags) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    reasons = {reason for _, reason in summary["skipped"]}
+    assert reasons == {"shorter than 26 frames at 12 per second"}
+    assert 0 < len(summary["skipped"]) < 24
+    assert capsys.readouterr().err.count("shorter than 26 frames") == len(summary["skipped"])
+
+
+def test_other_videos_do_not_resume_a_run(videos, tmp_path, capsys):
+    some = tmp_path / "some"
+    shutil.copytree(videos, some)
+    assert train("--videos", some, "--out", tmp_path / "run", "--steps", 1) == 0
+    shutil.rmtree(some / sorted(os.listdir(some))[0])
+    assert train("--videos", some, "--out", tmp_path / "run", "--steps", 2, "--resume") == 1
+    assert "their training segments differ" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("mode", ["regression", "action", "two_head"])
