@@ -168,13 +168,14 @@ def read_data(args: argparse.Namespace, group: Group, record: Record) -> tuple[D
         long = [int((s.end_seconds - s.start_seconds) * args.fps + 1e-6) >= needed for s in found.segments]
         short = [segment for segment, enough in zip(found.segments, long) if not enough]
         reason = f"shorter than {needed} frames at {args.fps:g} per second"
-        return replace(
-            found,
-            segments=[segment for segment, enough in zip(found.segments, long) if enough],
-            skipped=found.skipped + [(f"{s.path} at {s.start_seconds:.2f} s", reason) for s in short],
-        )
+        kept = replace(found, segments=[segment for segment, enough in zip(found.segments, long) if enough])
+        kept = kept.take(sorted({segment.video for segment in kept.segments}))
+        lost = [(f"{s.path} at {s.start_seconds:.2f} s", reason) for s in short]
+        return replace(kept, skipped=found.skipped + lost, counts=found.counts)
 
     train_set, val_set = read(args.videos, args.subset), None
+    if not train_set.segments:
+        raise ValueError(f"--videos must hold a segment that can be used, none is left: {train_set.skipped[-1][1]}")
     for path, reason in train_set.skipped:
         record.say(f"skipped {path}: {reason}")
     if args.val_videos or args.val_subset:
@@ -185,8 +186,6 @@ def read_data(args: argparse.Namespace, group: Group, record: Record) -> tuple[D
             )
     elif args.val_batches:
         train_set, val_set = split(train_set, holdout=args.holdout, seed=args.seed)
-    if not train_set.segments:
-        raise ValueError(f"--videos must hold a segment that can be used, none is left: {train_set.skipped[-1][1]}")
     record.say(f"training: {train_set}")
     if val_set is not None:
         record.say(f"held out: {val_set}")
