@@ -22,6 +22,7 @@ from .data import Dataset
 from .order import Order
 from .refill import CHUNK, Refiller
 
+AHEAD = 64  # windows decoded or being decoded while the bank is first filled
 Sample = Callable[[np.random.Generator, gpuaug.ClipBank, int], tuple[gpuaug.Plan, dict[str, NDArray]]]
 
 
@@ -131,13 +132,13 @@ class Feed:
             rank=rank,
             deterministic=deterministic,
         )
-        self._empty = True
+        self._unfilled: list[int] | None = None  # groups that were never asked for; None: none was yet
         self._out: torch.Tensor | None = None
 
     def batch(self, step: int) -> Batch:
         """The batch of training step `step`; its randomness depends on (seed, rank, step) and the bank's content."""
         waited = time.perf_counter()
-        if self._empty:
+        if self._unfilled is None:
             self._fill(step)
         self.refiller.collect(step)
         forced = 0
@@ -147,6 +148,7 @@ class Feed:
                 plan, target = self.sample(rng, self.bank, self.count)
                 break
             except gpuaug.Starved:
+                self._top_up(step)
                 if not self.refiller.pending:  # what is left does not pair up: replace the most used windows early
                     forced += 1
                     if forced > 3 or self.resident:
@@ -187,7 +189,8 @@ class Feed:
         self.refiller.load_state_dict(state["refiller"])
         self.bank.info[:] = state["info"]
         self.bank.decoded, self.bank.rendered, self.wait_seconds = state["counts"]
-        self._empty = False
+        asked = {refill.group for refill in self.refiller.pending}
+        self._unfilled = [g for g, held in enumerate(self.refiller.content) if held is None and g not in asked]
 
     def close(self) -> None:
         """Stop decoding; waits for the windows being decoded right now."""
@@ -223,7 +226,8 @@ class Feed:
 
     def _renew(self, step: int) -> None:
         """Ask for replacements of groups that are used up, and of others while the decoder is idle."""
-        if self.resident:
+        self._top_up(step)
+        if self.resident or self._unfilled:
             return
         coming = {refill.group for refill in self.refiller.pending}
         uses = self._uses()
@@ -236,16 +240,25 @@ class Feed:
 
     def _fill(self, step: int) -> None:
         """Fill the bank; while racing, go on as soon as a quarter of it is there."""
-        self._empty = False
-        self.refiller.request(list(range(self.groups)), step)
-        limit = self.bank.reuse_max
-        for refill in self.refiller.pending:  # spread the ages, or all windows would be used up at once
-            refill.age = refill.group * (limit - self.reuse_min) // self.groups if limit else 0
+        self._unfilled = list(range(self.groups))
         enough = self.groups if self.deterministic or self.resident else -(-self.groups // 4)
         with tqdm(total=enough, desc="decoding", unit="window", delay=1.0, leave=False, disable=None) as bar:
-            while self.refiller.pending and (have := sum(c is not None for c in self.refiller.content)) < enough:
+            while (have := sum(content is not None for content in self.refiller.content)) < enough:
                 bar.update(have - bar.n)
-                self.refiller.collect(self.refiller.pending[0].due if self.deterministic else step, wait=True, most=1)
+                self._top_up(step)
+                self.refiller.collect(step, wait=True, most=1)
+
+    def _top_up(self, step: int) -> None:
+        """Ask for groups that were never filled, not all at once: windows on their way take memory."""
+        if not self._unfilled:
+            return
+        room = max(1, AHEAD // self.windows) - len(self.refiller.pending)
+        if 0 < room < min(max(1, CHUNK // self.windows), len(self._unfilled)) and self.refiller.pending:
+            return  # the decoder is better with several files at once
+        now, self._unfilled = self._unfilled[: max(0, room)], self._unfilled[max(0, room) :]
+        limit = self.bank.reuse_max
+        for refill in self.refiller.request(now, step):  # spread the ages, or all windows would be used up at once
+            refill.age = refill.group * (limit - self.reuse_min) // self.groups if limit else 0
 
     def _uses(self) -> NDArray[np.int64]:
         """(groups,) the uses of each group's most used window."""

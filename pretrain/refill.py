@@ -70,7 +70,7 @@ class Refiller:
         self._drawn = 0
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="gpuaug-decode")
 
-    def request(self, groups: list[int], due: int) -> None:
+    def request(self, groups: list[int], due: int) -> list[Refill]:
         """Ask for the next segments to replace `groups` at step `due`."""
         refills = []
         for group in groups:
@@ -78,6 +78,7 @@ class Refiller:
             refills.append(Refill(group, segment, self._choose(self.segments[segment]), due))
         self.pending += refills
         self._submit(refills)
+        return refills
 
     def collect(self, step: int, *, wait: bool = False, most: int | None = None) -> None:
         """Move decoded windows into the bank: in deterministic mode those due, otherwise those that are there.
