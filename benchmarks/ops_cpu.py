@@ -3,9 +3,10 @@
 uint8 (N, T, C, H, W) in, a new uint8 array out. Every candidate's result is checked against ours first (a blended
 pixel may differ by one level). "float" peers convert, blend and round the blended frames only; "int16" ones use that
 these weights are eighths or fifths; "compiled" is torch.compile of the float one. kornia has no edit in time: its
-add_weighted replaces the blend, with the casts that it needs. DALI gets its input without a copy; "in its buffer" leaves the
-result where DALI's next run overwrites it, which is less work than a new array and no peer's. The limiting stage is named by the time of a plain copy of the result, in the same rounds: at 1 of
-it nothing but memory counts.
+add_weighted replaces the blend, with the casts that it needs. DALI gets its input without a copy; "in its buffer"
+leaves the result where DALI's next run overwrites it, which is less work than a new array, and counts for no ratio.
+The limiting stage is named by the time of a plain copy of the result in the same rounds: near 1, or above it where
+memory is new (ours asks for huge pages), nothing but memory counts.
 """
 
 from __future__ import annotations

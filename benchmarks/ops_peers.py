@@ -189,7 +189,9 @@ def _dali(clips: list[Tensor], edit: Callable[..., Any], threads: int, extra: li
     inputs = [list(clip.contiguous().numpy()) for clip in clips] + ([extra] if extra is not None else [])
     layouts = ["FCHW"] * len(clips) + [""] * (extra is not None)
 
-    @pipeline_def(batch_size=len(inputs[0]), num_threads=threads, device_id=None, prefetch_queue_depth=1)
+    options: dict[str, Any] = {"batch_size": len(inputs[0]), "num_threads": threads, "device_id": None}
+
+    @pipeline_def(**options, prefetch_queue_depth=1)
     def pipeline() -> Any:
         nodes = [
             fn.external_source(source=itertools.repeat(values), layout=layout, no_copy=True)
@@ -205,4 +207,8 @@ def _dali(clips: list[Tensor], edit: Callable[..., Any], threads: int, extra: li
         kept[:] = built.run()
         return np.asarray(kept[0].as_tensor())
 
-    return {"DALI": lambda: built.run()[0].as_array(), BORROWED: borrowed}
+    def copied() -> NDArray:
+        out: Any = built.run()[0]
+        return out.as_array()
+
+    return {"DALI": copied, BORROWED: borrowed}
