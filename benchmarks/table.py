@@ -1,0 +1,89 @@
+"""The table of benchmarks in README.md, and its picture, from the JSON files: `python -m benchmarks.table`
+
+Shown are the ratios, the rows whose unit is ×. Without a JSON of a GPU the GPU's cell says "not measured".
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from . import common
+
+README = common.ROOT.parent / "README.md"
+PICTURE = common.ROOT.parent / "docs" / "benchmarks.png"
+BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
+
+
+def records() -> list[dict[str, Any]]:
+    """What the JSON files hold, in the order of their paths."""
+    return [json.loads(p.read_text(encoding="utf-8")) for p in sorted((common.ROOT / "results").rglob("*.json"))]
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """The table in Markdown, between its marks.
+
+    >>> row = {"name": "render", "unit": "×", "median": 2.5, "iqr": 0.1, "n": 9}
+    >>> print(table([{"suite": "a_cpu", "machine": "m", "commit": "c", "results": [row]}]))
+    <!-- benchmarks -->
+    | suite | what | times as fast: CPU | GPU | IQR, n | machine, commit |
+    |---|---|---|---|---|---|
+    | a | render | 2.50 | not measured | 0.10, 9 | m, c |
+    <!-- /benchmarks -->
+    """
+    lines = [
+        BEGIN,
+        "| suite | what | times as fast: CPU | GPU | IQR, n | machine, commit |",
+        "|---|---|---|---|---|---|",
+    ]
+    for record, row in ratios(found):
+        suite, _, device = record["suite"].rpartition("_")
+        value = f"{row['median']:.2f}"
+        cells = (value, "not measured") if device == "cpu" else ("", value)
+        cells = (suite, row["name"], *cells, f"{row['iqr']:.2f}, {row['n']}")
+        lines.append(f"| {' | '.join(cells)} | {record['machine']}, {record['commit']} |")
+    return "\n".join([*lines, END])
+
+
+def ratios(found: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """(record, row) of every ratio to a peer."""
+    return [(record, row) for record in found for row in record["results"] if row["unit"] == "×" and "limit" not in row]
+
+
+def put(text: str, new: str) -> str:
+    """`text` with `new` in the place of the table; at its end where there is none."""
+    if BEGIN not in text:
+        return f"{text.rstrip()}\n\n## Benchmarks\n\n{new}\n"
+    return text[: text.index(BEGIN)] + new + text[text.index(END) + len(END) :]
+
+
+def draw(found: list[dict[str, Any]], path: Path) -> None:
+    """A bar per ratio, 1 marked."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = ratios(found)[::-1]
+    figure, axes = pyplot.subplots(figsize=(11, 1 + 0.25 * len(rows)), layout="constrained")
+    colors = ["tab:blue" if row["median"] >= 1 else "tab:orange" for _, row in rows]
+    axes.barh([row["name"] for _, row in rows], [row["median"] for _, row in rows], color=colors)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xlabel("times as fast as the peer (median; orange: slower)")
+    axes.tick_params(labelsize=8)
+    figure.savefig(path, dpi=80)
+    pyplot.close(figure)
+
+
+def main() -> int:
+    found = records()
+    if not found:
+        raise SystemExit("error: benchmarks/results holds no JSON; run python -m benchmarks first")
+    README.write_text(put(README.read_text(encoding="utf-8"), table(found)), encoding="utf-8")
+    draw(found, PICTURE)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
