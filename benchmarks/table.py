@@ -40,8 +40,8 @@ def table(found: list[dict[str, Any]]) -> str:
     for record, row in ratios(found):
         suite, _, device = record["suite"].rpartition("_")
         value = f"{row['median']:.2f}"
-        cells = (value, "not measured") if device == "cpu" else ("", value)
-        cells = (suite, row["name"], *cells, f"{row['iqr']:.2f}, {row['n']}")
+        both = [value, "not measured"] if device == "cpu" else ["", value]
+        cells = [suite, row["name"], *both, f"{row['iqr']:.2f}, {row['n']}"]
         lines.append(f"| {' | '.join(cells)} | {record['machine']}, {record['commit']} |")
     return "\n".join([*lines, END])
 
