@@ -28,11 +28,10 @@ study: .venv/.test  ## every pre-training, one localiser, one table; goes on whe
 
 # On a GPU machine without a network: make gpu GPU_PYTHON=python3 OUT=dir uses that Python's packages.
 GPU_PYTHON ?= $(BIN)/python
-gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/.test)  ## all GPU tests (a skip is a failure) and benchmarks, JSON in OUT
+gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/.test)  ## all GPU tests; a skip is a failure; results in OUT
 	mkdir -p $(OUT)
 	$(GPU_PYTHON) setup.py --quiet build_ext --inplace
 	GPUAUG_REQUIRE_GPU=1 $(GPU_PYTHON) -m pytest -m gpu --junitxml=$(OUT)/tests.xml
-	$(GPU_PYTHON) -m benchmarks --device cuda --out $(OUT)
 
 clean:
 	rm -rf .venv demo build *.egg-info gpuaug/kernels/*.so
