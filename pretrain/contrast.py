@@ -17,7 +17,13 @@ from torch import nn
 class Slow:
     """A copy of networks that follows them: slow = momentum · slow + (1 − momentum) · fast, parameter by parameter.
 
-    It is made when the networks are first seen. Running statistics of normalisation layers are its own.
+    It is made when the networks are first seen.
+
+    Args:
+        momentum: in [0, 1].
+        batch_statistics: what batch norm does in the copy during training. False: it uses running statistics, which
+            follow those of the networks like the parameters do, though faster at first (EMAN, Cai et al. 2021). True:
+            it uses those of the batch, as in the networks, and keeps running ones of its own.
 
     >>> slow, fast = Slow(0.75), nn.Linear(1, 1, bias=False)
     >>> for weight in (0.0, 1.0, 1.0):
@@ -27,34 +33,46 @@ class Slow:
     0.4375
     """
 
-    def __init__(self, momentum: float) -> None:
-        self.momentum = momentum
+    def __init__(self, momentum: float, *, batch_statistics: bool = False) -> None:
+        self.momentum, self.batch_statistics = momentum, batch_statistics
         self._nets: nn.ModuleList | None = None
+        self._updates = 0
         self._restored: dict[str, Any] | None = None
 
     def follow(self, *nets: nn.Module, update: bool) -> tuple[nn.Module, ...]:
-        """The slow networks, in the mode (training or not) of the fast ones, moved one step if `update`."""
+        """The slow networks, moved one step if `update`."""
         if self._nets is None:
             with torch.inference_mode(False):
                 self._nets = copy.deepcopy(nn.ModuleList(nets)).requires_grad_(False)
-            if self._restored is not None:
+            if self._restored is None:
+                update = False
+            else:
                 self._nets.load_state_dict(self._restored)
                 self._restored = None
-                return self.follow(*nets, update=update)
-        elif update:
-            fast = [parameter.detach() for net in nets for parameter in net.parameters()]
-            with torch.no_grad():
-                torch._foreach_lerp_(list(self._nets.parameters()), fast, 1 - self.momentum)
+        if update:
+            self._updates += 1
+            self._move(nets)
         for slow, net in zip(self._nets, nets):
-            slow.train(net.training)
+            slow.train(net.training and self.batch_statistics)
         return tuple(self._nets)
 
-    def state_dict(self) -> dict[str, Any] | None:
-        return self._nets.state_dict() if self._nets is not None else self._restored
+    @torch.no_grad()
+    def _move(self, nets: tuple[nn.Module, ...]) -> None:
+        assert self._nets is not None
+        fast = [parameter.detach() for net in nets for parameter in net.parameters()]
+        torch._foreach_lerp_(list(self._nets.parameters()), fast, 1 - self.momentum)
+        if not self.batch_statistics:
+            share = max(1 - self.momentum, 1 / self._updates)
+            for slow, value in zip(self._nets.buffers(), (buffer for net in nets for buffer in net.buffers())):
+                slow.lerp_(value, share) if slow.is_floating_point() else slow.copy_(value)
 
-    def load_state_dict(self, state: dict[str, Any] | None) -> None:
+    def state_dict(self) -> dict[str, Any]:
+        nets = self._nets.state_dict() if self._nets is not None else self._restored
+        return {"nets": nets, "updates": self._updates}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a state; if the networks are not known yet, as soon as they are."""
-        self._nets, self._restored = None, state
+        self._nets, self._restored, self._updates = None, state["nets"], state["updates"]
 
 
 class Keys:

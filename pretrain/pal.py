@@ -116,6 +116,8 @@ class Head(nn.Module):
         queue: keys of earlier composites that serve as negatives [P].
         temperature: of InfoNCE [P].
         momentum: share of its old weights that the slow network keeps per step [D: MoCo's].
+        batch_statistics: batch norm of the slow network uses the batch's statistics, over all processes [P]; without,
+            running ones, since those of a small batch tell which keys belong to it, and nothing else is learnt [D].
         same_video: keep queued keys of the query's own video as negatives; without, they are left out, since data
             echoing brings a video back while its keys are queued [D].
     """
@@ -153,6 +155,7 @@ class Head(nn.Module):
         queue: int = 16384,
         temperature: float = 0.07,
         momentum: float = 0.999,
+        batch_statistics: bool = False,
         same_video: bool = False,
     ) -> None:
         super().__init__()
@@ -160,7 +163,7 @@ class Head(nn.Module):
             raise ValueError(f"momentum must be in [0, 1] and temperature > 0, got {momentum} and {temperature}")
         self.temperature, self.same_video = temperature, same_video
         self.embed = Embedding(features, dim, layers, temporal_layers)
-        self._slow, self._keys = Slow(momentum), Keys(queue, dim)
+        self._slow, self._keys = Slow(momentum, batch_statistics=batch_statistics), Keys(queue, dim)
         self._held_out: list[torch.Tensor] = []
 
     def loss(

@@ -362,7 +362,8 @@ def test_resumed_it_goes_on_exactly():
     before_use = head2.state_dict()
     assert train(head2, encoder2, 3, first=3) == expected
     assert torch.equal(
-        before_use["_extra_state"]["slow"]["0.linear.weight"], state["head"]["_extra_state"]["slow"]["0.linear.weight"]
+        before_use["_extra_state"]["slow"]["nets"]["0.linear.weight"],
+        state["head"]["_extra_state"]["slow"]["nets"]["0.linear.weight"],
     )
     assert torch.equal(
         head2.state_dict()["_extra_state"]["keys"]["key"], head.state_dict()["_extra_state"]["keys"]["key"]
@@ -421,7 +422,8 @@ def test_held_out_queries_look_for_their_keys_among_64():
     assert set(found) <= {0.0, 1.0}
     after = head.state_dict()["_extra_state"]
     assert torch.equal(after["keys"]["key"], before["keys"]["key"]), "held-out keys do not enter the queue"
-    assert all(torch.equal(after["slow"][name], before["slow"][name]) for name in before["slow"])
+    old, new = (state["slow"]["nets"] for state in (before, after))
+    assert all(torch.equal(old[name], new[name]) for name in old)
     head.eval()
     assert len(head.loss(encoder, *batch(40, 0))[1]["retrieval"]) == 0, "the next validation starts anew"
 
@@ -442,14 +444,20 @@ def test_a_queue_shorter_than_a_batch_keeps_the_last_keys():
     assert sorted(keys.content(torch.zeros(1))[0].ravel().tolist()) == [2.0, 3.0, 4.0]
 
 
-def test_slow_networks_keep_their_own_statistics():
-    net, slow = nn.BatchNorm1d(2), Slow(0.5)
-    (copied,) = slow.follow(net, update=True)
-    net(torch.randn(8, 2) + 3)
-    (copied,) = slow.follow(net, update=True)
-    assert copied.running_mean.tolist() == [0.0, 0.0]
-    assert copied.training
-    assert not slow.follow(net.eval(), update=False)[0].training
+def test_statistics_of_the_slow_networks():
+    """Its own, of the batches it sees; or those of the fast one, averaged: the mean at first, then slowly moving."""
+    net, own, following = nn.BatchNorm1d(1), Slow(0.5, batch_statistics=True), Slow(0.75)
+    own.follow(net, update=True)
+    following.follow(net, update=True)
+    seen = []
+    for value in (1.0, 2.0, 3.0, 4.0, 5.0):
+        net.running_mean.fill_(value)
+        seen.append(following.follow(net, update=True)[0].running_mean.item())
+    assert own.follow(net, update=True)[0].running_mean.item() == 0
+    assert seen == pytest.approx([1.0, 1.5, 2.0, 2.5, 2.5 * 0.75 + 5 * 0.25])
+    assert own.follow(net, update=False)[0].training
+    assert not following.follow(net, update=False)[0].training
+    assert not own.follow(net.eval(), update=False)[0].training
 
 
 def test_keys_of_all_processes_are_queued(monkeypatch):
