@@ -20,8 +20,8 @@ else:
 
 host_kernels = Extension(
     "gpuaug.kernels._host",
-    sources=["gpuaug/kernels/host.cpp"],
-    depends=["gpuaug/kernels/pixel.cuh"],
+    sources=["gpuaug/kernels/host.cpp", "gpuaug/kernels/host_render.cpp"],
+    depends=["gpuaug/kernels/pixel.cuh", "gpuaug/kernels/host.h"],
     extra_compile_args=compile_args,
     extra_link_args=link_args,
     optional=True,  # without a compiler the NumPy reference serves, with one warning
@@ -36,7 +36,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["gpuaug", "gpuaug.*", "pretrain", "pretrain.*"]),
-    package_data={"gpuaug.kernels": ["*.cu", "*.cuh", "*.cpp"]},
+    package_data={"gpuaug.kernels": ["*.cu", "*.cuh", "*.cpp", "*.h"]},
     ext_modules=[host_kernels],
     install_requires=[
         "numpy>=1.26",

@@ -8,7 +8,9 @@ bfloat16 or float32. Parameters are scalars or one value per sample; what they m
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,7 @@ def crossfade(first: Any, second: Any, *, length: int, center: ArrayLike, overla
     >>> crossfade(dark, light, length=8, center=4, overlap=4).tolist()
     [[0.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0]]
     """
-    edit = lambda a, b: edits.crossfade(a, b, length=length, center=center, overlap=overlap)  # noqa: E731
+    edit = partial(edits.crossfade, length=length, center=center, overlap=overlap)
     return _apply(edit, time_dim, first=first, second=second)
 
 
@@ -41,7 +43,7 @@ def concatenate(first: Any, second: Any, *, length: int, center: ArrayLike, time
     >>> concatenate(np.array([[1, 2, 3]], np.uint8), np.array([[7, 8, 9]], np.uint8), length=4, center=1).tolist()
     [[1, 7, 8, 9]]
     """
-    edit = lambda a, b: edits.concatenate(a, b, length=length, center=center)  # noqa: E731
+    edit = partial(edits.concatenate, length=length, center=center)
     return _apply(edit, time_dim, first=first, second=second)
 
 
@@ -51,7 +53,7 @@ def resample_speed(clip: Any, *, length: int, change_point: ArrayLike, rate: Arr
     >>> resample_speed(np.arange(9, dtype=np.uint8)[None], length=6, change_point=3, rate=2).tolist()
     [[0, 1, 2, 4, 6, 8]]
     """
-    edit = lambda a: edits.resample_speed(a, length=length, change_point=change_point, rate=rate)  # noqa: E731
+    edit = partial(edits.resample_speed, length=length, change_point=change_point, rate=rate)
     return _apply(edit, time_dim, clip=clip)
 
 
@@ -63,7 +65,7 @@ def paste(
     >>> paste(np.zeros((1, 4), np.float32), np.ones((1, 2), np.float32), start=1, stop=3, opacity=0.75).tolist()
     [[0.0, 0.75, 0.75, 0.0]]
     """
-    edit = lambda a, b: edits.paste(a, b, start=start, stop=stop, opacity=opacity)  # noqa: E731
+    edit = partial(edits.paste, start=start, stop=stop, opacity=opacity)
     return _apply(edit, time_dim, background=background, region=region)
 
 
@@ -73,7 +75,7 @@ def take(clip: Any, frames: ArrayLike, *, time_dim: int = 1) -> Any:
     >>> take(np.array([[5, 6, 7]], np.uint8), [2, 2, 0]).tolist()
     [[7, 7, 5]]
     """
-    return _apply(lambda a: edits.take(a, frames), time_dim, clip=clip)
+    return _apply(partial(edits.take, frames=frames), time_dim, clip=clip)
 
 
 def _apply(edit: Callable[..., Plan], time_dim: int, **arrays: Any) -> Any:
@@ -112,6 +114,8 @@ def _look(name: str, array: Any, time_dim: int) -> tuple[View, torch.dtype, torc
         if not hasattr(array, "__dlpack__"):
             raise ValueError(f"{name} must be a torch, NumPy, CuPy or DLPack array, got {type(array).__name__}")
         array = torch.from_dlpack(array)
+    if isinstance(array, torch.Tensor) and array.requires_grad and torch.is_grad_enabled():
+        raise ValueError(f"{name} must not require gradients, which would be lost; detach() first")
     if array.ndim < 2 or not (1 <= time_dim < array.ndim or 1 - array.ndim <= time_dim < 0):
         raise ValueError(
             f"time_dim must be an axis of {name} behind the batch axis, got time_dim={time_dim}, ndim={array.ndim}"
@@ -138,4 +142,7 @@ def _library(array: Any) -> Any:
         return np
     if hasattr(array, "__array_namespace__"):
         return array.__array_namespace__()
-    raise ValueError(f"arrays must belong to a library of the array API standard, got {type(array).__name__}")
+    package = sys.modules.get(type(array).__module__.partition(".")[0])
+    if not hasattr(package, "from_dlpack"):
+        raise ValueError(f"arrays must belong to a library with from_dlpack, got {type(array).__name__}")
+    return package

@@ -98,7 +98,7 @@ def render(
         )
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be one of {LAYOUTS}, got layout={layout!r}")
-    if len(size) != 2 or min(size) < 1:
+    if not isinstance(size, Sequence) or len(size) != 2 or min(size) < 1:
         raise ValueError(f"size must be (rows, columns), both ≥ 1, got size={size}")
     if dtype not in DTYPES:
         raise ValueError(f"dtype must be uint8, float16, bfloat16 or float32, got dtype={dtype}")
@@ -110,6 +110,8 @@ def render(
     elif tuple(out.shape) != shape or out.dtype != dtype or out.device != banks[0].device:
         wanted, got = f"{dtype} {shape} on {banks[0].device}", f"{out.dtype} {tuple(out.shape)} on {out.device}"
         raise ValueError(f"out must be {wanted}, got {got}")
+    elif any(step == 0 and count > 1 for step, count in zip(out.stride(), out.shape)):
+        raise ValueError(f"out must have a place of its own for every value, got strides {out.stride()}")
     means, stds = validate.per_channel("mean", mean, channels), validate.per_channel("std", std, channels)
     if torch.compiler.is_compiling():
         boxes, colors = (None if v is None else torch.as_tensor(v, dtype=torch.float64) for v in (box, color))
@@ -210,6 +212,10 @@ def _banks(frames: Tensor | Sequence[Tensor], dtypes: tuple[torch.dtype, ...], p
         raise ValueError(f"frames must have one dtype of {names}, got {sorted({str(bank.dtype) for bank in banks})}")
     if first.device.type not in ("cpu", "cuda") or any(bank.device != first.device for bank in banks):
         raise ValueError(f"frames must be on the CPU or on one GPU, got {sorted({str(bank.device) for bank in banks})}")
+    if torch.is_grad_enabled() and any(bank.requires_grad for bank in banks):
+        raise ValueError(
+            "frames must not require gradients, which would be lost: got requires_grad=True; detach() first"
+        )
     if any(bank.ndim < 2 or 0 in bank.shape for bank in banks):
         raise ValueError(f"frames must be (S, L, …) or clips (L, …), not empty, got {[tuple(b.shape) for b in banks]}")
     return banks

@@ -14,6 +14,7 @@ from .kernels.job import Shown
 from .plan import Plan
 
 MOST_REDUCTION = 2.0  # source pixels per output pixel that bilinear sampling bears without antialias
+SLACK = 1e-6  # source pixels by which a computed box may miss its frame, and share by which it may be too large
 
 
 def shown(plan: Plan, lengths: NDArray[np.int64]) -> Shown:
@@ -66,12 +67,12 @@ def boxes(
         box_NTK4 = given.reshape(*given.shape[:-1], *[1] * (4 - given.ndim), 4)
     # a box that is shared by taps must fit all of them; taps of weight 0 (clip 0 by now) do not count
     visible = np.ones((1, 1, 1), bool) if alike else plan.weight != 0
-    inside = ((box_NTK4 >= 0) & (box_NTK4 <= edge)).all(-1) | ~visible
+    inside = ((box_NTK4 >= -SLACK) & (box_NTK4 <= edge + SLACK)).all(-1) | ~visible
     _require(inside, box_NTK4, lambda at: f"box must lie inside the frame of {_size(edge, at)} pixels")
     extent = np.abs(box_NTK4[..., 2:] - box_NTK4[..., :2])
     _require((extent > 0).all(-1) | ~visible, box_NTK4, lambda at: "box must not be empty")
     if not allow_aliasing:
-        fits = (extent <= MOST_REDUCTION * np.array(size)).all(-1) | ~visible
+        fits = (extent <= MOST_REDUCTION * (1 + SLACK) * np.array(size)).all(-1) | ~visible
         rule = f"box must be at most {MOST_REDUCTION:g} times the output's size {tuple(size)}; " + (
             "decode at a smaller size, or pass allow_aliasing=True"
         )
@@ -105,7 +106,9 @@ def per_channel(name: str, value: float | Sequence[float], channels: int) -> lis
     >>> per_channel("mean", 0.5, 3)
     [0.5, 0.5, 0.5]
     """
-    numbers = [float(v) for v in value] if isinstance(value, (Sequence, np.ndarray)) else [float(value)] * channels
+    if hasattr(value, "tolist"):  # arrays and tensors
+        value = value.tolist()
+    numbers = [float(v) for v in value] if isinstance(value, Sequence) else [float(value)] * channels
     if len(numbers) != channels:
         raise ValueError(f"{name} must be one number or {channels}, one per channel, got {name}={value}")
     if not all(abs(v) < float("inf") and (v > 0 or name != "std") for v in numbers):

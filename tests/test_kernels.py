@@ -120,7 +120,9 @@ def build_sanitized(folder: Path, target: Path) -> Path:
     flags = ["-std=c++17", "-O1", "-g", "-shared", "-fPIC", "-fopenmp", "-fno-omit-frame-pointer"]
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     done = subprocess.run(
-        [compiler, *flags, *sanitizers, str(folder / "host.cpp"), "-o", str(target)], capture_output=True, text=True
+        [compiler, *flags, *sanitizers, *map(str, folder.glob("*.cpp")), "-o", str(target)],
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         pytest.skip(f"the compiler has no sanitizers: {done.stderr.splitlines()[-1]}")

@@ -29,6 +29,16 @@ class Foreign:
         return Foreign(torch.from_dlpack(array))
 
 
+class Older(Foreign):
+    """One that only has from_dlpack in its package (here: this module), as CuPy."""
+
+    __array_namespace__ = property()
+
+
+def from_dlpack(array):
+    return Older(torch.from_dlpack(array))
+
+
 def to_cupy(tensor):
     cupy = pytest.importorskip("cupy")
     return cupy.from_dlpack(tensor.cuda())
@@ -39,6 +49,7 @@ LIBRARIES = {
     "torch": (lambda t: t, lambda a: a, torch.Tensor),
     "numpy": (lambda t: t.numpy(), torch.from_numpy, np.ndarray),
     "foreign": (Foreign, lambda a: a.tensor, Foreign),
+    "older": (Older, lambda a: a.tensor, Older),
     "cuda": (lambda t: t.cuda(), lambda a: a.cpu(), torch.Tensor),
     "cupy": (to_cupy, lambda a: torch.from_dlpack(a).cpu(), object),
 }
@@ -202,6 +213,7 @@ def test_inputs_are_not_copied():
         ),
         (lambda a: ops.take(a, [0], time_dim=3), "got time_dim=3, ndim=3"),
         (lambda a: ops.take(a[0, 0], [0]), "got time_dim=1, ndim=1"),
+        (lambda a: ops.take(torch.zeros(1, 2, requires_grad=True), [0]), "clip must not require gradients"),
         (lambda a: ops.take(a[:0], [0]), "clip must not be empty"),
         (lambda a: ops.take(a, [6]), r"frames must be in \[0, 5\], got frames=6"),
         (lambda a: ops.take(a, np.zeros((3, 2))), r"got \(3, 2\)|3 values"),

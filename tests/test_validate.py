@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gpuaug import Plan, blend, render
+from gpuaug import Plan, blend, crop, render
 
 BANK = torch.zeros(2, 4, 20, 30, 3, dtype=torch.uint8)
 CLIPS = [torch.zeros(4, 20, 30, 3, dtype=torch.uint8), torch.zeros(2, 10, 12, 3, dtype=torch.uint8)]
@@ -28,6 +28,7 @@ CASES = {
     r"all of C = 3 or all of C = 1, got \[\(2, 4, 20, 30, 2\)\]": lambda: render(BANK[..., :2].clone(), PLAN, **SIZE),
     r"frames must be \(S, L, …\) or clips \(L, …\), not empty": lambda: blend(BANK[:0], PLAN),
     "frames must be on the CPU or on one GPU, got .'meta'": lambda: blend(BANK.to("meta"), PLAN),
+    "frames must not require gradients": lambda: blend(torch.zeros(1, 2, requires_grad=True), PLAN),
     "frames must have the pixels of a row side by side": lambda: render(BANK[:, :, :, ::2], PLAN, **SIZE),
     "frames must be clips .* of one trailing shape": lambda: blend(CLIPS, PLAN),
     # plan
@@ -41,6 +42,7 @@ CASES = {
     "got nan or inf": lambda: blend(BANK, plan(frame=np.inf)),
     # size, layout, dtype, out
     r"size must be \(rows, columns\), both ≥ 1, got size=\(0, 5\)": lambda: render(BANK, PLAN, size=(0, 5)),
+    r"size must be \(rows, columns\), both ≥ 1, got size=5": lambda: render(BANK, PLAN, size=5),
     "layout must be one of .*, got layout='NHWC'": lambda: render(BANK, PLAN, layout="NHWC", **SIZE),
     "dtype must be uint8, float16, bfloat16 or float32, got dtype=torch.int32": lambda: render(
         BANK, PLAN, dtype=torch.int32, **SIZE
@@ -50,6 +52,9 @@ CASES = {
     ),
     "out must be torch.uint8 .*, got torch.float32": lambda: render(
         BANK, PLAN, dtype=torch.uint8, out=torch.empty(2, 3, 3, 10, 15), **SIZE
+    ),
+    "out must have a place of its own for every value": lambda: render(
+        BANK, PLAN, out=torch.empty(1, 3, 3, 10, 15).expand(2, -1, -1, -1, -1), **SIZE
     ),
     # mean, std, color
     "mean must be one number or 3, one per channel, got mean=": lambda: render(BANK, PLAN, mean=[0.5, 0.5], **SIZE),
@@ -94,6 +99,26 @@ def test_box_of_a_mixed_list_must_fit_the_clips_that_are_shown():
     assert render(CLIPS, Plan.take(0, [0, 3]), box=box, **SIZE).shape == (1, 3, 2, 10, 15)
     with pytest.raises(ValueError, match="inside the frame of 10 × 12"):
         render(CLIPS, Plan.take(1, [0, 1]), box=box, **SIZE)
+
+
+def test_boxes_of_crops_fit_in_spite_of_rounding():
+    """y·(H − h) + h may exceed H by the last place; such a box is inside."""
+    rng = np.random.default_rng(0)
+    for view in (
+        crop.resized_crop(rng, 3000, area=(0.5, 1)),
+        crop.multiscale_crop(rng, 3000),
+        crop.random_crop(rng, 3000),
+    ):
+        box = view.box(np.full(3000, 20), np.full(3000, 30))
+        frames = Plan.take(np.zeros(3000, int), [0])
+        assert render(BANK, frames, box=box, **SIZE).shape[0] == 3000
+    with pytest.raises(ValueError, match="inside the frame"):
+        render(BANK, PLAN, box=[[0, 0, 20.001, 30]] * 2, **SIZE)
+
+
+@pytest.mark.parametrize("mean", [0.5, np.float32(0.5), [0.5] * 3, (0.5,) * 3, np.full(3, 0.5), torch.full((3,), 0.5)])
+def test_mean_of_any_kind(mean):
+    assert (render(BANK, PLAN, mean=mean, **SIZE) == -0.5).all()
 
 
 def test_empty_batch():
