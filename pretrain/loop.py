@@ -85,7 +85,7 @@ class Loop:
         return self.seconds / (60 * self.args.minutes) if self.args.minutes else self.step / self.total
 
     def run(self) -> str:
-        """ "finished", or "stopped" after a signal; the newest checkpoint has the last step either way."""
+        """How the run ended: "finished", or "stopped" by a signal. The newest checkpoint has the last step."""
         old = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             if self.progress >= 1 and self.last:

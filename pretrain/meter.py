@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._pending: tuple[int, Batch, torch.Tensor, Any] | None = None
+        self._clips: torch.Tensor | None = None
         self._sum, self._count = 0.0, 0
 
     def add(self, step: int, batch: Batch, loss: torch.Tensor, norm: torch.Tensor | None) -> None:
@@ -34,8 +36,11 @@ class Watch:
         self.check()
         both = torch.stack([loss.detach().float(), loss.new_zeros((), dtype=torch.float32) if norm is None else norm])
         if both.is_cuda:
+            if self._clips is None or self._clips.shape != batch.clips.shape:
+                self._clips = torch.empty_like(batch.clips)
+            kept = replace(batch, clips=self._clips.copy_(batch.clips))  # the feed will overwrite its own
             host = torch.empty(2, pin_memory=True).copy_(both, non_blocking=True)
-            self._pending = (step, batch, host, torch.cuda.current_stream(both.device).record_event())
+            self._pending = (step, kept, host, torch.cuda.current_stream(both.device).record_event())
         else:
             self._pending = (step, batch, both, None)
             self.check()
