@@ -96,6 +96,32 @@ def test_threads_follow_torch_and_change_nothing():
     assert torch.equal(results[0], results[2])
 
 
+@pytest.mark.gpu
+def test_gpu_does_not_wait_and_follows_the_stream():
+    """After the first call nothing synchronises or allocates; work is queued behind what the stream already holds."""
+    bank = torch.randint(0, 256, (4, 6, 40, 50, 3), dtype=torch.uint8, device="cuda")
+    plan = Plan.take([0, 3], [[0, 5, 2]])
+    out = torch.empty(2, 3, 3, 20, 25, device="cuda")
+    expected = render(255 - bank, plan, size=(20, 25), out=out).clone()
+    torch.cuda.synchronize()
+    allocated = torch.cuda.memory_stats()["num_device_alloc"]
+    stream = torch.cuda.Stream()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        with torch.cuda.stream(stream):
+            torch.cuda._sleep(50_000_000)
+            other = 255 - bank
+            render(other, plan, size=(20, 25), out=out.fill_(torch.nan))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert not stream.query()  # still at work: nobody has waited
+    stream.synchronize()
+    assert torch.equal(out, expected)
+    for _ in range(3):
+        render(bank, plan, size=(20, 25), out=out)
+    assert torch.cuda.memory_stats()["num_device_alloc"] <= allocated + 1  # the side stream's own first block
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_host_kernels_under_sanitizers(tmp_path):
