@@ -76,7 +76,7 @@ class Slow:
 
 
 class Keys:
-    """The last `size` keys of all processes, each with the video it belongs to; a ring on the keys' device.
+    """The last `size` keys, each with the video it belongs to; a ring on the keys' device.
 
     >>> keys = Keys(3, dim=1)
     >>> for first in (0.0, 2.0):
@@ -98,13 +98,12 @@ class Keys:
         return self._key[:filled].clone(), self._video[:filled].clone()
 
     def push(self, key_PD: torch.Tensor, video_P: torch.Tensor) -> None:
-        """Append the pairs of all processes, in the order of their ranks, over the oldest ones."""
-        key, video = gathered(key_PD.float()), gathered(video_P)
+        """Write keys over the oldest ones."""
         size = len(self._key)
-        at = (self._pushed + torch.arange(len(key), device=key.device)) % size
-        self._key, self._video = self._key.to(key.device), self._video.to(key.device)
-        self._key[at[-size:]], self._video[at[-size:]] = key[-size:], video[-size:]
-        self._pushed += len(key)
+        at = (self._pushed + torch.arange(len(key_PD), device=key_PD.device)) % size
+        self._key, self._video = self._key.to(key_PD.device), self._video.to(key_PD.device)
+        self._key[at[-size:]], self._video[at[-size:]] = key_PD[-size:].float(), video_P[-size:]
+        self._pushed += len(key_PD)
 
     def state_dict(self) -> dict[str, Any]:
         return {"key": self._key, "video": self._video, "pushed": self._pushed}
@@ -116,33 +115,27 @@ class Keys:
         self._key, self._video, self._pushed = state["key"].clone(), state["video"].clone(), state["pushed"]
 
 
-def gathered(value: torch.Tensor) -> torch.Tensor:
-    """The rows of all processes, in the order of their ranks; equally many on each. No gradient flows."""
+def gathered(value: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """The rows of all processes, equally many on each, in the order of their ranks; and where ours begin. No gradient."""
     if not (dist.is_available() and dist.is_initialized()):
-        return value
+        return value, 0
     parts = [torch.empty_like(value) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, value.contiguous())
-    return torch.cat(parts)
+    return torch.cat(parts), dist.get_rank() * len(value)
 
 
 def info_nce(
-    query_PD: torch.Tensor,
-    key_PD: torch.Tensor,
-    queued_QD: torch.Tensor,
-    hidden_PQ: torch.Tensor | None,
-    temperature: float,
+    query_PD: torch.Tensor, key_PD: torch.Tensor, other_QD: torch.Tensor, hidden_PQ: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Loss per pair, and 1 where the query is strictly nearer to its own key than to every queued one, else 0.
+    """Loss per pair, and 1 where the query is strictly nearer to its own key than to every other one, else 0.
 
-    loss = −log(exp(q·k/τ) / (exp(q·k/τ) + Σ exp(q·queued/τ))); all vectors have length 1.
+    loss = −log(exp(q·k/τ) / (exp(q·k/τ) + Σ exp(q·other/τ))); all vectors have length 1.
 
     Args:
-        hidden_PQ: bool, queued keys that are no negatives for a query; None: all are.
+        other_QD: keys that may be negatives. hidden_PQ: bool, those that are none for a query.
     """
     own_P1 = (query_PD * key_PD).sum(1, keepdim=True)
-    other_PQ = query_PD @ queued_QD.T
-    if hidden_PQ is not None:
-        other_PQ = other_PQ.masked_fill(hidden_PQ, -torch.inf)
+    other_PQ = (query_PD @ other_QD.T).masked_fill(hidden_PQ, -torch.inf)
     score = torch.cat([own_P1, other_PQ], 1) / temperature
     loss_P = F.cross_entropy(score, score.new_zeros(len(score), dtype=torch.long), reduction="none")
     return loss_P, (other_PQ < own_P1).all(1).float()

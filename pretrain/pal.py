@@ -20,7 +20,7 @@ from torch import nn
 
 import gpuaug
 
-from .contrast import Keys, Slow, info_nce, retrieved
+from .contrast import Keys, Slow, gathered, info_nce, retrieved
 from .groups import draw_triples, whole_groups
 
 CANDIDATES = 64  # keys among which a held-out query has to find its own
@@ -169,8 +169,10 @@ class Head(nn.Module):
     def loss(
         self, encoder: nn.Module, clip_NCTYX: torch.Tensor, target: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        """The mean loss, and per pair: "contrast", whether the query is nearest to its own key among the queue's.
+        """The mean loss, and per pair: "contrast", whether the query is nearer to its own key than to all negatives.
 
+        Negatives are the queue and the other keys of the batch, of all processes. Without the latter, nothing but the
+        drift of the slow network needs to be learnt: it tells the newest keys from the queued ones [D].
         On held-out data also "retrieval", whether it finds its own among the keys of 64 pairs: one value per pair for
         every full 64 pairs, so none in most batches.
         """
@@ -184,13 +186,19 @@ class Head(nn.Module):
             key_NJD = slow_embed(slow_encoder, clip_NCTYX[pairs:], video_NJ.shape[1])
             key_PD = region_mean(key_NJD, start_N[pairs:], stop_N[pairs:])
             video_P = video_NJ.gather(1, start_N[:, None])[:pairs, 0]
+            (key_QD, first), (video_Q, _) = (
+                gathered(value) if self.training else (value, 0) for value in (key_PD, video_P)
+            )
             queued_QD, queued_video_Q = self._keys.content(key_PD)
-            hidden = self.training and not self.same_video
-            hidden_PQ = (video_P[:, None] == queued_video_Q) if hidden else None
-        loss_P, hit_P = info_nce(query_PD, key_PD, queued_QD, hidden_PQ, self.temperature)
+            other_QD, other_video_Q = torch.cat([key_QD, queued_QD]), torch.cat([video_Q, queued_video_Q])
+            own_P = first + torch.arange(pairs, device=key_PD.device)
+            hidden_PQ = own_P[:, None] == torch.arange(len(other_QD), device=key_PD.device)
+            if self.training and not self.same_video:
+                hidden_PQ |= video_P[:, None] == other_video_Q
+        loss_P, hit_P = info_nce(query_PD, key_PD, other_QD, hidden_PQ, self.temperature)
         scores: dict[str, Any] = {"contrast": hit_P}
         if self.training:
-            self._keys.push(key_PD, video_P)
+            self._keys.push(key_QD, video_Q)
         else:
             self._held_out.append(torch.stack([query_PD.detach(), key_PD]))
             scores["retrieval"], self._held_out = retrieved(self._held_out, CANDIDATES)

@@ -303,19 +303,18 @@ def test_the_loss_equals_a_plain_computation(same_video):
             fast = [*encoder.parameters(), *head.embed.parameters()]
             for slow, new in zip([*slow_encoder.parameters(), *slow_embed.parameters()], fast):
                 slow.data = 0.6 * slow.data + 0.4 * new.data
-        expected, hits, keys = [], [], []
+        expected, hits = [], []
+        spans = list(zip(target["start"].tolist(), target["stop"].tolist()))
+        videos = [int(target["video"][row][spans[row][0]]) for row in range(3)]
+        keys = [plain_embedding(slow_encoder, slow_embed, clips[row], *spans[row]).detach() for row in (3, 4, 5)]
         for row in range(3):
-            other = row + 3
-            spans = [(int(target["start"][i]), int(target["stop"][i])) for i in (row, other)]
-            query = plain_embedding(encoder, head.embed, clips[row], *spans[0])
-            key = plain_embedding(slow_encoder, slow_embed, clips[other], *spans[1])
-            video = int(target["video"][row][spans[0][0]])
-            negative = [query @ old for old, its in queue[-7:] if same_video or its != video]
-            score = torch.stack([query @ key, *negative]) / 0.2
+            query = plain_embedding(encoder, head.embed, clips[row], *spans[row])
+            others = [(keys[k], videos[k]) for k in range(3) if k != row] + queue[-7:]
+            negative = [query @ other for other, its in others if same_video or its != videos[row]]
+            score = torch.stack([query @ keys[row], *negative]) / 0.2
             expected.append(torch.logsumexp(score, 0) - score[0])
             hits.append(float(all(score[0] > score[1:])))
-            keys.append((key.detach(), video))
-        queue += keys
+        queue += list(zip(keys, videos))
         torch.testing.assert_close(loss.double(), sum(expected) / 3, rtol=1e-4, atol=1e-5)
         assert scores["contrast"].tolist() == hits
         optimizer.zero_grad()
@@ -433,8 +432,8 @@ def test_retrieval_counts_ties_as_misses():
     assert retrieved([torch.stack([same, same])], 4)[0].tolist() == [0.0] * 4
     query = F.normalize(torch.randn(4, 8, generator=torch.Generator().manual_seed(0)), dim=1)
     assert retrieved([torch.stack([query, query])], 4)[0].tolist() == [1.0] * 4
-    loss, hit = info_nce(same, same, same, None, 0.07)
-    torch.testing.assert_close(loss, torch.full((4,), float(np.log(5))))
+    loss, hit = info_nce(same, same, same, torch.eye(4, dtype=torch.bool), 0.07)
+    torch.testing.assert_close(loss, torch.full((4,), float(np.log(4))))
     assert hit.tolist() == [0.0] * 4
 
 
@@ -460,17 +459,41 @@ def test_statistics_of_the_slow_networks():
     assert not own.follow(net.eval(), update=False)[0].training
 
 
-def test_keys_of_all_processes_are_queued(monkeypatch):
-    """The other process of two holds the same keys plus 100."""
+def test_keys_of_all_processes_are_negatives_and_queued(monkeypatch):
+    """We are the second of two processes; the other one's keys are ours reversed, its videos ours plus 100."""
 
     def all_gather(parts, value):
-        parts[0].copy_(value)
-        parts[1].copy_(value + 100)
+        parts[0].copy_(-value if value.is_floating_point() else value + 100)
+        parts[1].copy_(value)
 
-    for name, fake in (("is_initialized", lambda: True), ("get_world_size", lambda: 2), ("all_gather", all_gather)):
+    torch.manual_seed(0)
+    head, encoder = pal.Head(6, [], dim=8, queue=16, temperature=0.5), Colors()
+    clips, target = batch(3, 0)
+    alone, _ = copy.deepcopy(head).loss(encoder, clips, target)
+    fakes = {
+        "is_initialized": lambda: True,
+        "get_world_size": lambda: 2,
+        "get_rank": lambda: 1,
+        "all_gather": all_gather,
+    }
+    for name, fake in fakes.items():
         monkeypatch.setattr(torch.distributed, name, fake)
-    keys = Keys(6, 2)
-    keys.push(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([7, 8]))
-    key, video = keys.content(torch.zeros(1))
-    assert key.tolist() == [[1, 2], [3, 4], [101, 102], [103, 104]]
-    assert video.tolist() == [7, 8, 107, 108]
+    together, _ = head.loss(encoder, clips, target)
+    state = head.state_dict()["_extra_state"]["keys"]
+    torch.testing.assert_close(state["key"][:3], -state["key"][3:6])
+    assert state["video"][:6].tolist() == [*(state["video"][3:6] + 100).tolist(), *state["video"][3:6].tolist()]
+    assert state["pushed"] == 6
+    query = region_of(head.embed, encoder, clips, target)
+    own = (query * state["key"][3:6]).sum(1) / 0.5
+    both = torch.stack([own, *(query @ state["key"][:6].T / 0.5).unbind(1)], 1)
+    hidden = torch.cat([torch.zeros(3, 4), torch.eye(3)], 1).bool()
+    same = state["video"][3:6][:, None] == state["video"][3:6]
+    hidden[:, 4:] |= same
+    expected = torch.logsumexp(both.masked_fill(hidden, -torch.inf), 1) - own
+    torch.testing.assert_close(together, expected.mean())
+    assert together > alone
+
+
+def region_of(embed, encoder, clips, target):
+    pairs = len(clips) // 2
+    return pal.region_mean(embed(encoder, clips[:pairs], J), target["start"][:pairs], target["stop"][:pairs])
