@@ -116,7 +116,7 @@ class Keys:
 
 
 def gathered(value: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """The rows of all processes, equally many on each, in the order of their ranks; and where ours begin. No gradient."""
+    """The rows of all processes, equally many on each, rank after rank; and where ours begin. No gradient flows."""
     if not (dist.is_available() and dist.is_initialized()):
         return value, 0
     parts = [torch.empty_like(value) for _ in range(dist.get_world_size())]
