@@ -34,8 +34,22 @@ class Small(nn.Module):
         return self.last(self.norm(self.stem(change)).relu()).mean((3, 4)).amax(2)
 
 
+class Changes(nn.Module):
+    """(N, T−1): how much the picture changes from each frame to the next, relative to the whole clip's changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, clip_NCTYX: torch.Tensor) -> torch.Tensor:
+        change_NT = clip_NCTYX.diff(dim=2).abs().mean((1, 3, 4))
+        return self.scale * change_NT / change_NT.mean(1, keepdim=True)
+
+
 def small(name: str, *, init: Any = None, frames: int | None = None, size: int | None = None) -> Encoder:
-    """The encoder "small"; any other as usual."""
+    """The encoders "small" and "changes"; any other as usual."""
+    if name == "changes":
+        return Encoder(name, Changes(), 7, Default(8, 32, 15.0), frames or 8, size or 32)
     if name != "small":
         return encoder(name, init=init, frames=frames, size=size)
     return Encoder(name, Small(), 16, Default(8, 32, 15.0, stem="net.stem."), frames or 8, size or 32)

@@ -108,6 +108,16 @@ def test_it_learns(videos, tmp_path):
     assert result["low"] > 0.5
 
 
+def test_regression_finds_the_cut(videos, tmp_path):
+    """From decoded files to the heat map, every step must agree on which frame is the first new one."""
+    flags = ["--mode", "regression", "--boundaries", "sc", "--encoder", "changes", "--dropout", 0, "--epochs", 60]
+    flags += ["--lr", 0.02, "--schedule", "cosine", "--log-every", 10, "--val-batches", 8, "--crop", "center"]
+    assert train("--videos", videos, "--out", tmp_path, *flags) == 0
+    result = json.loads((tmp_path / "summary.json").read_text())["validation"]
+    assert result["gain"]["low"] > 0  # better than the best constant map, by more than its 95 % interval
+    assert result["frame"]["low"] > result["frame"]["constant"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_cleanly_and_resume_ends_as_if_nothing_had_happened(
     videos, whole, tmp_path, monkeypatch, capsys, number
