@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pretrain.checkpoint
 import pretrain.train
 from pretrain.encoders import Encoder, encoder
 from pretrain.networks import Default
+from pretrain.toy import make_actions
 
+THREADS = torch.get_num_threads()  # before `install`
 FLAGS = ["--task", "bsp", "--encoder", "small", "--size", "32", "--frames", "8", "--fps", "15", "--window", "32"]
 FLAGS += ["--batch", "8", "--optimizer", "adamw", "--lr", "0.003", "--val-batches", "2", "--precision", "fp32"]
 FLAGS += ["--device", "cpu", "--threads", "1", "--quiet", "--log-every", "1", "--deterministic"]
@@ -60,8 +63,16 @@ def train(*flags: object) -> int:
     return pretrain.train.main([*FLAGS, *map(str, flags)])
 
 
+def make_videos(folder: Path, classes: int = 3) -> Path:
+    """The folder, with eight tiny videos of 2 to 2.5 s per class."""
+    style: dict[str, Any] = {"sizes": [(36, 48)], "rates": [Fraction(15)], "codecs": ["mjpeg"], "seconds": (2.0, 2.5)}
+    make_actions(folder, classes=classes, clips_per_class=8, progress=False, **style)
+    return folder
+
+
 def install(patch: Any) -> None:
-    """Put "small" in the place of the other encoders."""
+    """Put "small" in the place of the other encoders, on one thread: the runs compared must add in one order."""
+    torch.set_num_threads(1)
     patch(pretrain.train, "encoder", small)
     patch(pretrain.checkpoint, "encoder", small)
 
@@ -72,6 +83,5 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     install(setattr)
     sys.exit(train(*sys.argv[1:]))

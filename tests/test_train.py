@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,6 @@ from small import lines, train
 
 import pretrain.loop
 from pretrain import bsp, checkpoint
-from pretrain.distill import Teachers
-from pretrain.toy import make_actions
 
 HERE = Path(__file__).parent
 TIMES = {"seconds", "samples_per_second", "step_ms", "encoder_ms", "feed_ms", "wait_ms", "wait_seconds"}
@@ -26,20 +23,14 @@ TIMES = {"seconds", "samples_per_second", "step_ms", "encoder_ms", "feed_ms", "w
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """24 tiny videos of three classes."""
-    folder = tmp_path_factory.mktemp("videos")
-    style = {"sizes": [(36, 48)], "rates": [Fraction(15)], "codecs": ["mjpeg"], "seconds": (2.0, 2.5)}
-    make_actions(folder, classes=3, clips_per_class=8, progress=False, **style)
-    return folder
+    return small.make_videos(tmp_path_factory.mktemp("videos"))
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
     small.install(monkeypatch.setattr)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     yield
-    torch.set_num_threads(threads)
+    torch.set_num_threads(small.THREADS)
 
 
 def same(a, b):
@@ -64,7 +55,6 @@ def whole(videos, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         small.install(patch.setattr)
-        torch.set_num_threads(1)
         assert train("--videos", videos, "--out", out, *TWELVE) == 0
     return out
 
@@ -99,23 +89,6 @@ def test_run_folder(whole):
     assert summary["validation"]["boundary"] == result
     assert summary["training_videos"] + summary["held_out_videos"] == 24
     assert checkpoint.load_encoder(whole / "best.pt").features == 16
-
-
-def test_it_learns(videos, tmp_path):
-    flags = ["--boundaries", "sc", "ss", "--dropout", 0, "--epochs", 40, "--schedule", "cosine", "--log-every", 10]
-    assert train("--videos", videos, "--out", tmp_path, *flags, "--lr", 0.01, "--val-batches", 8) == 0
-    result = json.loads((tmp_path / "summary.json").read_text())["validation"]["boundary"]
-    assert result["low"] > 0.5
-
-
-def test_regression_finds_the_cut(videos, tmp_path):
-    """From decoded files to the heat map, every step must agree on which frame is the first new one."""
-    flags = ["--mode", "regression", "--boundaries", "sc", "--encoder", "changes", "--dropout", 0, "--epochs", 60]
-    flags += ["--lr", 0.02, "--schedule", "cosine", "--log-every", 10, "--val-batches", 8, "--crop", "center"]
-    assert train("--videos", videos, "--out", tmp_path, *flags) == 0
-    result = json.loads((tmp_path / "summary.json").read_text())["validation"]
-    assert result["gain"]["low"] > 0  # better than the best constant map, by more than its 95 % interval
-    assert result["frame"]["low"] > result["frame"]["constant"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -186,15 +159,6 @@ def test_a_small_bank_that_is_replaced_resumes_exactly_too(videos, tmp_path):
     assert report["decoded_windows"] > report["slots"]
     assert lines(tmp_path / "a")[-1]["plans"] == lines(tmp_path / "b")[-1]["plans"]
     same(*(checkpoint.read(tmp_path / name / checkpoint.NAME) for name in "ab"))
-
-
-def test_accumulation_is_one_larger_batch(videos, tmp_path):
-    """Without batch statistics, two batches of 4 per step give the gradients of their mean."""
-    flags = ["--val-batches", 0, "--steps", 3, "--dropout", 0, "--accumulate", 2, "--optimizer", "sgd", "--clip", 0]
-    assert train("--videos", videos, "--out", tmp_path, *flags, "--batch", 4) == 0
-    rows = lines(tmp_path)
-    assert [row["samples"] for row in rows] == [8, 16, 24]
-    assert checkpoint.read(tmp_path / checkpoint.NAME)["step"] == 3
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_batch(videos, tmp_path, monkeypatch, capsys):
@@ -268,56 +232,3 @@ def test_other_videos_do_not_resume_a_run(videos, tmp_path, capsys):
     shutil.rmtree(some / sorted(os.listdir(some))[0])
     assert train("--videos", some, "--out", tmp_path / "run", "--steps", 2, "--resume") == 1
     assert "their training segments differ" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("mode", ["regression", "action", "two_head"])
-def test_other_modes(videos, tmp_path, mode):
-    flags = ["--mode", mode, "--steps", 2, "--val-batches", 1]
-    assert train("--videos", videos, "--out", tmp_path, *flags) == 0
-    result = json.loads((tmp_path / "summary.json").read_text())["validation"]
-    scores = {"regression": {"heatmap", "gain", "frame"}, "action": {"action"}, "two_head": {"action", "boundary"}}
-    assert set(result) == {"step", "loss"} | scores[mode]
-
-
-def test_distillation_from_two_runs(videos, tmp_path):
-    for mode in ("action", "boundary"):
-        assert (
-            train("--videos", videos, "--out", tmp_path / mode, "--mode", mode, "--steps", 1, "--val-batches", 0) == 0
-        )
-    teachers = [
-        "--teacher-action",
-        tmp_path / "action" / "best.pt",
-        "--teacher-boundary",
-        tmp_path / "boundary" / "best.pt",
-    ]
-    flags = ["--videos", videos, "--out", tmp_path / "student", "--mode", "distill", "--val-batches", 1]
-    assert train(*flags, "--steps", 2, *teachers) == 0
-    assert "match" in lines(tmp_path / "student")[0]
-    state = checkpoint.read(tmp_path / "student" / checkpoint.NAME)
-    assert not any("teacher" in key for key in state["model"])
-    assert any(key.startswith("head.match.project") for key in state["model"])
-
-    torch.manual_seed(0)
-    match, clips = Teachers(16, *map(str, teachers[1::2])), torch.randn(8, 3, 8, 32, 32)
-    own = match._teachers[0](clips)  # a student that has one teacher's features already learns to copy that one
-    optimizer = torch.optim.Adam(match.parameters(), 0.05)
-    losses = []
-    for _ in range(60):
-        loss = match(own, clips).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.2 * losses[0]
-    assert all(parameter.grad is None for teacher in match._teachers for parameter in teacher.parameters())
-
-
-def test_precision_and_frozen_stem(videos, tmp_path):
-    flags = ["--precision", "bf16", "--lr-stem", 0, "--lr-head", 0.1, "--steps", 2, "--val-batches", 0]
-    assert train("--videos", videos, "--out", tmp_path, *flags) == 0
-    torch.manual_seed(0)
-    net, state = small.small("small"), checkpoint.read(tmp_path / checkpoint.NAME)
-    assert torch.equal(state["model"]["encoder.net.stem.weight"], net.net.stem.weight)
-    assert not torch.equal(state["model"]["encoder.net.last.weight"], net.net.last.weight)
-    rates = [group["lr"] for group in state["optimizer"]["torch"]["param_groups"]]
-    assert rates == [0.1, 0.003]
