@@ -40,18 +40,20 @@ def targets(plan: gpuaug.Plan, label: NDArray[np.int64]) -> dict[str, NDArray]:
     >>> [f"{value:.2f}" for value in target["heatmap"][0]]
     ['0.32', '0.61', '0.88', '1.00']
     """
-    clip_NT, _ = plan.source()
+    clip_NT, time_NT = plan.source()
     frames = clip_NT.shape[1]
-    boundary = plan.boundary()
+    second_NT = clip_NT != clip_NT[:, :1]
+    step_NT = time_NT[:, 1:] - time_NT[:, :-1]  # up to frame t = 1 …
+    new_NT = second_NT[:, 1:] | (np.abs(step_NT - step_NT[:, :1]) > 1e-6)
+    boundary = np.where(new_NT.any(1), new_NT.argmax(1) + 1, -1)  # as Plan.boundary
     first, last = label[clip_NT[:, 0]], label[clip_NT[:, -1]]
-    one = clip_NT[:, 0] == clip_NT[:, -1]
-    kind = np.where(one, np.where(boundary >= 0, DS, SS), np.where(first == last, SC, DC))
+    kind = np.where(second_NT[:, -1], np.where(first == last, SC, DC), np.where(boundary >= 0, DS, SS))
     gap_NT = np.arange(frames) - boundary[:, None]
-    heatmap = np.where(boundary[:, None] >= 0, np.exp(-(gap_NT**2) / (2 * frames)), 0.0)
+    heatmap = np.exp(-(gap_NT**2) / (2 * frames)) * (boundary >= 0)[:, None]
     return {
         "kind": kind,
         "boundary": boundary,
-        "second": (clip_NT != clip_NT[:, :1]).astype(np.int64),
+        "second": second_NT.astype(np.int64),
         "action": np.where(first == last, first, -1),
         "heatmap": heatmap.astype(np.float32),
     }

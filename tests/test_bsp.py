@@ -81,6 +81,7 @@ def test_targets_are_what_the_plan_shows(options):
         assert target["action"][i] == action
         expected = [0.0 if boundary < 0 else np.exp(-((t - boundary) ** 2) / (2 * frames)) for t in range(frames)]
         np.testing.assert_allclose(target["heatmap"][i], expected, atol=1e-6)
+    assert (target["boundary"] == plan.boundary()).all()
     default = {"action": {"ss"}}.get(options.get("mode"), set(bsp.KINDS))
     assert seen == set(options.get("boundaries", default))
 
