@@ -35,12 +35,14 @@ def draw_clips(
     """
     n, info = len(two), bank.info
     long = info["frames"] >= need
-    if info["ready"].any() and not (long & info["ready"]).any():
-        longest = info["frames"][info["ready"]].max()
-        raise gpuaug.Starved(
-            f"clips of at least {need} frames are wanted, the longest window in the bank has {longest}"
-        )
-    order = bank.draw(rng, n + int(two.sum()), among=long)
+    try:
+        order = bank.draw(rng, n + int(two.sum()), among=long)
+    except gpuaug.Starved:
+        longest = info["frames"][info["ready"]].max(initial=0)
+        if longest >= need:
+            raise
+        message = f"clips of at least {need} frames are wanted, the longest window in the bank has {longest}"
+        raise gpuaug.Starved(message) from None
     if not two.any():
         return np.repeat(order[:n, None], 2, 1)
 
