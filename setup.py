@@ -12,10 +12,11 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "gpuaug" / "__init__.py").r
 if sys.platform == "win32":
     compile_args, link_args = ["/O2", "/openmp", "/std:c++17"], []
 elif sys.platform == "darwin":  # Apple's compiler has no OpenMP; the kernels then run on one thread per call
-    compile_args, link_args = ["-O3", "-std=c++17", "-ffp-contract=fast"], []
+    compile_args, link_args = ["-O3", "-std=c++17", "-ffp-contract=fast", "-fno-wrapv"], []
 else:
     compile_args = ["-O3", "-g0", "-std=c++17", "-fopenmp"]
     compile_args += ["-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
+    compile_args += ["-fno-wrapv"]  # Python's own flags have -fwrapv, which makes the row loops up to 1.7 times slower
     link_args = ["-fopenmp"]
 
 host_kernels = Extension(
