@@ -63,6 +63,7 @@ setup(
             "scikit-learn>=1.4",  # independent average precision and ROC-AUC; with SciPy, the t interval
             "timm>=1.0",  # encoders by name, the tested cases: an image model …
             "transformers>=4.50",  # … and VideoMAE
+            "jax>=0.4.30",  # arrays of another library through DLPack
             "ruff>=0.6",
             "mypy>=1.11",
         ],

@@ -3,19 +3,19 @@
 Batch first: arrays are (N, T, …), or have their time axis anywhere behind the batch (`time_dim`); any strides. The
 result is a new array of the same library, device and dtype: uint8 (rounded to the nearest, halves upwards), float16,
 bfloat16 or float32. Parameters are scalars or one value per sample; what they mean, and their limits, stand in
-`gpuaug.edits`. The inputs are read where they are: nothing is copied or joined before the one kernel runs.
+`gpuaug.edits`. The inputs are read where they are: nothing is copied or joined before the one kernel runs. Inside
+`torch.compile` each is one operator of the graph, also with `fullgraph=True`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from . import edits
 from .kernels.job import View
@@ -33,8 +33,8 @@ def crossfade(first: Any, second: Any, *, length: int, center: ArrayLike, overla
     >>> crossfade(dark, light, length=8, center=4, overlap=4).tolist()
     [[0.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0]]
     """
-    edit = partial(edits.crossfade, length=length, center=center, overlap=overlap)
-    return _apply(edit, time_dim, first=first, second=second)
+    arrays = {"first": first, "second": second}
+    return _apply("crossfade", arrays, time_dim, length, center=center, overlap=overlap)
 
 
 def concatenate(first: Any, second: Any, *, length: int, center: ArrayLike, time_dim: int = 1) -> Any:
@@ -43,8 +43,7 @@ def concatenate(first: Any, second: Any, *, length: int, center: ArrayLike, time
     >>> concatenate(np.array([[1, 2, 3]], np.uint8), np.array([[7, 8, 9]], np.uint8), length=4, center=1).tolist()
     [[1, 7, 8, 9]]
     """
-    edit = partial(edits.concatenate, length=length, center=center)
-    return _apply(edit, time_dim, first=first, second=second)
+    return _apply("concatenate", {"first": first, "second": second}, time_dim, length, center=center)
 
 
 def resample_speed(clip: Any, *, length: int, change_point: ArrayLike, rate: ArrayLike, time_dim: int = 1) -> Any:
@@ -53,8 +52,7 @@ def resample_speed(clip: Any, *, length: int, change_point: ArrayLike, rate: Arr
     >>> resample_speed(np.arange(9, dtype=np.uint8)[None], length=6, change_point=3, rate=2).tolist()
     [[0, 1, 2, 4, 6, 8]]
     """
-    edit = partial(edits.resample_speed, length=length, change_point=change_point, rate=rate)
-    return _apply(edit, time_dim, clip=clip)
+    return _apply("resample_speed", {"clip": clip}, time_dim, length, change_point=change_point, rate=rate)
 
 
 def paste(
@@ -65,8 +63,8 @@ def paste(
     >>> paste(np.zeros((1, 4), np.float32), np.ones((1, 2), np.float32), start=1, stop=3, opacity=0.75).tolist()
     [[0.0, 0.75, 0.75, 0.0]]
     """
-    edit = partial(edits.paste, start=start, stop=stop, opacity=opacity)
-    return _apply(edit, time_dim, background=background, region=region)
+    arrays = {"background": background, "region": region}
+    return _apply("paste", arrays, time_dim, start=start, stop=stop, opacity=opacity)
 
 
 def take(clip: Any, frames: ArrayLike, *, time_dim: int = 1) -> Any:
@@ -75,11 +73,13 @@ def take(clip: Any, frames: ArrayLike, *, time_dim: int = 1) -> Any:
     >>> take(np.array([[5, 6, 7]], np.uint8), [2, 2, 0]).tolist()
     [[7, 7, 5]]
     """
-    return _apply(partial(edits.take, frames=frames), time_dim, clip=clip)
+    return _apply("take", {"clip": clip}, time_dim, frames=frames)
 
 
-def _apply(edit: Callable[..., Plan], time_dim: int, **arrays: Any) -> Any:
+def _apply(edit: str, arrays: dict[str, Any], time_dim: int, length: int | None = None, **parameters: ArrayLike) -> Any:
     """The result of a plan edit on arrays: their samples become the clips 0…N−1, N…2N−1 of a plan."""
+    if torch.compiler.is_compiling():
+        return _trace(edit, arrays, time_dim, length, parameters)
     subject = next(iter(arrays.values()))
     views, dtypes, devices = zip(*(_look(name, array, time_dim) for name, array in arrays.items()))
     for name, values in (
@@ -94,7 +94,7 @@ def _apply(edit: Callable[..., Plan], time_dim: int, **arrays: Any) -> Any:
         raise ValueError(f"{next(iter(arrays))} must be uint8, float16, bfloat16 or float32, got {dtypes[0]}")
     samples = views[0].shape[0]
     plans = [Plan.take(i * samples + np.arange(samples), np.arange(v.shape[1])) for i, v in enumerate(views)]
-    plan = edit(*plans)
+    plan = getattr(edits, edit)(*plans, **({} if length is None else {"length": length}), **parameters)
     if plan.shape[0] != samples:
         raise ValueError(f"parameters must be scalars or one value per sample ({samples}), got {plan.shape[0]} values")
     shape = [samples, *views[0].shape[2:]]
@@ -111,17 +111,10 @@ def _apply(edit: Callable[..., Plan], time_dim: int, **arrays: Any) -> Any:
 def _look(name: str, array: Any, time_dim: int) -> tuple[View, torch.dtype, torch.device]:
     """The array's memory as (N, T, …), its dtype and device. NumPy is read as it is, also read-only or reversed."""
     if not isinstance(array, (np.ndarray, torch.Tensor)):
-        if not hasattr(array, "__dlpack__"):
+        if not (hasattr(array, "__dlpack__") and hasattr(array, "__dlpack_device__")):  # JAX's tracers have the first
             raise ValueError(f"{name} must be a torch, NumPy, CuPy or DLPack array, got {type(array).__name__}")
         array = torch.from_dlpack(array)
-    if isinstance(array, torch.Tensor) and array.requires_grad and torch.is_grad_enabled():
-        raise ValueError(f"{name} must not require gradients, which would be lost; detach() first")
-    if array.ndim < 2 or not (1 <= time_dim < array.ndim or 1 - array.ndim <= time_dim < 0):
-        raise ValueError(
-            f"time_dim must be an axis of {name} behind the batch axis, got time_dim={time_dim}, ndim={array.ndim}"
-        )
-    if 0 in array.shape:
-        raise ValueError(f"{name} must not be empty, got shape {tuple(array.shape)}")
+    _check(name, array, time_dim)
     if isinstance(array, torch.Tensor):
         return view(array.movedim(time_dim, 1)), array.dtype, array.device
     if array.dtype.name not in ("uint8", "float16", "float32"):
@@ -132,6 +125,18 @@ def _look(name: str, array: Any, time_dim: int) -> tuple[View, torch.dtype, torc
     strides = tuple(step // moved.itemsize for step in moved.strides)
     memory = View(moved.ctypes.data, moved.shape, strides, moved.itemsize, moved)
     return memory, getattr(torch, array.dtype.name), torch.device("cpu")
+
+
+def _check(name: str, array: Any, time_dim: int) -> None:
+    """What can be checked without reading the array's memory, also while torch.compile traces."""
+    if isinstance(array, torch.Tensor) and array.requires_grad and torch.is_grad_enabled():
+        raise ValueError(f"{name} must not require gradients, which would be lost; detach() first")
+    if array.ndim < 2 or not (1 <= time_dim < array.ndim or 1 - array.ndim <= time_dim < 0):
+        raise ValueError(
+            f"time_dim must be an axis of {name} behind the batch axis, got time_dim={time_dim}, ndim={array.ndim}"
+        )
+    if 0 in array.shape:
+        raise ValueError(f"{name} must not be empty, got shape {tuple(array.shape)}")
 
 
 def _library(array: Any) -> Any:
@@ -146,3 +151,40 @@ def _library(array: Any) -> Any:
     if not hasattr(package, "from_dlpack"):
         raise ValueError(f"arrays must belong to a library with from_dlpack, got {type(array).__name__}")
     return package
+
+
+# ---- torch.compile: parameters go in as CPU tensors, and everything that looks at their values happens inside --------
+
+
+def _trace(
+    edit: str, arrays: dict[str, Any], time_dim: int, length: int | None, parameters: dict[str, ArrayLike]
+) -> Tensor:
+    for name, array in arrays.items():
+        if not isinstance(array, torch.Tensor):
+            raise ValueError(f"{name} must be a torch tensor inside torch.compile, got {type(array).__name__}")
+        _check(name, array, time_dim)
+    values = [torch.as_tensor(value, device="cpu") for value in parameters.values()]
+    if length is not None:
+        frames = length
+    elif edit == "take":
+        frames = values[0].shape[-1]
+    else:
+        frames = next(iter(arrays.values())).shape[time_dim]
+    return _edit_op(edit, list(arrays.values()), " ".join(arrays), values, " ".join(parameters), time_dim, frames)
+
+
+@torch.library.custom_op("gpuaug::edit", mutates_args=())
+def _edit_op(
+    edit: str, arrays: list[Tensor], names: str, values: list[Tensor], parameters: str, time_dim: int, frames: int
+) -> Tensor:
+    """`names` and `parameters` are the words that `arrays` and `values` belong to; `frames` is T of the result."""
+    length = None if edit in ("paste", "take") else frames
+    named = {name: value.numpy() for name, value in zip(parameters.split(), values)}
+    return _apply(edit, dict(zip(names.split(), arrays)), time_dim, length, **named)
+
+
+@_edit_op.register_fake
+def _(edit: Any, arrays: Any, names: Any, values: Any, parameters: Any, time_dim: int, frames: int) -> Tensor:
+    shape = list(arrays[0].shape)
+    shape[time_dim] = frames
+    return arrays[0].new_empty(shape)

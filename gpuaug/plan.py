@@ -121,6 +121,21 @@ class Plan:
         n, t = np.ogrid[: self.clip.shape[0], : self.clip.shape[1]]
         return self.clip[n, t, self.dominant], self.time[n, t, self.dominant]
 
+    def share(self, clips: int) -> NDArray[np.float32]:
+        """float32 (N, clips): how much of each sample clip c makes up, its weight averaged over the output frames.
+
+        Soft labels of a mix are `plan.share(clips) @ one_hot`, with one_hot (clips, classes).
+
+        >>> fade(Plan.take(0, [0, 1]), Plan.take(1, [5, 6]), [[0.0, 0.5]]).share(3).tolist()
+        [[0.75, 0.25, 0.0]]
+        """
+        if self.clip.size and not 0 <= self.clip.min() <= self.clip.max() < clips:
+            raise ValueError(f"clips must be above every clip id of the plan ({self.clip.max()}), got clips={clips}")
+        n, length, _ = self.clip.shape
+        share = np.zeros((n, clips))
+        np.add.at(share, (np.arange(n)[:, None, None], self.clip), self.weight)
+        return (share / length).astype(np.float32)
+
     def boundary(self, tolerance: float = 1e-6) -> NDArray[np.int64]:
         """int64 (N,): the first output frame (from 0) that belongs to something new; −1 where nothing changes.
 

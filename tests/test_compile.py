@@ -1,4 +1,7 @@
-"""torch.compile(fullgraph=True) around blend and render: the same result, and plans that change without recompiling."""
+"""torch.compile(fullgraph=True) around blend, render and the edits on arrays: the same result as in eager mode.
+
+Plans and per-sample parameters change without recompiling.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gpuaug import Plan, blend, fade, render
+from gpuaug import Plan, blend, crossfade, fade, paste, render, resample_speed, take
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
@@ -61,6 +64,29 @@ def test_blend(device, as_list):
     torch.testing.assert_close(compiled(step)(frames, plan), step(frames, plan))
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda a, b, p: crossfade(a, b, length=4, center=p, overlap=2),
+        lambda a, b, p: paste(a, b[:, :1], start=p, stop=p + 1, opacity=[0.5, 0.25, 1.0]),
+        lambda a, b, p: resample_speed(a.transpose(1, 4), length=3, change_point=p, rate=0.5, time_dim=-1),
+        lambda a, b, p: take(a, range(3, -1, -1)),
+        lambda a, b, p: take(a, p[:, None] - 1),
+    ],
+)
+def test_edits(device, edit):
+    def step(a, b, parameter):
+        return edit(a + 1, b, parameter).float() / 2
+
+    fast = compiled(step)
+    for parameter in ([1, 2, 3], [3, 1, 2]):
+        bank, _ = make(device, parameter[0])
+        arguments = bank, bank.flip(0), np.array(parameter)
+        with torch.compiler.set_stance("fail_on_recompile" if parameter[0] == 3 else "default"):
+            assert torch.equal(fast(*arguments), step(*arguments))
+
+
 def test_out_is_filled():
     bank, plan = make("cpu")
     out = torch.full((2, 3, 3, 12, 16), torch.nan)
@@ -74,6 +100,8 @@ def test_errors_come_through():
     bank, _ = make("cpu")
     with pytest.raises(ValueError, match="plan must show clips in"):
         compiled(blend)(bank, Plan.take(7, [[0, 1]]))
+    with pytest.raises(ValueError, match=r"frames must be in \[0, 3\], got frames=4"):
+        compiled(take)(bank, [0, 4])
 
 
 def test_operators_pass_torchs_own_check():
@@ -84,3 +112,6 @@ def test_operators_pass_torchs_own_check():
     out, mean = torch.empty(2, 3, 3, 8, 9), [0.0, 0.0, 0.0]
     arguments = ([bank], *tensors, None, None, mean, [1.0, 1.0, 1.0], "NCTHW", False, out)
     torch.library.opcheck(torch.ops.gpuaug.render, arguments)
+    parameters = [torch.tensor(2), torch.tensor([2, 0, 2])]
+    arguments = ("crossfade", [bank, bank + 1], "first second", parameters, "center overlap", -4, 4)
+    torch.library.opcheck(torch.ops.gpuaug.edit, arguments)

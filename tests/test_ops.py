@@ -44,12 +44,17 @@ def to_cupy(tensor):
     return cupy.from_dlpack(tensor.cuda())
 
 
+def to_jax(tensor):
+    return pytest.importorskip("jax.numpy").from_dlpack(tensor.contiguous())
+
+
 # name: (from a torch tensor on the CPU, back to one, type of the array)
 LIBRARIES = {
     "torch": (lambda t: t, lambda a: a, torch.Tensor),
     "numpy": (lambda t: t.numpy(), torch.from_numpy, np.ndarray),
     "foreign": (Foreign, lambda a: a.tensor, Foreign),
     "older": (Older, lambda a: a.tensor, Older),
+    "jax": (to_jax, torch.from_dlpack, object),
     "cuda": (lambda t: t.cuda(), lambda a: a.cpu(), torch.Tensor),
     "cupy": (to_cupy, lambda a: torch.from_dlpack(a).cpu(), object),
 }

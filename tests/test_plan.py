@@ -95,6 +95,17 @@ def test_concat_keeps_every_sample(a, b):
     np.testing.assert_allclose(frames_of(both, CLIPS), np.concatenate([frames_of(a, CLIPS), frames_of(b, CLIPS)]))
 
 
+@given(plans())
+def test_shares_are_what_a_render_of_one_hot_clips_averages_to(plan):
+    one_hot = [np.zeros((length, 3)) for length in LENGTHS]
+    for clip, frames in enumerate(one_hot):
+        frames[:, clip] = 1
+    expected = np.stack([frames_of(plan, [frames[:, c] for frames in one_hot]).mean(1) for c in range(3)], 1)
+    np.testing.assert_allclose(plan.share(3), expected, atol=1e-6)
+    np.testing.assert_allclose(plan.share(5)[:, 3:], 0)
+    assert plan.share(3).dtype == np.float32
+
+
 def test_times_are_composed_and_rounded_once():
     """Twice as fast, then half as fast, is the original: rounding in between would repeat every second frame."""
     fast = Plan.take(0, 2.0 * np.arange(6))
@@ -147,6 +158,7 @@ def test_edges():
         (lambda: fade(Plan.take(0, [0]), Plan.take(0, [0]), 1.5), r"alpha must be in \[0, 1\]"),
         (lambda: fade(Plan.take(0, [0]), Plan.take(0, [0, 1]), 0.5), r"both plans must have one \(N, T\)"),
         (lambda: where([[True, False, True]], Plan.take(0, [0]), Plan.take(0, [0])), "mask must broadcast"),
+        (lambda: Plan.take(3, [0]).share(3), r"clips must be above every clip id of the plan \(3\), got clips=3"),
         (lambda: Plan(np.zeros((1, 1, 1)), np.zeros((1, 1, 1)), np.ones((1, 1, 1))), "clip must be a int64 array"),
     ],
 )
