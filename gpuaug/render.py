@@ -140,7 +140,7 @@ def blend_into(views: list[job.View], plan: Plan, out: Tensor) -> None:
     if out.numel() == 0:
         return
     if out.is_cuda or host.library():
-        _launch("blend", job.blend(shown, views, view(out)), out, out[0, 0].numel(), plan.shape, 1)
+        _launch("blend", job.blend(shown, views, view(out)), out)
     else:
         _fill(out, reference.blend(_arrays(views), plan))
 
@@ -169,7 +169,7 @@ def _render(
         return
     if out.is_cuda or host.library():
         work = job.render(shown, views, view(out), layout=layout, box_NTK4=box_NTK4, matrix=matrix)
-        _launch("render", work, out, size[0] * size[1], plan.shape, views[0].shape[4])
+        _launch("render", work, out)
     else:
         value = reference.render(
             _arrays(views), plan, size=size, box=box, color=color, mean=mean, std=std, layout=layout
@@ -177,10 +177,7 @@ def _render(
         _fill(out, value * 255 if out.dtype == torch.uint8 else value)
 
 
-def _launch(
-    kernel: str, work: NDArray[np.uint8], out: Tensor, per_frame: int, shape: tuple[int, int, int], channels: int
-) -> None:
-    n, t, k = shape
+def _launch(kernel: str, work: NDArray[np.uint8], out: Tensor) -> None:
     dtype = str(out.dtype).removeprefix("torch.")
     if not out.is_cuda:
         library = host.library()
@@ -193,7 +190,7 @@ def _launch(
         raise RuntimeError(
             f"tensors on {out.device} need CuPy (pip install 'gpuaug[cuda12]' or [cuda13]): {error}"
         ) from None
-    cuda.launch(kernel, work, out.device, dtype, frames=n * t, per_frame=per_frame, channels=channels, taps=k)
+    cuda.launch(kernel, work, out.device, dtype)
 
 
 def _banks(frames: Tensor | Sequence[Tensor], dtypes: tuple[torch.dtype, ...], plan: Plan) -> list[Tensor]:

@@ -53,6 +53,21 @@ def test_dtypes_and_taps(implementation, dtype, taps):
     check(got, frames, plan)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("taps", [1, 2])
+@pytest.mark.parametrize("size", [16, 48 * 700])
+def test_words_and_single_elements_give_the_same(kernels, dtype, taps, size):
+    """Frames on multiples of 16 bytes are blended 16 bytes at a time, the same ones moved by one element are not."""
+    rng = np.random.default_rng(2)
+    frames, plan = random_frames(rng, (3, 6, size), dtype).to(kernels), random_plan(rng, 3, 6, k=taps)
+    moved = torch.empty(frames.numel() + 1, dtype=dtype, device=kernels)[1:].view_as(frames).copy_(frames)
+    assert frames.data_ptr() % 16 == 0
+    assert moved.data_ptr() % 16
+    got = blend(frames, plan)
+    assert torch.equal(got, blend(moved, plan))
+    check(got, frames, plan)
+
+
 @pytest.mark.parametrize("trailing", [(), (1,), (4099,), (2, 3, 5, 7, 2)])
 def test_any_trailing_shape(implementation, trailing):
     rng = np.random.default_rng(1)

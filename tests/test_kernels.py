@@ -29,11 +29,11 @@ ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 def test_kernels_compile_for_gpus(kernel, dtype, arch):
     """An ELF file that holds the kernel's entry, for every dtype, channels and specialisation of K."""
     cuda = pytest.importorskip("gpuaug.kernels.cuda", reason="needs CuPy", exc_type=ImportError)
-    for channels in (1, 3) if kernel == "render" else (1,):
-        for taps in (1, 2, 3):
-            code = cuda.cubin(kernel, arch, dtype, channels=channels, taps=taps)
-            assert code[:4] == b"\x7fELF"
-            assert f"gpuaug_{kernel}".encode() in code
+    cases = [(1, 1), (1, 2), (1, 0)] if kernel == "blend" else [(3, 1), (3, 2), (3, 0), (1, 1)]
+    for (channels, taps), layout in zip(cases, (1, 2, 0, 1)):
+        code = cuda.cubin(kernel, arch, dtype, channels=channels, taps=taps, layout=layout if kernel == "render" else 0)
+        assert code[:4] == b"\x7fELF"
+        assert f"gpuaug_{kernel}".encode() in code
 
 
 def test_compile_errors_show_the_log(monkeypatch):

@@ -17,6 +17,7 @@ from torchvision.transforms.v2 import functional as tv
 from gpuaug import Plan, fade, reference, render
 
 implementation = implementations.fixture
+kernels = implementations.kernels
 MEAN, STD = (0.43, 0.39, 0.37), (0.228, 0.221, 0.217)
 
 
@@ -87,6 +88,18 @@ def test_layouts_and_dtypes(implementation, layout, dtype):
     assert (around == 77).all() if dtype == torch.uint8 else around.isnan().all()
     fresh = render(bank.to(implementation), plan, dtype=dtype, **keep)
     assert torch.equal(fresh, render(bank.to(implementation), plan, dtype=dtype, out=out, **keep))
+
+
+@pytest.mark.parametrize("layout", ["NCTHW", "NTCHW", "NTHWC"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.uint8])
+@pytest.mark.parametrize("size", [(9, 48), (33, 16), (2, 640)])
+def test_words_and_single_elements_give_the_same(kernels, layout, dtype, size):
+    """A GPU writes rows of whole 16 bytes so in an output of its own, and pixel by pixel in one with other strides."""
+    rng = np.random.default_rng(12)
+    bank, plan = random_bank(rng).to(kernels), random_plan(rng, 3, 4)
+    keep = {"size": size, "dtype": dtype, "layout": layout, "allow_aliasing": True}
+    out, _ = filled(plan, size, dtype, layout, kernels)
+    assert torch.equal(render(bank, plan, **keep), render(bank, plan, out=out, **keep))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -12,6 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+LAYOUTS = ("strided", "planar", "packed")  # of an output frame; their places are LAYOUT in render.cu
+THREADS = 256  # of a block of a GPU's kernel
+ITEMS = 4  # a block of blend makes 256 times so many words of 16 bytes; of render, 256 columns of so many rows
+ITEMSIZE = {"uint8": 1, "float16": 2, "bfloat16": 2, "float32": 4}
 DIMENSIONS = 6  # of a frame, at most, in a blend
 TAPS = ("clips", "row_step", "clip_stride", "clip", "frame", "weight", "sources")
 BLEND = ("n", "t", "k", *TAPS, "out", "out_n", "out_t", "per_frame", "flat")
@@ -41,6 +45,36 @@ class Shown:
     clip: NDArray
     frame: NDArray
     weight: NDArray
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How a GPU runs a job: what the kernel is compiled for (taps 0: any number), and its blocks."""
+
+    taps: int
+    channels: int
+    layout: int
+    blocks_per_frame: int
+    blocks: int
+
+
+def grid(kernel: str, work: NDArray[np.uint8], dtype: str) -> Grid:
+    """The grid of a job of `blend` or `render`."""
+    names = RENDER if kernel == "render" else BLEND
+    field = dict(zip(names, work[: 8 * len(names)].view(np.int64).tolist()))
+    taps = field["k"] if field["k"] <= 2 else 0
+    if kernel == "render":
+        y, x, c = field["y"], field["x"], field["c"]
+        per_block, amount, layout = THREADS, -(-y // ITEMS) * x, 0
+        for number, step in ((1, 1), (2, c)):  # a dimension of size 1 has any stride
+            in_one_run = (x == 1 or field["out_x"] == step) and (y == 1 or field["out_y"] == step * x)
+            if in_one_run and (number == 1 or c == 1 or field["out_c"] == 1):
+                layout = number
+                break
+    else:
+        c, per_block, amount, layout = 1, THREADS * ITEMS * 16 // ITEMSIZE[dtype], field["per_frame"], 0
+    blocks_per_frame = -(-amount // per_block)
+    return Grid(taps, c, layout, blocks_per_frame, blocks_per_frame * field["n"] * field["t"])
 
 
 def lengths(views: list[View]) -> NDArray[np.int64]:

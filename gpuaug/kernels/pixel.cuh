@@ -21,6 +21,7 @@ typedef long long i64;
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
+typedef unsigned long long u64;
 
 // ---- jobs -----------------------------------------------------------------------------------------------------------
 
@@ -63,6 +64,8 @@ template <typename T> GPUAUG_FN const T* at(const void* job, i64 offset) {
 
 // ---- casts ----------------------------------------------------------------------------------------------------------
 
+// A GPU has one instruction for what stands here in the arithmetic of any processor; only the bits of a NaN differ.
+
 enum Half : u16 {};    // bits of IEEE binary16; enumerations, so that they are types of their own and yet scalars
 enum BFloat : u16 {};  // the upper 16 bits of a float
 
@@ -77,10 +80,16 @@ GPUAUG_FN float load(u8 v) { return (float)(int)v; }
 GPUAUG_FN float load(float v) { return v; }
 GPUAUG_FN float load(BFloat v) { return from_bits((u32)v << 16); }
 GPUAUG_FN float load(Half v) {
+#if defined(__CUDA_ARCH__)
+    float value;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"((u16)v));
+    return value;
+#else
     u32 magnitude = (u32)(v & 0x7fff) << 13;
     u32 scaled = to_bits(from_bits(magnitude) * from_bits(0x77800000u));  // × 2^112 moves the exponent bias 15 → 127
     scaled |= magnitude >= 0x0f800000u ? 0x7f800000u : 0u;                // infinity and NaN stay so
     return from_bits(scaled | (u32)(v & 0x8000) << 16);
+#endif
 }
 
 template <typename T> struct Cast;
@@ -96,12 +105,23 @@ template <> struct Cast<u8> {  // nearest, halves upwards; NaN gives 0
 };
 template <> struct Cast<BFloat> {  // nearest, ties to even
     GPUAUG_FN static BFloat of(float x) {
+#if defined(__CUDA_ARCH__)
+        u16 bits;
+        asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+        return (BFloat)bits;
+#else
         u32 u = to_bits(x), rounded = u + 0x7fffu + ((u >> 16) & 1u);
         return (BFloat)((x == x ? rounded : u | 0x400000u) >> 16);
+#endif
     }
 };
 template <> struct Cast<Half> {  // nearest, ties to even
     GPUAUG_FN static Half of(float x) {
+#if defined(__CUDA_ARCH__)
+        u16 bits;
+        asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+        return (Half)bits;
+#else
         u32 u = to_bits(x), sign = (u >> 16) & 0x8000u;
         u &= 0x7fffffffu;
         u32 normal = (u + 0xfffu + ((u >> 13) & 1u) - (112u << 23)) >> 13;
@@ -109,6 +129,7 @@ template <> struct Cast<Half> {  // nearest, ties to even
         u32 bits = select(u < 0x38800000u, small, normal);
         bits = select(u >= 0x47800000u, select(u > 0x7f800000u, 0x7e00u, 0x7c00u), bits);
         return (Half)(bits | sign);
+#endif
     }
 };
 
