@@ -45,6 +45,7 @@ class ClipBank:
         frames: uint8 (S, L, H, W, 3) RGB tensor. Only the valid part of a slot has meaning.
         info: structured NumPy array (S,) with the columns of `COLUMNS`.
         videos: path of every video that the column "video" numbers; empty where nobody has said.
+        stream: on a GPU, the stream on which slots are written; None on the CPU.
         uses_per_draw: the most uses a draw has asked for; a slot with fewer left is used up.
 
     >>> bank = ClipBank(2, length=4, height=6, width=8, reuse_max=3)
@@ -77,7 +78,7 @@ class ClipBank:
         self.videos: Sequence[str] = ()
         self.uses_per_draw = 1
         cuda = self.frames.is_cuda
-        self._stream = torch.cuda.Stream(self.frames.device) if cuda else None
+        self.stream = torch.cuda.Stream(self.frames.device) if cuda else None
         self._written: list[Any] = [None] * slots
         self._read: list[Any] = [None] * slots
 
@@ -88,6 +89,9 @@ class ClipBank:
 
     def write(self, slot: int, frames: torch.Tensor, info: Mapping[str, Any]) -> None:
         """Put a window into a slot; on a GPU, after the renders that still read the slot, without waiting for them.
+
+        The copy is queued on `stream`, behind what the current stream holds: called with `stream` as the current one,
+        as for frames decoded there, it waits for no training step.
 
         Args:
             frames: uint8 (T, h, w, 3), T ≤ L, h ≤ H, w ≤ W; not empty.
@@ -101,17 +105,19 @@ class ClipBank:
         self.info["ready"][slot] = False
         t, h, w, _ = frames.shape
         target = self.frames[slot, :t, :h, :w]
-        if self._stream is None:
+        if self.stream is None:
             target.copy_(frames)
         else:
-            self._stream.wait_stream(torch.cuda.current_stream(self.frames.device))
+            current = torch.cuda.current_stream(self.frames.device)
+            if current != self.stream:
+                self.stream.wait_stream(current)
             if self._read[slot] is not None:
-                self._stream.wait_event(self._read[slot])
-            with torch.cuda.stream(self._stream):
+                self.stream.wait_event(self._read[slot])
+            with torch.cuda.stream(self.stream):
                 target.copy_(frames, non_blocking=True)
                 if frames.is_cuda:
-                    frames.record_stream(self._stream)
-                self._written[slot] = self._stream.record_event()
+                    frames.record_stream(self.stream)
+                self._written[slot] = self.stream.record_event()
         row = self.info[slot]
         for name in self.info.dtype.names or ():
             row[name] = info.get(name, -1 if name in ("video", "label") else 0)
@@ -158,13 +164,15 @@ class ClipBank:
         """
         pairs = np.unique(np.stack([np.repeat(np.arange(len(clip)), clip[0].size), clip.reshape(-1)]), axis=1)
         slots, uses = np.unique(pairs[1], return_counts=True)
-        if self._stream is not None:
+        if self.stream is not None:
             stream = torch.cuda.current_stream(self.frames.device)
             for slot in slots:
+                if self._written[slot] is not None and self._written[slot].query():
+                    self._written[slot] = None  # no stream has to wait for it any more
                 if self._written[slot] is not None:
                     stream.wait_event(self._written[slot])
         yield
-        if self._stream is not None:
+        if self.stream is not None:
             event = torch.cuda.current_stream(self.frames.device).record_event()
             for slot in slots:
                 self._read[slot] = event

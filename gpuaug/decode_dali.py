@@ -5,8 +5,11 @@ Legend: T frames of a sample, H W height and width of its output.
 
 from __future__ import annotations
 
+import ctypes
 import queue
+import sys
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +26,7 @@ types: Any = dali_types  # its enumerations are made at run time
 CPU_CODECS = {"vp8", "vp9", "mjpeg"}
 GPU_CODECS = CPU_CODECS | {"h264", "hevc", "av1", "mpeg4"}
 PLANAR_420 = {"yuv420p", "yuvj420p", "yuv420p10le", "yuv420p12le", "p010le", "nv12"}  # what NVDEC gives as 4:2:0
+KEPT_FAILURES = 4096  # files that failed, remembered
 BATCH = 32  # samples of one pipeline run
 BATCH_BYTES = 1 << 30  # of decoded frames in one pipeline run, before scaling
 
@@ -55,10 +59,20 @@ class Dali:
             device = torch.device("cuda", torch.cuda.current_device())
         self.device, self.threads, self.timeout_seconds = device, threads, timeout_seconds
         self._worker: _Worker | None = None
+        self._without = nvdec_missing() if device.type == "cuda" else ""
+        self._failed: OrderedDict[str, str] = OrderedDict()
 
     def refuses(self, index: FrameIndex) -> str:
-        """Why DALI would not give the frames that are wanted of this file; empty if it does."""
+        """Why DALI would not give the frames that are wanted of this file; empty if it does.
+
+        A file that failed once is refused from then on: NVDEC may lack its codec's profile or its size, and each
+        failure costs the pipeline.
+        """
         gpu = self.device.type == "cuda"
+        if self._without:
+            return self._without
+        if index.path in self._failed:
+            return self._failed[index.path]
         if index.codec not in (GPU_CODECS if gpu else CPU_CODECS):
             return f"DALI has no {index.codec} decoder for {self.device.type}"
         if not index.plain:
@@ -84,6 +98,9 @@ class Dali:
                             results += self._run([sample])
                         except RuntimeError as error:
                             results.append(_first_line(error))
+                            self._failed[sample.index.path] = _first_line(error)
+                            while len(self._failed) > KEPT_FAILURES:
+                                self._failed.popitem(last=False)
         except TimeoutError as error:  # the rest would wait as long
             results += [str(error)] * (len(samples) - len(results))
         return results
@@ -97,7 +114,8 @@ class Dali:
     def _run(self, batch: list[Sample]) -> list[torch.Tensor]:
         worker = self._worker = self._worker or _Worker(self.device, self.threads)
         answer: queue.SimpleQueue[list[torch.Tensor] | Exception] = queue.SimpleQueue()
-        worker.jobs.put((batch, answer))
+        stream = torch.cuda.current_stream(self.device) if self.device.type == "cuda" else None
+        worker.jobs.put((batch, answer, stream))
         try:
             result = answer.get(timeout=self.timeout_seconds)
         except queue.Empty:
@@ -118,16 +136,17 @@ class _Worker(threading.Thread):
     def __init__(self, device: torch.device, threads: int) -> None:
         super().__init__(name="gpuaug-dali", daemon=True)
         self.device, self.threads = device, threads
-        self.jobs: queue.SimpleQueue[tuple[list[Sample], queue.SimpleQueue[Any]] | None] = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue[tuple[list[Sample], queue.SimpleQueue[Any], Any] | None] = queue.SimpleQueue()
         self.start()
 
     def run(self) -> None:
         pipeline: Pipeline | None = None
         while (job := self.jobs.get()) is not None:
-            batch, answer = job
+            batch, answer, stream = job
             try:
                 pipeline = pipeline or _pipeline(self.device, self.threads)
-                answer.put(_frames(pipeline, batch, self.device))
+                with torch.cuda.stream(stream):  # the caller's; nothing for None
+                    answer.put(_frames(pipeline, batch, stream))
             except Exception as error:
                 answer.put(error)
 
@@ -153,8 +172,11 @@ def _pipeline(device: torch.device, threads: int) -> Pipeline:
     return pipeline
 
 
-def _frames(pipeline: Pipeline, batch: list[Sample], device: torch.device) -> list[torch.Tensor]:
-    """Frames as stored, of their final size; copies, for DALI's buffers last until the next run."""
+def _frames(pipeline: Pipeline, batch: list[Sample], stream: torch.cuda.Stream | None) -> list[torch.Tensor]:
+    """Frames as stored, of their final size; copies, for DALI's buffers last until the next run.
+
+    Waited for is `stream` (None: the CPU), on which the copies are made, and not what else the device has to do.
+    """
     files = {s.index.path: np.memmap(s.index.path, np.uint8, "r") for s in batch}
     upright = [(s.width, s.height) if s.index.rotation % 180 else (s.height, s.width) for s in batch]
     (output,) = pipeline.run(  # without a stream it returns when the frames are there
@@ -162,11 +184,11 @@ def _frames(pipeline: Pipeline, batch: list[Sample], device: torch.device) -> li
         positions=[s.positions.astype(np.int32) for s in batch],
         size=[np.array(hw, np.float32) for hw in upright],
     )
-    if device.type == "cpu":
+    if stream is None:
         frames = [torch.from_numpy(np.array(output.at(i))) for i in range(len(batch))]
     else:
         frames = [torch.from_dlpack(output[i]).clone() for i in range(len(batch))]
-        torch.cuda.synchronize(device)
+        stream.synchronize()
     for got, sample in zip(frames, batch):
         if len(got) != len(sample.positions):
             raise RuntimeError(f"DALI gave {len(got)} frames of {sample.index.path} instead of {len(sample.positions)}")
@@ -200,6 +222,16 @@ def _yuv_to_rgb(red: float, blue: float) -> NDArray[np.float64]:
             [1, 2 * (1 - blue), 0],
         ]
     )
+
+
+def nvdec_missing() -> str:
+    """Why there is no NVDEC to use; empty if its library can be loaded."""
+    name = "nvcuvid.dll" if sys.platform == "win32" else "libnvcuvid.so.1"
+    try:
+        ctypes.CDLL(name)
+    except OSError as error:
+        return f"NVDEC cannot be used: {str(error).splitlines()[0]}"
+    return ""
 
 
 def _batches(samples: list[Sample]) -> list[list[Sample]]:

@@ -12,12 +12,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import gpuaug
 
 from .data import Segment
 from .order import Order
 
+Decoded = tuple[list[torch.Tensor | None], list[gpuaug.Failure]]
 CHUNK = 8  # windows per call of the decoder: few enough that the first ones arrive early
 
 
@@ -31,7 +33,7 @@ class Refill:
     due: int  # the step from which it is used, in deterministic mode
     age: int = 0  # uses it is credited with when it arrives
     first: int = 0  # place of its first window in the decoder's call
-    future: Future[tuple[list[torch.Tensor | None], list[gpuaug.Failure]]] | None = None
+    future: Future[Decoded] | None = None
 
 
 class Refiller:
@@ -75,7 +77,7 @@ class Refiller:
         refills = []
         for group in groups:
             segment = self.order.next()
-            refills.append(Refill(group, segment, self._choose(self.segments[segment]), due))
+            refills.append(Refill(group, segment, self.choose(self.segments[segment]), due))
         self.pending += refills
         self._submit(refills)
         return refills
@@ -95,7 +97,7 @@ class Refiller:
                 self.failures += lost
                 self.order.strike(refill.segment)
                 refill.segment = self.order.next()
-                refill.windows = self._choose(self.segments[refill.segment])
+                refill.windows = self.choose(self.segments[refill.segment])
                 self._submit([refill])
             self.pending.remove(refill)
             taken += 1
@@ -112,8 +114,8 @@ class Refiller:
             "failures": [asdict(failure) for failure in self.failures],
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Decode the bank's windows again, and ask again for what was on its way."""
+    def load_state_dict(self, state: dict[str, Any], *, decode: bool = True) -> None:
+        """Decode the bank's windows again, and ask again for what was on its way; without `decode`, only note them."""
         if len(state["content"]) != len(self.content):
             have, want = len(self.content), len(state["content"])
             raise ValueError(f"slots must be as in the checkpoint, {want} groups, got {have}")
@@ -121,14 +123,19 @@ class Refiller:
         self._drawn = state["drawn"]
         held = [(group, *entry) for group, entry in enumerate(state["content"]) if entry]
         now = [Refill(group, segment, [gpuaug.Window(**w) for w in windows], -1) for group, segment, windows in held]
-        self._submit(now)
+        if decode:
+            self._submit(now)
         for refill in now:
-            lost = self._place(refill)
-            if lost:
+            self.content[refill.group] = refill
+            if decode and (lost := self._place(refill)):
                 raise RuntimeError(f"{lost[0].path} was readable before the restart: {lost[0].reason}")
         self.pending = [Refill(g, s, [gpuaug.Window(**w) for w in ws], due) for g, s, ws, due in state["pending"]]
         self._submit(self.pending)
         self.failures = [gpuaug.Failure(**failure) for failure in state["failures"]]
+
+    def submit(self, windows: list[gpuaug.Window], shown: list[NDArray[np.int64]]) -> Future[Decoded]:
+        """Have these windows decoded, of each only the frames that are shown."""
+        return self._worker.submit(self.decoder.decode, windows, shown)
 
     def close(self) -> None:
         """Stop decoding; waits for the windows being decoded right now."""
@@ -140,12 +147,17 @@ class Refiller:
         step = max(1, CHUNK // self.windows)
         for i in range(0, len(refills), step):
             part = refills[i : i + step]
-            job = self._worker.submit(self.decoder.decode, [w for refill in part for w in refill.windows])
+            job = self._worker.submit(self._decode, [w for refill in part for w in refill.windows])
             for refill in part:
                 refill.future = job
                 refill.first = sum(len(r.windows) for r in part[: part.index(refill)])
 
-    def _choose(self, segment: Segment) -> list[gpuaug.Window]:
+    def _decode(self, windows: list[gpuaug.Window]) -> tuple[list[torch.Tensor | None], list[gpuaug.Failure]]:
+        """In the decoding thread; on a GPU on the bank's stream, behind no training step."""
+        with torch.cuda.stream(self.bank.stream):  # nothing for None
+            return self.decoder.decode(windows)
+
+    def choose(self, segment: Segment) -> list[gpuaug.Window]:
         """The windows of one visit to a segment, in order of time."""
         rng = np.random.default_rng([self.seed, self.rank, self._drawn, 1])
         self._drawn += 1
@@ -172,7 +184,8 @@ class Refiller:
             picture = frames[index]
             assert picture is not None
             row = {"video": segment.video, "label": segment.label, "group": refill.group, "position": position}
-            self.bank.write(slot, picture, {**row, "start_seconds": window.start_seconds, "fps": window.fps})
+            with torch.cuda.stream(self.bank.stream):
+                self.bank.write(slot, picture, {**row, "start_seconds": window.start_seconds, "fps": window.fps})
             self.bank.info["uses"][slot] = refill.age
         refill.future = None
         self.content[refill.group] = refill

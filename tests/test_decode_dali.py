@@ -1,5 +1,6 @@
 """DALI's backend: the same frames as PyAV's. Here on the CPU (VP8, VP9, MJPEG); tests marked gpu use NVDEC."""
 
+import re
 import time
 from pathlib import Path
 
@@ -121,6 +122,36 @@ def test_auto_goes_on_with_pyav_where_dali_fails(assets, damaged):
         assert [(f.index, "cannot be decoded, at 0.800 s" in f.reason) for f in failures] == [(4, True)]
         numbers = [[number_of(frame) for frame in clip.numpy()] for clip in clips[:4]]
         assert numbers == [[5, 6, 7], [5, 6, 7], [5, 6, 7], [0, 1, 2]]
+
+
+def test_a_file_that_failed_is_not_tried_again(assets, damaged, monkeypatch):
+    window, good = Window(str(damaged), 0.7, 25, 5), Window(str(assets["vp9"]), 0.4, 25, 4)
+    with Decoder(backend="dali", threads=2) as decoder:
+        (_, first), (_, second) = decoder.decode([window]), decoder.decode([good])
+        assert [f.path for f in first] == [str(damaged)]
+        assert not second
+        batches = []
+        monkeypatch.setattr(decode_dali, "_frames", lambda _, batch, __: batches.append(batch))
+        assert decoder.decode([window])[1] == first
+    assert batches == []
+
+
+def test_without_nvdec_pyav_serves(assets, monkeypatch):
+    """As on a GPU whose driver lacks libnvcuvid: DALI is not even asked."""
+
+    def missing(name):
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(decode_dali.ctypes, "CDLL", missing)
+    with Decoder(backend="auto", threads=2) as decoder:
+        decoder._dali = decode_dali.Dali(torch.device("cuda", 0), 2, 60)
+        monkeypatch.setattr(decoder._dali, "decode", lambda samples: pytest.fail("DALI was asked"))
+        clips, failures = decoder.decode([Window(str(assets["cfr"]), 0.4, 25, 3)])
+        assert not failures
+        assert [number_of(frame) for frame in clips[0].numpy()] == [10, 11, 12]
+        decoder.backend = "dali"
+        reason = decoder.decode([Window(str(assets["cfr"]), 0.4, 25, 3)])[1][0].reason
+    assert re.fullmatch(r"NVDEC cannot be used: (libnvcuvid\.so\.1|nvcuvid\.dll): cannot open shared .*", reason)
 
 
 def test_a_file_that_was_cut_off_gives_no_black_frames(assets, tmp_path, dali):
