@@ -1,0 +1,95 @@
+"""Nothing grows: 10,000 windows through refill, bank and feed, and a control that does grow.
+
+The decoder is a stand-in, so that the windows are many and not the machine.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import gpuaug
+from pretrain.data import Dataset, Segment
+from pretrain.feed import Feed
+
+WINDOWS, BATCH, SLOTS, LENGTH, HEIGHT, WIDTH = 10_000, 32, 64, 4, 30, 40
+WINDOW_BYTES = LENGTH * HEIGHT * WIDTH * 3
+
+
+class Grey:
+    """A decoder that gives a new grey picture for every frame; with `hoards` it keeps what it gave."""
+
+    hoards = False
+
+    def __init__(self, device, size, **options):
+        self.size, self.kept = size, []
+
+    def decode(self, windows, *_):
+        frames = [torch.full((window.frames, *self.size, 3), 128, dtype=torch.uint8) for window in windows]
+        if self.hoards:
+            self.kept += frames
+        return frames, []
+
+    def close(self):
+        pass
+
+
+class Hoarder(Grey):
+    hoards = True
+
+
+def sample(rng, bank, n):
+    return gpuaug.Plan.take(bank.draw(rng, n)[:n], np.arange(4.0), frames=bank.info["frames"]), {}
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def growth(windows):
+    """(bytes, objects) by which the process grew while the later four fifths of `windows` were decoded and shown.
+
+    Objects are those that Python's collector knows; tensors are among them.
+    """
+    segments = [Segment(str(v), 0.0, 2.0, v % 3, v) for v in range(24)]
+    dataset = Dataset(segments=segments, classes=["a", "b", "c"], videos=[], skipped=[])
+    with Feed(
+        dataset, sample, batch=BATCH, frames=LENGTH, fps=15.0, size=16, mean=(0.0,) * 3, std=(1.0,) * 3, slots=SLOTS,
+        bank_size=(HEIGHT, WIDTH), fit="stretch", reuse_max=2, threads=1,
+    ) as feed:  # fmt: skip
+        step, begin = 0, None
+        while feed.bank.decoded < windows:
+            feed.batch(step)
+            step += 1
+            if begin is None and feed.bank.decoded >= windows // 5:
+                gc.collect()
+                begin = resident_bytes(), len(gc.get_objects())
+        gc.collect()
+        end = resident_bytes(), len(gc.get_objects())
+        assert feed.bank.frames.numel() == SLOTS * WINDOW_BYTES
+        assert not feed.report()["failures"]
+    assert begin is not None
+    return end[0] - begin[0], end[1] - begin[1]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/statm")
+def test_nothing_grows_over_ten_thousand_windows(monkeypatch):
+    monkeypatch.setattr(gpuaug, "Decoder", Grey)
+    grown, objects = growth(WINDOWS)
+    assert grown < 8 << 20, f"{grown} bytes; the windows decoded took {WINDOWS * WINDOW_BYTES}"
+    assert objects < 500
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/statm")
+def test_what_grows_is_noticed(monkeypatch):
+    """Negative control with a fifth of the windows: 23 MB and 1,600 tensors are kept."""
+    monkeypatch.setattr(gpuaug, "Decoder", Hoarder)
+    grown, objects = growth(WINDOWS // 5)
+    assert grown > 8 << 20
+    assert objects > 500
