@@ -52,10 +52,11 @@ def ratios(found: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, 
 
 
 def put(text: str, new: str) -> str:
-    """`text` with `new` in the place of the table; at its end where there is none."""
-    if BEGIN not in text:
-        return f"{text.rstrip()}\n\n## Benchmarks\n\n{new}\n"
-    return text[: text.index(BEGIN)] + new + text[text.index(END) + len(END) :]
+    """`text` with `new` in the place of what stands between its first and last line; at the end where they are not."""
+    begin, end = new.splitlines()[0], new.splitlines()[-1]
+    if begin not in text:
+        return f"{text.rstrip()}\n\n{new}\n"
+    return text[: text.index(begin)] + new + text[text.index(end) + len(end) :]
 
 
 def draw(found: list[dict[str, Any]], path: Path) -> None:

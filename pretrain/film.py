@@ -40,6 +40,8 @@ class Style:
         speed_change: probability in [0, 1] that an action changes its speed midway, by a factor of 1/2 or 2.
         distractors: number of smaller sprites that wander about all the time.
         actors: number of equal sprites that do the same at different places, so that a crop of the picture keeps one.
+        props: probability in [0, 1] that an action is shown with the object typical of its class, as tools and balls
+            are in real videos, so that looks tell where it is, too; all else is then shown with objects of no class.
     """
 
     speed: tuple[float, float] = (0.45, 0.9)
@@ -48,10 +50,12 @@ class Style:
     speed_change: float = 0.0
     distractors: int = 0
     actors: int = 2
+    props: float = 0.0
 
     def __post_init__(self) -> None:
         check_bounds(speed=self.speed)
-        check_fractions(shortcut=self.shortcut, similar=self.similar, speed_change=self.speed_change)
+        check_fractions(shortcut=self.shortcut, similar=self.similar)
+        check_fractions(speed_change=self.speed_change, props=self.props)
         if self.distractors < 0 or self.actors < 1:
             got = f"distractors={self.distractors}, actors={self.actors}"
             raise ValueError(f"distractors must be ≥ 0 and actors ≥ 1, got {got}")
@@ -112,8 +116,22 @@ def shoot(film: Film) -> Iterator[np.ndarray]:
     for _ in range(style.actors):
         elsewhere_4 = np.array([*rng.uniform(0, 1, 2) * film.size / short, rng.uniform(0, 2 * np.pi), 0.0])
         cast.append(Actor(look, pose_T4 + elsewhere_4))
+    if style.props:
+        cast += props(film, T, speed)
     shown_T = np.searchsorted(film.cuts, np.arange(T), side="right")
     return draw(film.size, grounds, shown_T, drift_T2, cast)
+
+
+def props(film: Film, T: int, speed: float) -> list[Actor]:
+    """As many objects as there are actors; they wander, and change their look from part to part of the film."""
+    rng, begin, found = film.rng, 0, []
+    paths = [poses(film, [Part("wander", T, 0.5)], speed) for _ in range(film.style.actors)]
+    for motion, frames, _ in film.parts:
+        typical = motion != "wander" and rng.uniform() < film.style.props
+        look = sprite(np.random.default_rng((len(CLASSES), CLASSES.index(motion))) if typical else rng)
+        found += [Actor(look, pose_T4, 1.4 * RADIUS, (begin, begin + frames)) for pose_T4 in paths]
+        begin += frames
+    return found
 
 
 def write(film: Film) -> None:

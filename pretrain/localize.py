@@ -101,7 +101,7 @@ def localize(
     values_NFT = torch.stack([torch.from_numpy(w.values_TF.T) for w in used])
     epochs = max(20, -(-LEAST_STEPS // -(-len(used) // batch))) if epochs is None else epochs
     last = fit(model, values_NFT, maps, epochs=epochs, batch=batch, lr=lr, seed=seed, device=device)
-    classes, classifier = _classifier(used, train, seed) if video_scores is None else ([], None)
+    classes, classifier = _classifier(used, train) if video_scores is None else ([], None)
     by_video: dict[str, list[Window]] = {}
     for window in seen:
         by_video.setdefault(window.video, []).append(window)
@@ -119,15 +119,18 @@ def localize(
     return Found(Instances.of(rows), Instances.of(bare), last)
 
 
-def _classifier(used: list[Window], train: Subset, seed: int) -> tuple[list[str], Linear]:
+def _classifier(used: list[Window], train: Subset) -> tuple[list[str], Linear]:
     """Class names and the classifier of mean features, trained on the actions that the windows show."""
-    features, labels = [], []
+    features: list[np.ndarray] = []
+    labels: list[str] = []
+    videos: list[str] = []
     for window in used:
         segments_G2, rows = windows.visible(window, train.segments[window.video])
         features.append(mean_features(window, segments_G2))
         labels += [train.labels[window.video][row] for row in rows]
+        videos += [window.video] * len(rows)
     classes, y = np.unique(labels, return_inverse=True)
-    return classes.tolist(), Linear(np.concatenate(features), y, len(classes), seed=seed)
+    return classes.tolist(), Linear(np.concatenate(features), y, len(classes), group_N=np.array(videos))
 
 
 def _proposals(
@@ -166,13 +169,14 @@ def actionness(train: Subset, test: Subset, *, seed: int = 0) -> dict[str, np.nd
 
     rng = np.random.default_rng(seed)
     share = STEP_SAMPLES * STEP_SECONDS / sum(train.duration.values())
-    x, y = [], []
+    x, y, videos = [], [], []
     for video in train.rows:
         values = grid(train, video)
         chosen = rng.random(len(values)) < share
         x.append(values[chosen])
         y.append(frame_labels(train.segments[video], len(values), segment_seconds=STEP_SECONDS)[chosen])
-    classifier = Linear(np.concatenate(x), np.concatenate(y), 2, seed=seed)
+        videos += [video] * int(chosen.sum())
+    classifier = Linear(np.concatenate(x), np.concatenate(y), 2, group_N=np.array(videos))
     return {video: classifier.probability(grid(test, video))[:, 1] for video in test.rows}
 
 

@@ -32,11 +32,13 @@ class Actor:
         rgba_SS4: float32, colour 0…255 premultiplied by alpha 0…1; transparent along its border.
         pose_T4: float64; y and x of the centre in short sides, angle in radians, zoom 0…1.
         radius: radius at zoom 0, in short sides.
+        frames: first frame it is shown in, and the first it no longer is; None: always.
     """
 
     rgba_SS4: np.ndarray
     pose_T4: np.ndarray
     radius: float = RADIUS
+    frames: tuple[int, int] | None = None
 
 
 def triangle(x: np.ndarray) -> np.ndarray:
@@ -190,5 +192,8 @@ def draw(
             part = part[:-1] * (1 - fy) + part[1:] * fy
             np.add(part[:, :-1] * (1 - fx), part[:, 1:] * fx, out=out)
         for actor in actors:
-            stamp(frames, actor, actor.pose_T4[chunk.start : chunk.stop])
+            begin, end = actor.frames or (0, len(shown_T))
+            begin, end = max(begin, chunk.start), min(end, chunk.stop)
+            if begin < end:
+                stamp(frames[begin - first : end - first], actor, actor.pose_T4[begin:end])
         yield np.clip(frames + 0.5, 0, 255).astype(np.uint8)

@@ -92,6 +92,7 @@ def make_untrimmed(
     rates: Sequence[Fraction | int] = RATES,
     codecs: Sequence[str] = CODECS,
     style: Style = EASY,
+    validation_shortcut: float = 0.0,
     workers: int | None = None,
     progress: bool | None = None,
 ) -> Path:
@@ -104,7 +105,8 @@ def make_untrimmed(
         classes, sizes, rates, codecs, workers, progress: as in `make_actions`.
         seconds: bounds of a video's length. Memory does not grow with it.
         action_seconds, gap_seconds: bounds of the lengths of an action and of the background before it.
-        validation: fraction of the videos in the subset "validation"; their looks are free of shortcuts.
+        validation: fraction of the videos in the subset "validation".
+        validation_shortcut: in place of `style.shortcut` there; as high as that, looks tell classes as in real videos.
         repeat: probability that a further action has the label of the video's first one, instead of another.
         idle: speed while wandering, relative to actions.
         boundary_cuts: probability that the background changes abruptly where an action starts or ends.
@@ -112,11 +114,13 @@ def make_untrimmed(
     """
     names = _check(classes, videos, sizes, rates, codecs)
     check_bounds(seconds=seconds, action_seconds=action_seconds, gap_seconds=gap_seconds, idle=(idle, idle))
-    check_fractions(validation=validation, repeat=repeat, boundary_cuts=boundary_cuts, false_cuts=false_cuts)
+    check_fractions(validation=validation, validation_shortcut=validation_shortcut, repeat=repeat)
+    check_fractions(boundary_cuts=boundary_cuts, false_cuts=false_cuts)
     if seconds[0] < action_seconds[1] + gap_seconds[1]:
         raise ValueError(f"seconds must leave room for the longest gap and action, got seconds={seconds}")
     out_dir = Path(out_dir)
-    lengths, chances = (seconds, action_seconds, gap_seconds), (validation, repeat, idle, boundary_cuts, false_cuts)
+    lengths = (seconds, action_seconds, gap_seconds)
+    chances = (validation, validation_shortcut, repeat, idle, boundary_cuts, false_cuts)
     _claim(out_dir, "untrimmed", seed, names, videos, lengths, chances, sizes, rates, codecs, asdict(style))
     order = np.random.default_rng((seed, 2)).permutation(videos)  # first labels are even, and independent of subsets
     films, database, table = [], {}, [("path", "start_seconds", "end_seconds", "label")]
@@ -144,7 +148,7 @@ def make_untrimmed(
             if length:
                 annotations.append({"segment": [float((t - length) / rate), float(t / rate)], "label": label})
         path = out_dir / f"video_{i:04d}{ENCODERS[codec][1]}"
-        looks = replace(style, shortcut=0.0) if held_out else style
+        looks = replace(style, shortcut=validation_shortcut) if held_out else style
         films.append(Film(path, rng, size, rate, codec, looks, parts, first, cuts))
         subset = "validation" if held_out else "training"
         database[path.stem] = {"subset": subset, "duration": float(end / rate), "annotations": annotations}
