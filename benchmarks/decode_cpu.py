@@ -16,7 +16,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -117,17 +118,23 @@ def can_load_torchcodec() -> bool:
 
 
 def run_with_pyavs_libraries(benchmark: str, argv: list[str]) -> int:
-    """Run a benchmark again with PyAV's FFmpeg libraries under the names by which torchcodec looks for them."""
+    """Run a benchmark again with the FFmpeg libraries in PyAV's wheel."""
     if os.environ.get("GPUAUG_PYAV_LIBRARIES"):
         raise SystemExit("error: torchcodec can load neither the system's FFmpeg nor PyAV's")
+    with pyavs_libraries() as environment:
+        return subprocess.run([sys.executable, "-m", f"benchmarks.{benchmark}", *argv], env=environment).returncode
+
+
+@contextmanager
+def pyavs_libraries() -> Iterator[dict[str, str]]:
+    """The environment of a process in which torchcodec finds PyAV's FFmpeg libraries, under the names it looks for."""
     wheel = Path(av.__file__).parent.parent / "av.libs"
     with tempfile.TemporaryDirectory() as folder:
         for library in wheel.glob("lib*.so.*"):
             name = re.sub(r"-[0-9a-f]+\.so\.(\d+).*", r".so.\1", library.name)
             (Path(folder) / name).symlink_to(library)
         path = os.pathsep.join([folder, str(wheel), os.environ.get("LD_LIBRARY_PATH", "")])
-        environment = {**os.environ, "LD_LIBRARY_PATH": path, "GPUAUG_PYAV_LIBRARIES": "1"}
-        return subprocess.run([sys.executable, "-m", f"benchmarks.{benchmark}", *argv], env=environment).returncode
+        yield {**os.environ, "LD_LIBRARY_PATH": path, "GPUAUG_PYAV_LIBRARIES": "1"}
 
 
 def write(path: Path, gop: int, seed: int) -> str:
