@@ -1,7 +1,7 @@
 """Run the benchmarks one after another: `python -m benchmarks [--device cpu|cuda] [--out DIR] [NAMES…]`.
 
-A benchmark is a file `<question>_<device>.py` with `main(argv)`; each writes one JSON. One that fails is reported, and
-the others go on; the exit status is then 1.
+A benchmark is a file `<question>_<device>.py` with `main(argv)`, or one for either device (`training.py`, here called
+`training_<device>`); each writes one JSON. One that fails is reported, and the others go on; the exit status is then 1.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from pathlib import Path
 import torch
 
 from . import common
+
+BOTH = ("training",)  # files for either device
+ORDER = ("ops", "render", "training", "feed", "decode")  # the questions, those that may be cut short last
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,15 +47,20 @@ def main(argv: list[str] | None = None) -> int:
 
 def find(device: str) -> list[str]:
     """Names of the benchmark files for a device, or "*"."""
-    return sorted(p.stem for kind in ("cpu", "cuda") for p in common.ROOT.glob(f"*_{kind}.py") if device in ("*", kind))
+    kinds = ("cpu", "cuda") if device == "*" else (device,)
+    own = {p.stem for kind in kinds for p in common.ROOT.glob(f"*_{kind}.py")}
+    both = {f"{name}_{kind}" for name in BOTH for kind in kinds}
+    return sorted(own | both, key=lambda name: (ORDER.index(name.rpartition("_")[0]), name))
 
 
 def run(name: str) -> bool:
     """Whether the benchmark went through."""
+    question, _, device = name.rpartition("_")
+    module, argv = (question, ["--device", device]) if question in BOTH else (name, [])
     print(f"== {name}", flush=True)
     begin, threads = time.perf_counter(), torch.get_num_threads()
     try:
-        status = importlib.import_module(f".{name}", __package__).main([])
+        status = importlib.import_module(f".{module}", __package__).main(argv)
     except (Exception, SystemExit) as error:
         traceback.print_exc()
         status = error.code if isinstance(error, SystemExit) else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ import gpuaug
 
 ROOT = Path(__file__).parent
 RESULTS = "GPUAUG_RESULTS"  # environment variable: folder of the JSON files; without it, results/<version>
+PAUSE_CYCLES = 10_000_000  # of the device before each measurement, some 5 ms
 PACKAGES = (
     "torch",
     "torchvision",
@@ -34,10 +36,13 @@ PACKAGES = (
 )
 
 
-def measure(candidates: dict[str, Callable[[], Any]], *, rounds: int = 15, warmup: int = 2) -> dict[str, np.ndarray]:
+def measure(
+    candidates: dict[str, Callable[[], Any]], *, rounds: int = 15, warmup: int = 2, device: str = "cpu"
+) -> dict[str, np.ndarray]:
     """Seconds (rounds,) of every candidate. Each round runs all of them, in turning order, so that they share noise.
 
-    A candidate on a GPU must wait for its own work.
+    With device "cuda" the time between two CUDA events is taken, behind a pause of the device in which the host queues
+    the work: the device's time, unless a candidate takes longer to queue than to run.
     """
     for _ in range(warmup):
         for run in candidates.values():
@@ -49,12 +54,45 @@ def measure(candidates: dict[str, Callable[[], Any]], *, rounds: int = 15, warmu
     try:
         for i in range(rounds):
             for name in names[i % len(names) :] + names[: i % len(names)]:
-                begin = time.perf_counter()
-                candidates[name]()
-                seconds[name].append(time.perf_counter() - begin)
+                seconds[name].append(_seconds(candidates[name], device))
     finally:
         gc.enable()
     return {name: np.array(values) for name, values in seconds.items()}
+
+
+def _seconds(run: Callable[[], Any], device: str) -> float:
+    if device == "cpu":
+        begin = time.perf_counter()
+        run()
+        return time.perf_counter() - begin
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    torch.cuda._sleep(PAUSE_CYCLES)
+    begin.record()
+    run()
+    end.record()
+    end.synchronize()
+    return begin.elapsed_time(end) / 1000
+
+
+def synchronize(device: str) -> None:
+    """Wait for a GPU; nothing on the CPU."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def peer(name: str, absent: dict[str, str]) -> Any:
+    """The module of a peer, or None; then `absent` says why, to be written into the JSON.
+
+    >>> absent: dict[str, str] = {}
+    >>> peer("no_such_library", absent), absent
+    (None, {'no_such_library': "No module named 'no_such_library'"})
+    """
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # a library that is there and does not load (no FFmpeg, no driver) is as good as absent
+        absent[name] = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        return None
 
 
 def summary(values: np.ndarray) -> dict[str, float | int]:

@@ -6,7 +6,9 @@ survive lossy coding and scaling, and a picture that is mirrored, turned or mixe
 
 from __future__ import annotations
 
+import functools
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -14,11 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import av
-import imageio_ffmpeg
 import numpy as np
 
-FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 BITS = 10
+
+
+@functools.cache
+def ffmpeg_program() -> str:
+    """The ffmpeg of the wheel imageio-ffmpeg, or, where that is not installed, of the system."""
+    try:
+        import imageio_ffmpeg
+    except ImportError:
+        return shutil.which("ffmpeg") or "ffmpeg: install imageio-ffmpeg"
+    return imageio_ffmpeg.get_ffmpeg_exe()
 
 
 def picture(number: int, height: int, width: int) -> np.ndarray:
@@ -88,7 +98,7 @@ def encode(
 
 def ffmpeg(*arguments: str | Path) -> bytes:
     """Run ffmpeg; its standard output."""
-    command = [FFMPEG, "-v", "error", "-y", *map(str, arguments)]
+    command = [ffmpeg_program(), "-v", "error", "-y", *map(str, arguments)]
     run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     assert run.returncode == 0, run.stderr.decode()
     return run.stdout

@@ -21,6 +21,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs a CUDA device")
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With GPUAUG_REQUIRE_GPU=1 a skip for any reason (no CuPy, no DALI) is a failure too."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if os.environ.get("GPUAUG_REQUIRE_GPU") == "1" and skipped and session.exitstatus == pytest.ExitCode.OK:
+        reporter.write_line(f"GPUAUG_REQUIRE_GPU=1, but {len(skipped)} were skipped, the first: {skipped[0].nodeid}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The cache of probed files is not the user's."""

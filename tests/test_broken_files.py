@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from assets import FFMPEG, ffmpeg, number_of, remux
+from assets import ffmpeg, ffmpeg_program, number_of, remux
 
 from gpuaug import Decoder, Window, probe
 
@@ -149,7 +149,9 @@ def test_a_damaged_packet(name, damage, assets, tmp_path):
     path = remux(assets[name], tmp_path / assets[name].name, change)
     out = ["-threads", "1", "-i", str(path), "-map", "0:v:0", "-copyts", "-fps_mode", "passthrough"]
     form = ["-enc_time_base", "demux", "-pix_fmt", "gray", "-f", "framemd5", "-"]
-    text = subprocess.run([FFMPEG, "-v", "quiet", *out, *form], capture_output=True, text=True, check=False).stdout
+    text = subprocess.run(
+        [ffmpeg_program(), "-v", "quiet", *out, *form], capture_output=True, text=True, check=False
+    ).stdout
     given = sum(not line.startswith("#") for line in text.splitlines())
     fps = 30000 / 1001 if name == "ntsc" else 25.0
     with Decoder(threads=2) as decoder:
