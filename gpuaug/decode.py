@@ -114,9 +114,12 @@ class Decoder:
             self._dali = _dali_backend(self.device, self.threads, timeout_seconds, required=backend == "dali")
         self.backend = backend
 
-    def decode(self, windows: Sequence[Window]) -> tuple[list[torch.Tensor | None], list[Failure]]:
+    def decode(
+        self, windows: Sequence[Window], only: Sequence[NDArray[np.int64]] | None = None
+    ) -> tuple[list[torch.Tensor | None], list[Failure]]:
         """(frames, failures): for each window uint8 RGB (T,h,w,3) on the device, or None where there is a failure.
 
+        `only`: for each window the numbers (T,) of its frames that are wanted, in [0, frames − 1]; None: all.
         Windows of one file are decoded together: it is opened once, and a frame that several windows show is decoded
         once. No file raises: what is wrong with it is in its failures. On a GPU, frames are ready for the current
         stream.
@@ -124,7 +127,7 @@ class Decoder:
         pinned = self.device.type == "cuda"
         results: list[torch.Tensor | str] = ["not decoded"] * len(windows)
         dali, pyav = [], []
-        for job in self._jobs(windows, results):
+        for job in self._jobs(windows, only, results):
             reason = self._dali.refuses(job.index) if self._dali is not None else "not asked for"
             if not reason:
                 dali.append(job)
@@ -156,7 +159,9 @@ class Decoder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _jobs(self, windows: Sequence[Window], results: list[torch.Tensor | str]) -> list[_Job]:
+    def _jobs(
+        self, windows: Sequence[Window], only: Sequence[NDArray[np.int64]] | None, results: list[torch.Tensor | str]
+    ) -> list[_Job]:
         """The work, file by file; windows that cannot be decoded get their reason in `results` instead."""
         paths = [os.fspath(w.path) for w in windows]
         indices = dict(zip(dict.fromkeys(paths), self._pool.map(self._index, dict.fromkeys(paths))))
@@ -174,7 +179,7 @@ class Decoder:
             if path not in jobs:
                 jobs[path] = _Job(index, [], [], *self._output_size(index))
             jobs[path].group.append(i)
-            jobs[path].positions.append(positions_T)
+            jobs[path].positions.append(positions_T if only is None else positions_T[only[i]])
         return list(jobs.values())
 
     def _index(self, path: str) -> FrameIndex | str:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 import gpuaug
 
+from .ahead import Ahead
 from .augment import Augment, gaussian_blur
 from .data import Dataset
 from .order import Order
@@ -44,6 +45,9 @@ class Feed:
     do. A data set whose segments all fit into the bank is decoded once and kept. With `deterministic` a replacement is
     asked for at a fixed step and used `lag` steps later, whether decoding is fast or slow, so that the same seed gives
     the same batches; a feed restored from `state_dict` goes on exactly.
+
+    With a `reuse_max` of 1 plans are drawn first, some batches ahead, and of a window only the frames that its sample
+    shows are decoded; batches are then always deterministic, and `lag` means nothing.
 
     A window that fails is named in `failures` and another segment takes its place; a segment that fails three times
     is not tried again.
@@ -132,33 +136,23 @@ class Feed:
             rank=rank,
             deterministic=deterministic,
         )
+        self._ahead = Ahead(self.refiller, lambda step: self._draw(step)[1:]) if limit == 1 else None
         self._unfilled: list[int] | None = None  # groups that were never asked for; None: none was yet
         self._out: torch.Tensor | None = None
 
     def batch(self, step: int) -> Batch:
         """The batch of training step `step`; its randomness depends on (seed, rank, step) and the bank's content."""
         waited = time.perf_counter()
-        if self._unfilled is None:
-            self._fill(step)
-        self.refiller.collect(step)
-        forced = 0
-        while True:
-            rng = np.random.default_rng([self.seed, self.rank, step])
-            try:
-                plan, target = self.sample(rng, self.bank, self.count)
-                break
-            except gpuaug.Starved:
-                self._top_up(step)
-                if not self.refiller.pending:  # what is left does not pair up: replace the most used windows early
-                    forced += 1
-                    if forced > 3 or self.resident:
-                        raise
-                    uses = self._uses()
-                    self.refiller.request(np.argsort(-uses, kind="stable")[: (self.groups + 1) // 2].tolist(), step)
-                self.refiller.collect(self.refiller.pending[0].due, wait=True)
+        if self._ahead:
+            plan, packed, target = self._ahead.batch(step)
+            rng = np.random.default_rng([self.seed, self.rank, step, 2])
+        else:
+            rng, plan, target = self._from_bank(step)
+            packed = plan
         waited = time.perf_counter() - waited
-        clips = self._render(rng, plan)
-        self._renew(step)
+        clips = self._render(rng, packed)
+        if not self._ahead:
+            self._renew(step)
         self.wait_seconds += waited
         return Batch(clips, {name: self._to_device(value) for name, value in target.items()}, plan, waited)
 
@@ -182,13 +176,16 @@ class Feed:
             "refiller": self.refiller.state_dict(),
             "info": self.bank.info.copy(),
             "counts": (self.bank.decoded, self.bank.rendered, self.wait_seconds),
+            "ahead": self._ahead and self._ahead.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Decode the bank's windows again and go on from there."""
-        self.refiller.load_state_dict(state["refiller"])
+        """Decode again what the bank held, or what was on its way, and go on from there."""
+        self.refiller.load_state_dict(state["refiller"], decode=not self._ahead)
         self.bank.info[:] = state["info"]
         self.bank.decoded, self.bank.rendered, self.wait_seconds = state["counts"]
+        if self._ahead:
+            self._ahead.load_state_dict(state["ahead"])
         asked = {refill.group for refill in self.refiller.pending}
         self._unfilled = [g for g, held in enumerate(self.refiller.content) if held is None and g not in asked]
 
@@ -201,6 +198,29 @@ class Feed:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _draw(self, step: int) -> tuple[np.random.Generator, gpuaug.Plan, dict[str, NDArray]]:
+        rng = np.random.default_rng([self.seed, self.rank, step])
+        return rng, *self.sample(rng, self.bank, self.count)
+
+    def _from_bank(self, step: int) -> tuple[np.random.Generator, gpuaug.Plan, dict[str, NDArray]]:
+        """Draw from the windows that are there, waiting for more while they do not suffice."""
+        if self._unfilled is None:
+            self._fill(step)
+        self.refiller.collect(step)
+        forced = 0
+        while True:
+            try:
+                return self._draw(step)
+            except gpuaug.Starved:
+                self._top_up(step)
+                if not self.refiller.pending:  # what is left does not pair up: replace the most used windows early
+                    forced += 1
+                    if forced > 3 or self.resident:
+                        raise
+                    uses = self._uses()
+                    self.refiller.request(np.argsort(-uses, kind="stable")[: (self.groups + 1) // 2].tolist(), step)
+                self.refiller.collect(self.refiller.pending[0].due, wait=True)
 
     def _render(self, rng: np.random.Generator, plan: gpuaug.Plan) -> torch.Tensor:
         n = plan.shape[0]

@@ -135,7 +135,7 @@ class Refiller:
 
     def submit(self, windows: list[gpuaug.Window], shown: list[NDArray[np.int64]]) -> Future[Decoded]:
         """Have these windows decoded, of each only the frames that are shown."""
-        return self._worker.submit(self.decoder.decode, windows, shown)
+        return self._worker.submit(self._decode, windows, shown)
 
     def close(self) -> None:
         """Stop decoding; waits for the windows being decoded right now."""
@@ -152,10 +152,10 @@ class Refiller:
                 refill.future = job
                 refill.first = sum(len(r.windows) for r in part[: part.index(refill)])
 
-    def _decode(self, windows: list[gpuaug.Window]) -> tuple[list[torch.Tensor | None], list[gpuaug.Failure]]:
+    def _decode(self, windows: list[gpuaug.Window], only: list[NDArray[np.int64]] | None = None) -> Decoded:
         """In the decoding thread; on a GPU on the bank's stream, behind no training step."""
         with torch.cuda.stream(self.bank.stream):  # nothing for None
-            return self.decoder.decode(windows)
+            return self.decoder.decode(windows, only)
 
     def choose(self, segment: Segment) -> list[gpuaug.Window]:
         """The windows of one visit to a segment, in order of time."""

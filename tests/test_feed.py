@@ -21,11 +21,12 @@ class PaintingDecoder:
     broken: frozenset[str] = frozenset()
     delay = 0.0
     calls = 0
+    painted = 0
 
     def __init__(self, device, size, **options):
         self.size = size
 
-    def decode(self, windows):
+    def decode(self, windows, only=None):
         frames, failures = [], []
         for i, window in enumerate(windows):
             time.sleep(type(self).delay)
@@ -38,6 +39,9 @@ class PaintingDecoder:
             picture[..., 0] = int(window.path)
             picture[..., 1] = torch.arange(window.frames)[:, None, None]
             picture[..., 2] = int(window.start_seconds * 10)
+            if only is not None:
+                picture = picture[only[i]]
+            type(self).painted += len(picture)
             frames.append(picture)
         return frames, failures
 
@@ -84,8 +88,9 @@ def equal(a, b):
     return len(a) == len(b) and all(torch.equal(x[0], y[0]) and (x[1] == y[1]).all() for x, y in zip(a, b))
 
 
-def test_the_picture_is_the_one_the_target_names(decoder):
-    with feed() as source:
+@pytest.mark.parametrize("reuse", [1, 3])
+def test_the_picture_is_the_one_the_target_names(decoder, reuse):
+    with feed(reuse_max=reuse, slots=12) as source:
         for clips, video, start in run(source, 20):
             assert clips.shape == (4, 3, 4, 8, 8)
             np.testing.assert_allclose(clips[:, 0].mean((1, 2, 3)) * 255, video, atol=1e-4)
@@ -93,13 +98,14 @@ def test_the_picture_is_the_one_the_target_names(decoder):
             np.testing.assert_allclose(clips[:, 2, 0, 0, 0] * 255, (start * 10).astype(int), atol=1e-4)
 
 
-def test_the_same_seed_gives_the_same_batches_however_fast_decoding_is(decoder):
-    with feed() as fast:
+@pytest.mark.parametrize("reuse", [1, 3])
+def test_the_same_seed_gives_the_same_batches_however_fast_decoding_is(decoder, reuse):
+    with feed(reuse_max=reuse, deterministic=reuse > 1) as fast:
         expected = run(fast, 25)
     decoder.delay = 0.004
-    with feed() as slow:
+    with feed(reuse_max=reuse, deterministic=reuse > 1) as slow:
         assert equal(run(slow, 25), expected)
-    with feed(seed=1) as other:
+    with feed(seed=1, reuse_max=reuse) as other:
         assert not equal(run(other, 25), expected)
 
 
@@ -160,25 +166,61 @@ def test_nothing_readable_is_an_error_not_a_hang(decoder):
         source.batch(0)
 
 
+def test_of_windows_that_are_shown_once_only_the_frames_shown_are_decoded(decoder):
+    def middle(rng, bank, n):
+        slots = bank.draw(rng, n)[:n]
+        return gpuaug.Plan.take(slots, [4.0, 1.0, 4.0], frames=bank.info["frames"]), {
+            "video": bank.info["video"][slots]
+        }
+
+    for reuse, frames in ((1, 2), (2, LENGTH)):
+        decoder.calls = decoder.painted = 0
+        source = Feed(
+            dataset(), middle, batch=4, frames=LENGTH, fps=FPS, size=8, mean=(0.0,) * 3, std=(1.0,) * 3, slots=12,
+            augment=Augment("center"), reuse_max=reuse, deterministic=True,
+        )  # fmt: skip
+        with source:
+            for step in range(6):
+                batch = source.batch(step)
+                shown = batch.clips[:, :2, :, 4, 4] * 255
+                np.testing.assert_allclose(shown[:, 0].mean(1), batch.target["video"], atol=1e-4)
+                np.testing.assert_allclose(shown[:, 1], np.tile([4, 1, 4], (4, 1)), atol=1e-4)
+                assert batch.plan.frame[0, :, 0].tolist() == [4, 1, 4]
+        assert decoder.painted == frames * decoder.calls
+
+
+def test_a_feed_that_starts_elsewhere_forgets_what_it_planned(decoder):
+    with feed(reuse_max=1, slots=12) as source:
+        run(source, 5)
+        for clips, video, _ in run(source, 5, start=50):
+            np.testing.assert_allclose(clips[:, 0].mean((1, 2, 3)) * 255, video, atol=1e-4)
+        assert source.report()["echo"] == 1
+
+
 @pytest.mark.parametrize("at", [1, 7, 13])
-def test_restored_it_goes_on_exactly(decoder, at):
+@pytest.mark.parametrize("reuse", [1, 3])
+def test_restored_it_goes_on_exactly(decoder, at, reuse):
     decoder.broken = frozenset({"5"})
-    with feed() as source:
+    with feed(reuse_max=reuse) as source:
         run(source, at)
         state = source.state_dict()
         expected, report = run(source, 20, start=at), source.report()
-    with feed() as again:
+    with feed(reuse_max=reuse) as again:
         again.load_state_dict(state)
         assert equal(run(again, 20, start=at), expected)
         new = again.report()
     for name in ("decoded_windows", "rendered_windows", "failures"):
         assert new[name] == report[name]
-    with feed(slots=8) as other, pytest.raises(ValueError, match="slots must be as in the checkpoint, 6 groups, got 8"):
+    with (
+        feed(slots=8, reuse_max=reuse) as other,
+        pytest.raises(ValueError, match="slots must be as in the checkpoint, 6 groups, got 8"),
+    ):
         other.load_state_dict(state)
 
 
-def test_groups_are_replaced_as_a_whole(decoder):
-    with feed(windows=3, slots=9, place="spread", reuse_max=2) as source:
+@pytest.mark.parametrize("reuse", [1, 2])
+def test_groups_are_replaced_as_a_whole(decoder, reuse):
+    with feed(windows=3, slots=9, place="spread", reuse_max=reuse) as source:
         for step in range(20):
             source.batch(step)
             info = source.bank.info.reshape(3, 3)
