@@ -6,6 +6,8 @@ Every parameter is a scalar or one value per sample.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -32,24 +34,8 @@ def crossfade(first: Plan, second: Plan, *, length: int, center: ArrayLike, over
     >>> plan.clip[0, :, 0].tolist()
     [0, 0, 0, 0, 0, 1, 1, 1]
     """
-    length, n = _length(length), _samples(first, second, center, overlap)
-    center, overlap = _per_sample("center", center, n), _per_sample("overlap", overlap, n)
-    _require((center >= 0) & (center <= length), f"center must be in [0, length={length}], got center={{}}", center)
-    even = (overlap % 2 == 0) & (overlap >= 0) & (overlap <= 2 * center)
-    _require(even, "overlap must be even and in [0, 2*center], got overlap={}", overlap)
-    _require(overlap <= 2 * (length - center), "overlap must be at most 2*(length - center), got overlap={}", overlap)
-    begin = center - overlap // 2
-    frames_first, frames_second = first.shape[1], second.shape[1]
-    need = center + overlap // 2
-    _require(need <= frames_first, f"first must have center + overlap/2 = {{}} frames, got {frames_first}", need)
-    need = np.where(center == length, 1, length - begin)
-    rule = f"second must have length - center + overlap/2 = {{}} frames, got {frames_second}"
-    _require(need <= frames_second, rule, need)
-    i = np.arange(length)
-    blended = (i - begin + 1) / np.maximum(overlap, 1)
-    alpha = np.where(overlap > 0, np.clip(blended, 0, 1), i >= center)
-    shown_first = np.minimum(i, frames_first - 1)
-    shown_second = np.clip(i - begin, 0, frames_second - 1)
+    n = _samples(first, second, center, overlap)
+    alpha, shown_first, shown_second = _sides(length, center, overlap, first.shape[1], second.shape[1], n)
     return fade(_rows(first, n).at(shown_first), _rows(second, n).at(shown_second), alpha)
 
 
@@ -97,13 +83,8 @@ def resample_speed(clip: Plan, *, length: int, change_point: ArrayLike, rate: Ar
     >>> resample_speed(Plan.take(0, range(9)), length=6, change_point=3, rate=0.5).frame[0, :, 0].tolist()
     [0, 1, 2, 3, 3, 4]
     """
-    times = speed_times(length, change_point, rate)
-    n = max(len(times), clip.shape[0])
-    frames = clip.shape[1]
-    reached = np.floor(times[:, -1] + 0.5)
-    rule = f"clip must reach frame {{:.0f}} for this change_point and rate, it has {frames} frames"
-    _require(reached < frames, rule, reached)
-    return _rows(clip, n).at(times)
+    times = _reached(speed_times(length, change_point, rate), clip.shape[1])
+    return _rows(clip, max(len(times), clip.shape[0])).at(times)
 
 
 def paste(background: Plan, region: Plan, *, start: ArrayLike, stop: ArrayLike, opacity: ArrayLike) -> Plan:
@@ -143,11 +124,73 @@ def take(clip: Plan, frames: ArrayLike) -> Plan:
     >>> take(Plan.take(0, [10, 11, 12]), [2, 2, 0]).frame[0, :, 0].tolist()
     [12, 12, 10]
     """
+    order = _order(frames, clip.shape[1])
+    return _rows(clip, max(clip.shape[0], len(order))).at(order)
+
+
+# ---- the same edits as frame numbers, which `gpuaug.ops` copies by ---------------------------------------------------
+
+
+def copied(edit: str, counts: list[int], n: int, **parameters: Any) -> tuple[NDArray, NDArray[np.int64]] | None:
+    """(clip, frame), (N or 1, T) each, of an edit by name that only copies: which clip, and which of its frames.
+
+    None for edits that blend. `counts` are the clips' numbers of frames; errors are those of the edit.
+
+    >>> [rows.tolist() for rows in copied("concatenate", [4, 4], 1, length=4, center=2)]
+    [[[False, False, True, True]], [[0, 1, 0, 1]]]
+    """
+    if edit == "concatenate":
+        first, second = counts
+        later, shown_first, shown_second = _sides(parameters["length"], parameters["center"], 0, first, second, n)
+        return later, np.where(later, shown_second, shown_first)
+    if edit == "resample_speed":
+        frame_NT = np.floor(_reached(speed_times(**parameters), counts[0]) + 0.5).astype(np.int64)
+    elif edit == "take":
+        frame_NT = _order(parameters["frames"], counts[0])
+    else:
+        return None
+    return np.zeros((1, 1), bool), frame_NT
+
+
+def _sides(
+    length: int, center: ArrayLike, overlap: ArrayLike, frames_first: int, frames_second: int, n: int
+) -> tuple[NDArray, NDArray[np.int64], NDArray[np.int64]]:
+    """Of a cross-fade, (N or 1, T) each: weight of the second clip, frame of the first, frame of the second."""
+    length = _length(length)
+    center, overlap = _per_sample("center", center, n), _per_sample("overlap", overlap, n)
+    _require((center >= 0) & (center <= length), f"center must be in [0, length={length}], got center={{}}", center)
+    even = (overlap % 2 == 0) & (overlap >= 0) & (overlap <= 2 * center)
+    _require(even, "overlap must be even and in [0, 2*center], got overlap={}", overlap)
+    _require(overlap <= 2 * (length - center), "overlap must be at most 2*(length - center), got overlap={}", overlap)
+    begin = center - overlap // 2
+    need = center + overlap // 2
+    _require(need <= frames_first, f"first must have center + overlap/2 = {{}} frames, got {frames_first}", need)
+    need = np.where(center == length, 1, length - begin)
+    rule = f"second must have length - center + overlap/2 = {{}} frames, got {frames_second}"
+    _require(need <= frames_second, rule, need)
+    i = np.arange(length)
+    alpha = i >= center
+    if overlap.any():
+        alpha = np.where(overlap > 0, np.clip((i - begin + 1) / np.maximum(overlap, 1), 0, 1), alpha)
+    return alpha, np.minimum(i, frames_first - 1), np.clip(i - begin, 0, frames_second - 1)
+
+
+def _reached(times: NDArray[np.float64], frames: int) -> NDArray[np.float64]:
+    """The times of a change of speed, where a clip of so many frames reaches the last one."""
+    reached = np.floor(times[:, -1] + 0.5)
+    rule = f"clip must reach frame {{:.0f}} for this change_point and rate, it has {frames} frames"
+    _require(reached < frames, rule, reached)
+    return times
+
+
+def _order(frames: ArrayLike, length: int) -> NDArray[np.int64]:
+    """int64 (N or 1, T'), each in [0, length − 1]."""
     order = _integers("frames", frames)
-    length = clip.shape[1]
+    order = order[None] if order.ndim == 1 else order
+    if order.ndim != 2 or 0 in order.shape:
+        raise ValueError(f"frames must have shape (T',) or (N, T') and not be empty, got {np.shape(frames)}")
     _require((order >= 0) & (order < length), f"frames must be in [0, {length - 1}], got frames={{}}", order)
-    n = max(clip.shape[0], len(order) if order.ndim == 2 else 1)
-    return _rows(clip, n).at(order)
+    return order
 
 
 def _length(length: int) -> int:

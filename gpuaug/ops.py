@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from . import edits
+from .kernels import host
 from .kernels.job import View
 from .plan import Plan
 from .render import DTYPES, blend_into, new, view
@@ -93,19 +94,51 @@ def _apply(edit: str, arrays: dict[str, Any], time_dim: int, length: int | None 
     if dtypes[0] not in DTYPES:
         raise ValueError(f"{next(iter(arrays))} must be uint8, float16, bfloat16 or float32, got {dtypes[0]}")
     samples = views[0].shape[0]
-    plans = [Plan.take(i * samples + np.arange(samples), np.arange(v.shape[1])) for i, v in enumerate(views)]
-    plan = getattr(edits, edit)(*plans, **({} if length is None else {"length": length}), **parameters)
-    if plan.shape[0] != samples:
-        raise ValueError(f"parameters must be scalars or one value per sample ({samples}), got {plan.shape[0]} values")
+    if length is not None:
+        parameters["length"] = length
+    copied = edits.copied(edit, [v.shape[1] for v in views], samples, **parameters)
+    if copied:
+        got, frames = copied[1].shape
+    else:
+        plans = [Plan.take(i * samples + np.arange(samples), np.arange(v.shape[1])) for i, v in enumerate(views)]
+        plan = getattr(edits, edit)(*plans, **parameters)
+        got, frames, _ = plan.shape
+    if got not in (1, samples):
+        raise ValueError(f"parameters must be scalars or one value per sample ({samples}), got {got} values")
     shape = [samples, *views[0].shape[2:]]
-    shape.insert(time_dim % (len(shape) + 1), plan.shape[1])
+    shape.insert(time_dim % (len(shape) + 1), frames)
     if isinstance(subject, np.ndarray):
         result: Any = np.empty(shape, subject.dtype)
-        blend_into(list(views), plan, torch.from_numpy(result).movedim(time_dim, 1))
-        return result
-    out = new(devices[0], tuple(shape), dtypes[0])
-    blend_into(list(views), plan, out.movedim(time_dim, 1))
-    return out if isinstance(subject, torch.Tensor) else _library(subject).from_dlpack(out)
+        out = torch.from_numpy(result)
+    else:
+        result = out = new(devices[0], tuple(shape), dtypes[0])
+    if copied:
+        _copy_into(list(views), *copied, out.movedim(time_dim, 1))
+    else:
+        blend_into(list(views), plan, out.movedim(time_dim, 1))
+    return result if isinstance(subject, (np.ndarray, torch.Tensor)) else _library(subject).from_dlpack(out)
+
+
+def _copy_into(views: list[View], clip_NT: NDArray, frame_NT: NDArray[np.int64], out: Tensor) -> None:
+    """Frames of the views by number into `out` (N, T, …); byte by byte where frames lie dense in the CPU's memory."""
+    sample = np.arange(len(out))[:, None]
+    library = None if out.is_cuda else host.library()
+    if library is None or not out.is_contiguous() or not all(_is_dense(v) for v in views):
+        blend_into(views, Plan.take(clip_NT * len(out) + sample, frame_NT), out)
+        return
+    at = [v.address + (sample * v.strides[0] + frame_NT * v.strides[1]) * v.itemsize for v in views]
+    address_NT = at[0] if len(at) == 1 else np.where(clip_NT, at[1], at[0])
+    host.copy(library, out.data_ptr(), address_NT, out[0, 0].nbytes, torch.get_num_threads())
+
+
+def _is_dense(view: View) -> bool:
+    """Whether the elements of a frame lie in memory as in its shape."""
+    step = 1
+    for size, stride in zip(view.shape[:1:-1], view.strides[:1:-1]):
+        if size > 1 and stride != step:
+            return False
+        step *= size
+    return True
 
 
 def _look(name: str, array: Any, time_dim: int) -> tuple[View, torch.dtype, torch.device]:

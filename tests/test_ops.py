@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gpuaug import ops
+from gpuaug import Plan, blend, edits, ops
 
 
 class Foreign:
@@ -190,6 +190,36 @@ def test_strides(library, dtype):
         got = back(ops.crossfade(give(first), give(second.contiguous()), **keep))
         assert torch.equal(got, ops.crossfade(first.contiguous(), second.contiguous(), **keep))
         assert torch.equal(first, before)
+
+
+LAYOUTS = {  # of (3, 8, 5, 4) in memory; the first three have dense frames
+    "dense": lambda t: t,
+    "every other frame": lambda t: torch.stack([t, t + 1], 2).flatten(1, 2)[:, ::2],
+    "one clip for all": lambda t: t[:1].expand(3, -1, -1, -1),
+    "columns apart": lambda t: torch.stack([t, t + 1], 4)[..., 0],
+    "columns first": lambda t: t.transpose(2, 3).contiguous().transpose(2, 3),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_copies_show_what_the_plan_shows(layout, threads, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    first, second = (LAYOUTS[layout](a) for a in arrays(2, (3, 8, 5, 4), torch.uint8))
+    one, two = (Plan.take(i + np.arange(3), range(8)) for i in (0, 3))
+    clips = [*first, *second]
+    for center in (0, 3, 8, [1, 8, 5]):
+        plan = edits.concatenate(one, two, length=8, center=center)
+        assert torch.equal(ops.concatenate(first, second, length=8, center=center), blend(clips, plan))
+    speed = {"length": 6, "change_point": [2, 6, 3], "rate": [0.5, 9.0, 1.5]}
+    assert torch.equal(ops.resample_speed(first, **speed), blend(clips, edits.resample_speed(one, **speed)))
+    for order in ([7, 0, 0], [[1, 2], [3, 4], [7, 6]]):
+        assert torch.equal(ops.take(first, order), blend(clips, edits.take(one, order)))
+
+
+def test_frames_of_a_megabyte_are_copied_by_several_threads():
+    clip = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 5, 3, 300, 301), dtype=np.uint8))
+    assert torch.equal(ops.take(clip, [4, 0, 2]), clip[:, [4, 0, 2]])
 
 
 def test_numpy_read_only_and_reversed():

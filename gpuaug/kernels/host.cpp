@@ -93,6 +93,15 @@ EXPORT int gpuaug_blend(const char* bytes, int dtype, int threads) {
     return for_frames(job.n * job.t, threads, scratch, [=](i64 nt, char* s) { frame[dtype](bytes, nt, s); });
 }
 
+// Copies frames of `bytes` each, from the addresses in `frames` to one place after the other.
+EXPORT void gpuaug_copy(char* out, const char* const* frames, i64 count, i64 bytes, int threads) {
+    (void)threads;
+#if defined(_OPENMP)  // less than 1 MiB is copied before another thread has begun
+#pragma omp parallel for num_threads(threads) schedule(static) if (count * bytes >= 1 << 20)
+#endif
+    for (i64 i = 0; i < count; ++i) memcpy(out + i * bytes, frames[i], (size_t)bytes);
+}
+
 // Asks for huge pages in new memory: faulting in a batch's 300 MB in pages of 4 KiB takes longer than rendering it.
 EXPORT void gpuaug_new_memory(char* begin, i64 bytes) {
 #if defined(__linux__)

@@ -42,6 +42,8 @@ def load(file: Path) -> ctypes.CDLL:
     for function in (lib.gpuaug_render, lib.gpuaug_blend):
         function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
         function.restype = ctypes.c_int
+    lib.gpuaug_copy.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_longlong, ctypes.c_longlong, ctypes.c_int]
+    lib.gpuaug_copy.restype = None
     lib.gpuaug_new_memory.argtypes = [ctypes.c_void_p, ctypes.c_longlong]
     lib.gpuaug_new_memory.restype = None
     return lib
@@ -51,3 +53,8 @@ def launch(lib: ctypes.CDLL, kernel: str, job: NDArray[np.uint8], dtype: str, th
     """Run `kernel` ("blend" or "render") on a job of kernels/job.py; returns when the output is written."""
     if getattr(lib, f"gpuaug_{kernel}")(job.ctypes.data, DTYPES.index(dtype), threads):
         raise MemoryError(f"no memory for the scratch rows of {threads} threads")
+
+
+def copy(lib: ctypes.CDLL, out: int, frame: NDArray[np.int64], nbytes: int, threads: int) -> None:
+    """Frames of `nbytes` bytes, from the addresses `frame` (dense), to the address `out` on, one after the other."""
+    lib.gpuaug_copy(out, frame.ctypes.data, frame.size, nbytes, threads)
