@@ -17,7 +17,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from fractions import Fraction
 from pathlib import Path
 from shlex import split
@@ -196,15 +196,39 @@ def call(main: Callable[[Sequence[str] | None], int], arguments: list[str]) -> N
         raise RuntimeError(f"stopped at {main.__module__} {' '.join(arguments)}")
 
 
-def waves(rows: Sequence[str]) -> list[list[str]]:
-    """The rows, and those whose networks they take, such that none takes one of its own wave.
+def order(rows: Sequence[str], seeds: Sequence[int]) -> list[tuple[str, int]]:
+    """What there is to do, a seed after the other: the rows, and before them those whose networks they take.
 
-    >>> waves(["two-stream", "random"])
-    [['random', 'vanilla', 'BSP'], ['two-stream']]
+    >>> order(["random", "two-stream"], [0])
+    [('random', 0), ('vanilla', 0), ('BSP', 0), ('two-stream', 0)]
     """
     wanted = {*rows, *(name for row in rows for name in ROWS[row].needs)}
-    first = [row for row in ROWS if row in wanted and not ROWS[row].needs]
-    return [first, [row for row in ROWS if row in wanted and ROWS[row].needs]]
+    return [(row, seed) for seed in seeds for row in ROWS if row in wanted]
+
+
+def run_all(study: Study, todo: list[tuple[str, int]], jobs: int) -> None:
+    """Run every row and seed, `jobs` at a time, each when the rows that it takes networks from are done."""
+    begin = time.perf_counter()
+    finished: set[tuple[str, int]] = set()
+    running: dict[Future[dict[str, Any]], tuple[str, int]] = {}
+    os.environ["OMP_NUM_THREADS"] = "1"  # small networks: two processes of one thread beat one of two
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, torch.set_num_threads, (1,)) as pool:
+        while todo or running:
+            ready = [(row, seed) for row, seed in todo if all((need, seed) in finished for need in ROWS[row].needs)]
+            for job in ready[: jobs - len(running)]:
+                todo.remove(job)
+                running[pool.submit(study.run, *job)] = job
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                row, seed = job = running.pop(future)
+                try:
+                    found = future.result()["numbers"]
+                except Exception as error:
+                    log = study.folder(row, seed) / "log.txt"
+                    raise SystemExit(f"study: {row}, seed {seed}: {error} (see {log})") from None
+                finished.add(job)
+                shown = ", ".join(f"{name} {found[name]:.1f}" for name in study_table.SHOWN)
+                print(f"{time.perf_counter() - begin:5.0f} s  {row}, seed {seed}: {shown}", flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -231,25 +255,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         toy.make_untrimmed(study.untrimmed, **SMALL, **UNTRIMMED)
     if not args.video_scores:
         write(Path(study.video_scores), true_video_scores(study.annotations))
-    begin = time.perf_counter()
-    found: dict[str, list[dict[str, Any]]] = {row: [] for row in args.rows}
-    os.environ["OMP_NUM_THREADS"] = "1"  # small networks: two processes of one thread beat one of two
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(args.jobs, context, torch.set_num_threads, (1,)) as pool:
-        for wave in waves(args.rows):
-            jobs = {pool.submit(study.run, row, seed): (row, seed) for seed in args.seeds for row in wave}
-            for job in as_completed(jobs):
-                row, seed = jobs[job]
-                try:
-                    done = job.result()
-                except Exception as error:
-                    pool.shutdown(cancel_futures=True)
-                    print(f"study: {row}, seed {seed}: {error} (see {study.folder(row, seed) / 'log.txt'})")
-                    return 1
-                shown = ", ".join(f"{name} {done['numbers'][name]:.1f}" for name in study_table.SHOWN)
-                print(f"{time.perf_counter() - begin:5.0f} s  {row}, seed {seed}: {shown}", flush=True)
-    for row in found:
-        found[row] = [study.run(row, seed) for seed in args.seeds]
+    run_all(study, order(args.rows, args.seeds), args.jobs)
+    found = {row: [study.run(row, seed) for seed in args.seeds] for row in args.rows}
     seconds = sum(run["seconds"] for runs in found.values() for run in runs)
     record = {"clips": args.clips, "seeds": args.seeds, "minutes": seconds / 60 / args.jobs, "rows": found}
     write(study.out / "study.json", record)

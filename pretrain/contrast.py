@@ -124,6 +124,14 @@ def gathered(value: torch.Tensor) -> tuple[torch.Tensor, int]:
     return torch.cat(parts), dist.get_rank() * len(value)
 
 
+def similarity(query_PD: torch.Tensor, key_QD: torch.Tensor) -> torch.Tensor:
+    """Cosines (…, P, Q) of unit vectors in float32, also under autocast: bfloat16 has 1/256 between 0.5 and 1, where
+    those of an untrained network lie, so that all keys would be equally near.
+    """
+    with torch.autocast(query_PD.device.type, enabled=False):
+        return query_PD.float() @ key_QD.float().transpose(-1, -2)
+
+
 def info_nce(
     query_PD: torch.Tensor, key_PD: torch.Tensor, other_QD: torch.Tensor, hidden_PQ: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -135,7 +143,7 @@ def info_nce(
         other_QD: keys that may be negatives. hidden_PQ: bool, those that are none for a query.
     """
     own_P1 = (query_PD * key_PD).sum(1, keepdim=True)
-    other_PQ = (query_PD @ other_QD.T).masked_fill(hidden_PQ, -torch.inf)
+    other_PQ = similarity(query_PD, other_QD).masked_fill(hidden_PQ, -torch.inf)
     score = torch.cat([own_P1, other_PQ], 1) / temperature
     loss_P = F.cross_entropy(score, score.new_zeros(len(score), dtype=torch.long), reduction="none")
     return loss_P, (other_PQ < own_P1).all(1).float()
@@ -155,7 +163,7 @@ def retrieved(pairs: list[torch.Tensor], candidates: int) -> tuple[torch.Tensor,
     both = torch.cat(pairs, 1)
     whole = both.shape[1] // candidates * candidates
     query, key = both[:, :whole].unflatten(1, (-1, candidates))
-    similarity = query @ key.transpose(1, 2)
-    own = similarity.diagonal(dim1=1, dim2=2)[:, :, None]
-    hit = (similarity >= own).sum(2) == 1
+    score = similarity(query, key)
+    own = score.diagonal(dim1=1, dim2=2)[:, :, None]
+    hit = (score >= own).sum(2) == 1
     return hit.flatten().float(), [both[:, whole:]]
