@@ -62,9 +62,9 @@ def measure(
 
 def _seconds(run: Callable[[], Any], device: str) -> float:
     if device == "cpu":
-        begin = time.perf_counter()
+        now = time.perf_counter()
         run()
-        return time.perf_counter() - begin
+        return time.perf_counter() - now
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.cuda.synchronize()
     torch.cuda._sleep(PAUSE_CYCLES)

@@ -12,6 +12,7 @@ named in the JSON. With --device cpu a small case runs through the same lines.
 from __future__ import annotations
 
 import argparse
+import functools
 import tempfile
 import threading
 import time
@@ -87,7 +88,7 @@ def compare(
             run = make()
             run()
             with Load(device, absent) as load:
-                seconds = common.measure({"": lambda run=run: finished(run, device)}, rounds=rounds, warmup=0)[""]
+                seconds = common.measure({"": functools.partial(finished, run, device)}, rounds=rounds, warmup=0)[""]
         except Exception as error:
             absent[f"{title}: {name}"] = (str(error).splitlines() or [type(error).__name__])[0][:200]
             continue

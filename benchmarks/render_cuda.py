@@ -12,6 +12,7 @@ case runs through the same lines.
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -71,7 +72,7 @@ class Run:
         for name, plan in (("copies", first), ("half cross-faded", fade)):
             title = f"blend, uint8, {n}×{t}×3×{side}², {name}"
             candidates = self.admitted(
-                title, lambda plan=plan: gpuaug.blend(bank, plan), render_peers.blends(bank, plan, self.compiled), 1.01
+                title, functools.partial(gpuaug.blend, bank, plan), render_peers.blends(bank, plan, self.compiled), 1.01
             )
             moved = (int((plan.weight != 0).sum()) + n * t) * 3 * side**2
             self.measure(title, candidates, moved, "bandwidth")

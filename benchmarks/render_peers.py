@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -107,11 +108,12 @@ def dali(
     bank: Tensor, plan: gpuaug.Plan, box: NDArray, size: int, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Callable[[], Tensor]:
     """A DALI pipeline over views of the bank, which are handed to it without a copy."""
-    from nvidia.dali import Pipeline, fn, types
+    from nvidia.dali import Pipeline
 
+    fn, types = (importlib.import_module(f"nvidia.dali.{name}") for name in ("fn", "types"))
     n, t, taps = plan.clip.shape
     gpu = bank.is_cuda
-    clips = [[bank[plan.clip[i, 0, k]] for i in range(n)] for k in range(taps)]
+    clips: list[list[Any]] = [[bank[plan.clip[i, 0, k]] for i in range(n)] for k in range(taps)]
     if not gpu:
         clips = [[clip.numpy() for clip in each] for each in clips]
     alpha = [np.ascontiguousarray(plan.weight[i, :, -1].reshape(t, 1, 1, 1)) for i in range(n)]
@@ -134,7 +136,7 @@ def dali(
             value, roi_start=start, roi_end=end, size=[size, size], dtype=types.FLOAT,
             interp_type=types.INTERP_LINEAR, antialias=False,
         )  # fmt: skip
-        value = (value / 255 - np.float32(mean)) / np.float32(std)
+        value = (value / 255 - np.array(mean, np.float32)) / np.array(std, np.float32)
         pipeline.set_outputs(fn.transpose(value, perm=[3, 0, 1, 2]))
     pipeline.build()
 

@@ -120,7 +120,12 @@ class Trainer:
         """Batches, and at most four windows per sample in the bank unless `how` says otherwise."""
         sample = functools.partial(bsp.sample, frames=self.frames)
         mean, std = self.colors
-        usual = {"batch": self.batch, "size": self.size, "frames": WINDOW * self.frames, "fps": self.fps}
+        usual: dict[str, Any] = {
+            "batch": self.batch,
+            "size": self.size,
+            "frames": WINDOW * self.frames,
+            "fps": self.fps,
+        }
         usual |= {"slots": 4 * self.batch, "mean": mean, "std": std, "dtype": self.dtype, "device": self.device}
         return Feed(self.dataset, sample, **{**usual, **how})
 
@@ -225,7 +230,7 @@ def rows_of(
 
 def growth(trainer: Trainer, rounds: int) -> dict[str, Any]:
     """Exponents with which the costs of synthesis and of a step grow with batch, clip length and size."""
-    base = {"batch": trainer.batch, "frames": trainer.frames, "size": trainer.size}
+    base: dict[str, Any] = {"batch": trainer.batch, "frames": trainer.frames, "size": trainer.size}
     found = {}
     for name, value in base.items():
         values = [value // 2, value, 2 * value]

@@ -178,7 +178,7 @@ class Plan:
         low = np.floor(position).astype(np.int64)
         part = position - low
         if not part.any():
-            return Plan(self.clip[row, low], self.time[row, low], self.weight[row, low])
+            return _compact(self.clip[row, low], self.time[row, low], self.weight[row, low])
         high = np.minimum(low + 1, length - 1)
         near = np.where(part < 0.5, low, high)
         clip = self.clip[row, near]
@@ -188,7 +188,7 @@ class Plan:
         weight = np.where(
             same, (1 - mix) * self.weight[row, low] + mix * self.weight[row, high], self.weight[row, near]
         )
-        return Plan(clip, time, weight.astype(np.float32))
+        return _compact(clip, time, weight.astype(np.float32))
 
 
 def where(mask: ArrayLike, a: Plan, b: Plan) -> Plan:

@@ -172,3 +172,9 @@ def test_a_plan_does_not_change_with_the_callers_array():
     plan = Plan.take(0, time)
     time[:] = 9
     assert plan.frame[0, :, 0].tolist() == [0, 1, 2, 3]
+
+
+def test_at_drops_a_tap_that_no_kept_frame_shows():
+    faded = fade(Plan.take(0, np.arange(4.0)), Plan.take(1, np.arange(4.0)), [[0, 0, 0.5, 1]])
+    assert faded.at([0, 1]).shape == (1, 2, 1)
+    assert faded.at([2, 3]).shape == (1, 2, 2)

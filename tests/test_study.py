@@ -1,4 +1,4 @@
-"""The study: a miniature from training to table, taken up where it was stopped; its claims; README shows the saved one."""
+"""The study: a miniature from training to table, taken up where it was stopped; its claims; what README shows."""
 
 import json
 
@@ -30,7 +30,7 @@ def test_a_miniature(videos, tmp_path, capsys):
     record = json.loads((tmp_path / "study.json").read_text())
     assert list(record["rows"]) == ["random", "two-stream"]
     for (run,) in record["rows"].values():
-        assert NUMBERS <= run["numbers"].keys()
+        assert run["numbers"].keys() >= NUMBERS
         assert all(0 <= value <= 100 for value in run["numbers"].values())
     assert (tmp_path / "study.png").stat().st_size > 10_000
     assert json.loads((tmp_path / "BSP-0" / "run" / "summary.json").read_text())["steps"] == 2
@@ -47,8 +47,9 @@ def rows(**values):
 
 
 def test_claims_say_what_holds():
-    found = {"random": [1.0, 2.0, 3.0], "vanilla": [5.0, 6.1, 7.0], "two-stream": [6.0, 5.0, 7.0], "PAL": [0.0, 0.9, 2.0]}
-    text = study_table.claims({row.replace("_", "-"): runs for row, runs in rows(**found).items()})
+    found = {"random": [1.0, 2.0, 3.0], "vanilla": [5.0, 6.1, 7.0], "PAL": [0.0, 0.9, 2.0]}
+    found["two-stream"] = [6.0, 5.0, 7.0]
+    text = study_table.claims(rows(**found))
     lines = dict(line.split(": ", 1) for line in text.splitlines() if "average mAP" in line)
     assert lines["vanilla over random, average mAP"].endswith("holds")
     assert lines["PAL over random, average mAP"].endswith("reversed")
