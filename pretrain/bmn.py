@@ -79,12 +79,15 @@ class BoundaryMatching(nn.Module):
         features: F. length: T. durations: D, the longest proposal in cells, at most T.
         samples: S. BMN has 32; ours 16. width: C, channels of the map of proposals; the temporal part has 4·C. BMN
             has 128 for both, and 512 where the points are mixed.
+        dropout: share of the features, each over the whole window, that are left out in training. BMN has none.
     """
 
     valid_DT: Tensor
     sampling: Tensor
 
-    def __init__(self, features: int, *, length: int, durations: int, samples: int = 16, width: int = 32) -> None:
+    def __init__(
+        self, features: int, *, length: int, durations: int, samples: int = 16, width: int = 32, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         if not 1 <= durations <= length:
             raise ValueError(f"durations must be in [1, length={length}], got durations={durations}")
@@ -96,7 +99,8 @@ class BoundaryMatching(nn.Module):
         self.register_buffer("sampling", sampling_matrix(length, durations, samples), persistent=False)
         wide = 4 * width
         self.base = nn.Sequential(
-            nn.Conv1d(features, wide, 3, padding=1), nn.ReLU(), nn.Conv1d(wide, wide, 3, padding=1), nn.ReLU()
+            *(nn.Dropout1d(dropout), nn.Conv1d(features, wide, 3, padding=1), nn.ReLU()),
+            *(nn.Dropout1d(dropout / 2), nn.Conv1d(wide, wide, 3, padding=1), nn.ReLU()),
         )
         self.boundary = nn.Sequential(nn.Conv1d(wide, wide, 3, padding=1), nn.ReLU(), nn.Conv1d(wide, 2, 1))
         self.points = nn.Conv1d(wide, samples * width, 1)  # each point has its own weights: BMN's convolution over S
