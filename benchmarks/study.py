@@ -61,7 +61,11 @@ SHARED = split("--optimizer adamw --weight-decay 0.01 --schedule cosine --thread
 # per task: flags, and clips in a step, of which gradients are taken. A snippet of 8 frames takes 1.3 s, as in FEATURES
 TASKS = {
     "bsp": (split("--fps 12 --window 54 --sampling dense --stride 2 --batch 16 --lr 2e-3 --warmup 2"), 16),
-    "pal": (split("--fps 12 --window 29 --batch 8 --lr 1e-3 --queue 512 --warmup 1"), 64),
+    "pal": (
+        split("--fps 12 --window 29 --batch 8 --lr 2e-4 --queue 64 --momentum 0.99 --batch-statistics --warmup 1")
+        + split("--crop multiscale --grayscale 0 --blur 0"),
+        64,
+    ),
     "tsp": (split("--fps 6 --window 8 --windows 5 --frames 8 --bank-size 37 49 --batch 32 --lr 5e-4 --warmup 0.1"), 32),
 }
 FEATURES = split("--fps 6 --clip 8 --stride 3 --threads 1")

@@ -111,7 +111,7 @@ class Head(nn.Module):
 
     Args:
         dim: length D of the embedding [P].
-        layers: of the MLP F_n from F to D [D].
+        layers: of the MLP F_n from F to D, batch norm and ReLU between them [D].
         temporal_layers: temporal convolutions F_t over the J clips, kernel 3, ReLU between them [P: 2, Table of 0 … 3].
         queue: keys of earlier composites that serve as negatives [P].
         temperature: of InfoNCE [P].
@@ -224,7 +224,9 @@ class Embedding(nn.Module):
         super().__init__()
         if layers < 1 or temporal_layers < 0:
             raise ValueError(f"layers must be ≥ 1 and temporal_layers ≥ 0, got {layers} and {temporal_layers}")
-        hidden = [module for _ in range(layers - 1) for module in (nn.Linear(features, features), nn.ReLU())]
+        hidden: list[nn.Module] = []
+        for _ in range(layers - 1):
+            hidden += [nn.Linear(features, features, bias=False), nn.BatchNorm1d(features), nn.ReLU()]
         self.mlp = nn.Sequential(*hidden, nn.Linear(features, dim))
         blocks = [module for _ in range(temporal_layers) for module in (nn.ReLU(), nn.Conv1d(dim, dim, 3, padding=1))]
         self.temporal = nn.Sequential(*blocks[1:])

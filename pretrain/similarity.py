@@ -120,7 +120,9 @@ def draw(
                 panel.plot([start, end], [high, high], color=GREEN, lw=5, clip_on=False, solid_capstyle="butt")
                 panel.plot([low, low], [start, end], color=GREEN, lw=5, clip_on=False, solid_capstyle="butt")
             panel.set(xlim=(low, high), ylim=(high, low), xlabel="seconds", ylabel=Path(path).name)
-            panel.set_title(f"{video}\nwithin actions {number.inside:.2f}, to background {number.across:.2f}", size=9)
+            shown = [("within actions", number.inside), ("to background", number.across)]
+            text = ", ".join(f"{name} {value:.2f}" for name, value in shown if np.isfinite(value))
+            panel.set_title(f"{video}\n{text}", size=9)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=120)
     return found

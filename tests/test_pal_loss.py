@@ -18,7 +18,12 @@ def plain_embedding(encoder, embed, clip_CTYX, start, stop):
         part = clip_CTYX[:, j * FRAMES : (j + 1) * FRAMES]
         x = encoder(part[None])[0].double()
         for layer in embed.mlp:
-            x = layer.weight.double() @ x + layer.bias.double() if isinstance(layer, nn.Linear) else x.clamp_min(0)
+            if isinstance(layer, nn.Linear):
+                x = layer.weight.double() @ x + (0 if layer.bias is None else layer.bias.double())
+            elif isinstance(layer, nn.BatchNorm1d):  # by its running statistics
+                x = (x - layer.running_mean) / (layer.running_var + layer.eps).sqrt() * layer.weight + layer.bias
+            else:
+                x = x.clamp_min(0)
         vectors.append(x)
     for layer in embed.temporal:
         if isinstance(layer, nn.ReLU):
@@ -37,6 +42,8 @@ def test_the_loss_equals_a_plain_computation(same_video):
     torch.manual_seed(0)
     encoder = Colors()
     head = pal.Head(6, [], dim=5, queue=7, temperature=0.2, momentum=0.6, same_video=same_video)
+    norm = head.embed.mlp[1].eval()  # clip by clip there is no batch
+    torch.nn.init.uniform_(norm.running_mean), torch.nn.init.uniform_(norm.running_var, 0.5, 2.0)
     slow_encoder, slow_embed = copy.deepcopy(encoder), copy.deepcopy(head.embed)
     optimizer = torch.optim.SGD([*encoder.parameters(), *head.parameters()], 0.3)
     queue = []  # (key, video), newest last

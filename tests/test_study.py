@@ -14,7 +14,7 @@ NUMBERS = {"mAP@0.5", "mAP@0.75", "mAP@0.95", "average mAP", "AR@10", "AR@100", 
 def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     few = {"classes": 2, "sizes": ((48, 64),), "rates": (15,), "codecs": ("mjpeg",)}
-    toy.make_actions(folder / "actions", clips_per_class=5, seconds=(4.5, 5.0), **few)
+    toy.make_actions(folder / "actions", clips_per_class=10, seconds=(4.5, 5.0), **few)
     short = {"videos": 6, "validation": 0.5, "seconds": (8.0, 9.0), "action_seconds": (2.0, 3.0)}
     toy.make_untrimmed(folder / "untrimmed", gap_seconds=(1.0, 2.0), **short, **few)
     return folder
