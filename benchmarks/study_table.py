@@ -118,7 +118,8 @@ def draw(rows: Rows, path: Path) -> None:
     for ax, shown in zip(axes, SHOWN):
         values = [found[row][shown] for row in names]
         mean = np.array([v.value for v in values])
-        half = np.array([min(v.high - v.value, 100) for v in values])
+        half = np.array([min(v.high - v.value, 100) for v in values])  # of one seed it has no end
+        ax.set_xlim(0, 1.3 * mean.max())
         ax.errorbar(mean, y, xerr=half, fmt="o", color="tab:blue", markersize=5, capsize=3)
         for at, row in enumerate(names):
             seeds = [run["numbers"][shown] for run in rows[row]]
