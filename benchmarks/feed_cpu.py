@@ -54,11 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     results: list[dict[str, Any]] = []
     if args.source != "actions":
         with tempfile.TemporaryDirectory() as folder:
-            for i in range(FILES):
-                path = Path(folder) / f"class{i % 4}" / f"{i}.mp4"
-                path.parent.mkdir(exist_ok=True)
-                decode_cpu.write(path, 250, seed=i)
-            results += compare("made", read_videos(folder, cache=False), args.rounds, args.seconds)
+            results += compare("made", decode_cpu.dataset(folder, FILES), args.rounds, args.seconds)
     if args.source != "made" and real.is_dir():
         results += compare("actions", read_videos(real, cache=False), args.rounds, args.seconds)
     common.show(results)

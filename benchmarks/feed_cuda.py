@@ -12,12 +12,9 @@ import argparse
 import itertools
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from pretrain.data import read_videos
 
 from . import common, decode_cpu, training
 
@@ -37,11 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     batch, frames, size = CASES[args.device]
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for i in range(FILES[args.device]):
-            path = Path(folder) / f"class{i % 4}" / f"{i}.mp4"
-            path.parent.mkdir(exist_ok=True)
-            decode_cpu.write(path, 250, seed=i)
-        dataset = read_videos(folder, cache=False, progress=False)
+        dataset = decode_cpu.dataset(folder, FILES[args.device])
         trainer = training.Trainer("tsm_resnet18", batch, frames, size, 30.0, dataset, args.device)
         for reuse in args.reuse:
             results.append(rate(trainer, reuse, args.rounds, args.seconds))

@@ -19,14 +19,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from pretrain import bsp
-from pretrain.data import Dataset, read_videos
+from pretrain.data import Dataset
 from pretrain.encoders import encoder
 from pretrain.feed import Feed
 from pretrain.loop import Model
@@ -62,11 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     results: list[dict[str, Any]] = []
     facts: dict[str, Any] = {"holds_from_reuse": {}, "growth": {}, "load_at_start": round(os.getloadavg()[0], 1)}
     with tempfile.TemporaryDirectory() as folder:
-        for i in range(FILES[args.device]):
-            path = Path(folder) / f"class{i % 4}" / f"{i}.mp4"
-            path.parent.mkdir(exist_ok=True)
-            decode_cpu.write(path, 250, seed=i)
-        dataset = read_videos(folder, cache=False, progress=False)
+        dataset = decode_cpu.dataset(folder, FILES[args.device])
         for name, batch, frames, size, fps in CASES[args.device]:
             trainer = Trainer(name, args.batch or batch, frames, size, fps, dataset, args.device, args.compile)
             rows, start = compare(trainer, sorted(args.reuse), args.rounds, args.seconds)

@@ -23,7 +23,7 @@ import gpuaug
 from .boundary import DC, DS, KINDS, SC, SS, Mode, kinds_of, targets
 from .partners import draw_clips
 
-__all__ = ["DC", "DS", "KINDS", "SC", "SS", "Head", "least_frames", "sample", "targets"]
+__all__ = ["DC", "DS", "KINDS", "SC", "SS", "Head", "sample", "targets"]
 
 
 def sample(
@@ -74,7 +74,7 @@ def sample(
     if sampling not in ("uniform", "dense") or stride < 1:
         raise ValueError(f"sampling must be 'uniform' or 'dense' with stride ≥ 1, got {sampling!r} and {stride}")
     reach = _reach(kinds, frames, change_low, rates)
-    need = least_frames(
+    need = Head.least_frames(
         mode=mode,
         boundaries=boundaries,
         frames=frames,
@@ -105,26 +105,6 @@ def sample(
         second = gpuaug.Plan.take(clip_N2[:, 1], start_N2[:, 1:] + step_N2[:, 1:] * np.arange(frames))
         first = gpuaug.edits.crossfade(first, second, length=frames, center=cut, overlap=overlap)
     return first, targets(first, bank.info["label"])
-
-
-def least_frames(
-    *,
-    mode: Mode = "boundary",
-    boundaries: tuple[str, ...] | None = None,
-    frames: int = 8,
-    change_point: tuple[int, int] | None = None,
-    rates: tuple[float, ...] = (0.25, 0.5, 2.0, 4.0),
-    sampling: Literal["uniform", "dense"] = "uniform",
-    stride: float = 2.0,
-) -> int:
-    """How many frames a window needs to be shown by `sample` with these options.
-
-    >>> least_frames(), least_frames(boundaries=("dc", "ss")), least_frames(sampling="dense")
-    (26, 8, 51)
-    """
-    change_low = change_point[0] if change_point else max(2, frames // 4)
-    reach = _reach(kinds_of(mode, boundaries), frames, change_low, rates)
-    return reach if sampling == "uniform" else math.ceil(stride * (reach - 1)) + 1
 
 
 class Head(nn.Module):
@@ -198,6 +178,26 @@ class Head(nn.Module):
             from .distill import Teachers
 
             self.match = Teachers(features, teacher_action, teacher_boundary)
+
+    @staticmethod
+    def least_frames(
+        *,
+        mode: Mode = "boundary",
+        boundaries: tuple[str, ...] | None = None,
+        frames: int = 8,
+        change_point: tuple[int, int] | None = None,
+        rates: tuple[float, ...] = (0.25, 0.5, 2.0, 4.0),
+        sampling: Literal["uniform", "dense"] = "uniform",
+        stride: float = 2.0,
+    ) -> int:
+        """How many frames a window needs to be shown by `sample` with these options.
+
+        >>> Head.least_frames(), Head.least_frames(boundaries=("dc", "ss")), Head.least_frames(sampling="dense")
+        (26, 8, 51)
+        """
+        change_low = change_point[0] if change_point else max(2, frames // 4)
+        reach = _reach(kinds_of(mode, boundaries), frames, change_low, rates)
+        return reach if sampling == "uniform" else math.ceil(stride * (reach - 1)) + 1
 
     def loss(
         self, encoder: nn.Module, clip_NCTYX: torch.Tensor, target: dict[str, torch.Tensor]

@@ -135,7 +135,7 @@ def similarity(query_PD: torch.Tensor, key_QD: torch.Tensor) -> torch.Tensor:
 def info_nce(
     query_PD: torch.Tensor, key_PD: torch.Tensor, other_QD: torch.Tensor, hidden_PQ: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Loss per pair, and 1 where the query is strictly nearer to its own key than to every other one, else 0.
+    """Loss per pair, and whether the query is strictly nearer to its own key than to every other one (bool).
 
     loss = −log(exp(q·k/τ) / (exp(q·k/τ) + Σ exp(q·other/τ))); all vectors have length 1.
 
@@ -146,11 +146,11 @@ def info_nce(
     other_PQ = similarity(query_PD, other_QD).masked_fill(hidden_PQ, -torch.inf)
     score = torch.cat([own_P1, other_PQ], 1) / temperature
     loss_P = F.cross_entropy(score, score.new_zeros(len(score), dtype=torch.long), reduction="none")
-    return loss_P, (other_PQ < own_P1).all(1).float()
+    return loss_P, (other_PQ < own_P1).all(1)
 
 
 def retrieved(pairs: list[torch.Tensor], candidates: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """1 where a query is strictly nearest to its own of `candidates` keys, for every full lot; and the pairs left over.
+    """Whether each query is strictly nearest to its own of `candidates` keys, for every full lot; the pairs left over.
 
     Args:
         pairs: tensors (2, P, D): queries and their keys.
@@ -158,7 +158,7 @@ def retrieved(pairs: list[torch.Tensor], candidates: int) -> tuple[torch.Tensor,
     >>> one_hot = torch.eye(3)
     >>> hit, left = retrieved([torch.stack([one_hot, one_hot[[0, 2, 1]]])], candidates=2)
     >>> hit.tolist(), [tuple(part.shape) for part in left]
-    ([1.0, 0.0], [(2, 1, 3)])
+    ([True, False], [(2, 1, 3)])
     """
     both = torch.cat(pairs, 1)
     whole = both.shape[1] // candidates * candidates
@@ -166,4 +166,4 @@ def retrieved(pairs: list[torch.Tensor], candidates: int) -> tuple[torch.Tensor,
     score = similarity(query, key)
     own = score.diagonal(dim1=1, dim2=2)[:, :, None]
     hit = (score >= own).sum(2) == 1
-    return hit.flatten().float(), [both[:, whole:]]
+    return hit.flatten(), [both[:, whole:]]

@@ -165,6 +165,12 @@ class Head(nn.Module):
         self.embed = Embedding(features, dim, layers, temporal_layers)
         self._slow, self._keys = Slow(momentum, batch_statistics=batch_statistics), Keys(queue, dim)
         self._held_out: list[torch.Tensor] = []
+        self.constant = {"retrieval": 1 / CANDIDATES}
+
+    @staticmethod
+    def least_frames() -> int:
+        """How many frames a window needs: one, since shorter windows repeat their end."""
+        return 1
 
     def loss(
         self, encoder: nn.Module, clip_NCTYX: torch.Tensor, target: dict[str, torch.Tensor]

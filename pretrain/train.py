@@ -79,7 +79,8 @@ def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, gro
     names = getattr(head, "names", {})
     validation = None
     if args.val_batches and val_set is not None:
-        validation = Validation(functools.partial(make, val_set, train=False), args.val_batches, names, group)
+        held_out, constant = functools.partial(make, val_set, train=False), getattr(head, "constant", {})
+        validation = Validation(held_out, args.val_batches, names, group, constant)
         validation.check()
     epoch_steps = len(train_set.segments) * args.clips_per_segment
     epoch_steps /= args.batch * args.accumulate * group.world
@@ -150,7 +151,7 @@ def _resumed(args: argparse.Namespace, record: Record) -> dict[str, Any] | None:
 def read_data(args: argparse.Namespace, group: Group, record: Record) -> tuple[Dataset, Dataset | None]:
     """Training and held-out segments that are long enough for the task; what cannot be used is named."""
     task = importlib.import_module(TASKS[args.task])
-    needed = task.least_frames(**take_options(task.least_frames, args)) if hasattr(task, "least_frames") else 1
+    needed = task.Head.least_frames(**take_options(task.Head.least_frames, args))
     if args.window < needed:
         raise ValueError(f"--window must be ≥ {needed}, the frames that samples reach over, got {args.window}")
 

@@ -140,6 +140,11 @@ class Head(nn.Module):
         self.action = nn.Linear(features, len(classes))
         self.region = nn.Linear(features + extra, 2)
 
+    @staticmethod
+    def least_frames(*, frames: int = 16) -> int:
+        """How many frames a window needs: a clip's [C]."""
+        return frames
+
     def loss(
         self, encoder: nn.Module, clip_NCTYX: torch.Tensor, target: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, dict[str, Any]]:

@@ -19,7 +19,7 @@ from .distributed import Group
 from .feed import Batch, Feed
 from .metrics import accuracy, confusion_matrix, mean_interval
 
-Scores = dict[str, Any]  # per sample: values (N,), or a pair of truth (N,) and prediction (N,)
+Scores = dict[str, Any]  # per sample: values (N,), hits (N,) of bool, or a pair of truth (N,) and prediction (N,)
 
 
 class Validation:
@@ -29,10 +29,19 @@ class Validation:
         make_feed: a deterministic feed over the held-out videos. A feed that keeps all of them is made once, another
             one anew for every validation, so that the samples never change.
         names: score → names of its classes.
+        constant: score given as hits → what the best constant answer reaches.
     """
 
-    def __init__(self, make_feed: Callable[[], Feed], batches: int, names: dict[str, list[str]], group: Group) -> None:
+    def __init__(
+        self,
+        make_feed: Callable[[], Feed],
+        batches: int,
+        names: dict[str, list[str]],
+        group: Group,
+        constant: dict[str, float] | None = None,
+    ) -> None:
         self.make_feed, self.batches, self.names, self.group = make_feed, batches, names, group
+        self.constant = constant or {}
         self._feed: Feed | None = None
 
     def check(self) -> None:
@@ -71,7 +80,9 @@ class Validation:
                 truth, prediction = (np.concatenate([value[i] for value in values]) for i in (0, 1))
                 result[name] = classified(truth, prediction, self.names.get(name))
             elif sum(map(len, values)):
-                result[name] = mean_interval(np.concatenate(values))._asdict()
+                result[name] = averaged(np.concatenate(values))
+                if name in self.constant:
+                    result[name]["constant"] = self.constant[name]
         return result, batch
 
     def close(self) -> None:
@@ -96,14 +107,15 @@ class ScoreBook:
             self._rows[name].append(value)
 
     def arrays(self) -> dict[str, Any]:
-        """Per score: values (N,), or (truth, prediction) without the samples whose truth is −1."""
+        """Per score: values or hits (N,), or (truth, prediction) without the samples whose truth is −1."""
         found: dict[str, Any] = {}
         for name, rows in self._rows.items():
             if isinstance(rows[0], tuple):
                 truth, prediction = (torch.cat([row[i] for row in rows]).cpu().numpy() for i in (0, 1))
                 found[name] = (truth[truth >= 0], prediction[truth >= 0])
             else:
-                found[name] = torch.cat([row.reshape(-1) for row in rows]).float().cpu().numpy()
+                values = torch.cat([row.reshape(-1) for row in rows])
+                found[name] = (values if values.dtype == torch.bool else values.float()).cpu().numpy()
         return found
 
     def means(self) -> dict[str, float]:
@@ -115,6 +127,17 @@ class ScoreBook:
         }
         self._rows.clear()
         return found
+
+
+def averaged(values: np.ndarray) -> dict[str, Any]:
+    """The mean with its interval: Wilson's of hits, which are bool, Student's t of numbers.
+
+    >>> averaged(np.array([True, False, True, True]))["low"] > 0 > averaged(np.array([1.0, 0.0, 1.0, 1.0]))["low"]
+    True
+    """
+    if values.dtype == bool:
+        return accuracy(np.ones_like(values), values)._asdict()
+    return mean_interval(values)._asdict()
 
 
 def classified(truth: np.ndarray, prediction: np.ndarray, names: list[str] | None) -> dict[str, Any]:

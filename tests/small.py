@@ -15,12 +15,17 @@ import pretrain.checkpoint
 import pretrain.train
 from pretrain.encoders import Encoder, encoder
 from pretrain.networks import Default
-from pretrain.toy import make_actions
+from pretrain.toy import make_actions, make_untrimmed
 
 THREADS = torch.get_num_threads()  # before `install`
 FLAGS = ["--task", "bsp", "--encoder", "small", "--size", "32", "--frames", "8", "--fps", "15", "--window", "32"]
 FLAGS += ["--batch", "8", "--optimizer", "adamw", "--lr", "0.003", "--val-batches", "2", "--precision", "fp32"]
 FLAGS += ["--device", "cpu", "--threads", "1", "--quiet", "--log-every", "1", "--deterministic"]
+
+UNTRIMMED_FLAGS = {
+    "pal": "--task pal --frames 6 --window 13 --batch 3 --queue 64 --dim 16 --reuse-max 6 --bank-gib 0.0065",
+    "tsp": "--task tsp --frames 8 --window 8 --bank-size 37 49 --batch 8 --reuse-max 2 --bank-gib 0.0015",
+}
 
 
 class Small(nn.Module):
@@ -70,11 +75,41 @@ def make_videos(folder: Path, classes: int = 3) -> Path:
     return folder
 
 
+def make_long_videos(folder: Path) -> Path:
+    """The folder, with 16 untrimmed videos of 5 to 6 s with actions of two classes, and three files that are none."""
+    style: dict[str, Any] = {"sizes": [(36, 48)], "rates": [Fraction(15)], "codecs": ["mjpeg"]}
+    bounds: dict[str, Any] = {"seconds": (5.0, 6.0), "action_seconds": (1.2, 2.0), "gap_seconds": (1.2, 2.0)}
+    make_untrimmed(folder, classes=2, videos=16, progress=False, **style, **bounds)
+    film = sorted(folder.glob("*.avi"))[0].read_bytes()
+    (folder / "cut.avi").write_bytes(film[: len(film) // 2])
+    (folder / "text.mp4").write_text("not a video")
+    (folder / "empty.mp4").write_bytes(b"")
+    return folder
+
+
+def untrimmed_flags(task: str, videos: Path) -> list[str]:
+    """Flags that train PAL or TSP on the videos of `make_long_videos`."""
+    annotated = ["--annotations", videos / "annotations.json"] if task == "tsp" else []
+    return list(map(str, ["--videos", videos, *UNTRIMMED_FLAGS[task].split(), *annotated]))
+
+
 def install(patch: Any) -> None:
     """Put "small" in the place of the other encoders, on one thread: the runs compared must add in one order."""
     torch.set_num_threads(1)
     patch(pretrain.train, "encoder", small)
     patch(pretrain.checkpoint, "encoder", small)
+
+
+def check_equal(a: dict[str, Any], b: dict[str, Any]) -> None:
+    """Are two states of a model equal, the slow network and the queue included?"""
+    assert a.keys() == b.keys()
+    for key, value in a.items():
+        if isinstance(value, dict):
+            check_equal(value, b[key])
+        elif torch.is_tensor(value):
+            assert torch.equal(value, b[key]), key
+        else:
+            assert value == b[key], key
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:

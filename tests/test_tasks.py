@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from fractions import Fraction
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,28 +17,14 @@ from small import lines
 
 import pretrain.extractor
 from pretrain import checkpoint, extract, similarity
-from pretrain.toy import make_untrimmed
 
 HERE = Path(__file__).parent
-FLAGS = {
-    "pal": "--task pal --frames 6 --window 13 --batch 3 --queue 64 --dim 16 --reuse-max 6 --bank-gib 0.0065",
-    "tsp": "--task tsp --frames 8 --window 8 --bank-size 37 49 --batch 8 --reuse-max 2 --bank-gib 0.0015",
-}
-TASKS = sorted(FLAGS)
+TASKS = sorted(small.UNTRIMMED_FLAGS)
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """A folder of 16 untrimmed videos of 5 to 6 s with actions of two classes, and three files that are no videos."""
-    folder = tmp_path_factory.mktemp("untrimmed")
-    style = {"sizes": [(36, 48)], "rates": [Fraction(15)], "codecs": ["mjpeg"]}
-    bounds = {"seconds": (5.0, 6.0), "action_seconds": (1.2, 2.0), "gap_seconds": (1.2, 2.0)}
-    make_untrimmed(folder, classes=2, videos=16, progress=False, **style, **bounds)
-    film = sorted(folder.glob("*.avi"))[0].read_bytes()
-    (folder / "cut.avi").write_bytes(film[: len(film) // 2])
-    (folder / "text.mp4").write_text("not a video")
-    (folder / "empty.mp4").write_bytes(b"")
-    return folder
+    return small.make_long_videos(tmp_path_factory.mktemp("untrimmed"))
 
 
 @pytest.fixture(autouse=True)
@@ -51,25 +37,8 @@ def _small(monkeypatch):
     torch.set_num_threads(threads)
 
 
-def flags_of(task, videos):
-    annotated = ["--annotations", videos / "annotations.json"] if task == "tsp" else []
-    return list(map(str, ["--videos", videos, *FLAGS[task].split(), *annotated]))
-
-
 def train(task, videos, out, *flags):
-    return small.train(*flags_of(task, videos), "--out", out, *flags)
-
-
-def same(a, b):
-    """Are two states of a model equal, the slow network and the queue included?"""
-    assert a.keys() == b.keys()
-    for key, value in a.items():
-        if isinstance(value, dict):
-            same(value, b[key])
-        elif torch.is_tensor(value):
-            assert torch.equal(value, b[key]), key
-        else:
-            assert value == b[key], key
+    return small.train(*small.untrimmed_flags(task, videos), "--out", out, *flags)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -82,7 +51,7 @@ def test_interrupted_and_resumed_it_is_the_same_run(task, videos, tmp_path):
     assert train(task, videos, tmp_path / "b", *flags, "--steps", 6, "--resume") == 0
     whole, resumed = (checkpoint.read(tmp_path / name / checkpoint.NAME) for name in "ab")
     assert whole["plans"] == resumed["plans"]
-    same(whole["model"], resumed["model"])
+    small.check_equal(whole["model"], resumed["model"])
     assert [r["loss"] for r in lines(tmp_path / "a") if "loss" in r][2:] == [
         r["loss"] for r in lines(tmp_path / "b") if "loss" in r
     ]
@@ -99,26 +68,48 @@ def test_files_that_are_no_videos_are_named(task, videos, tmp_path):
     assert {"text.mp4", "empty.mp4"} <= named
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_two_processes_train_one_model(task, videos, tmp_path):
-    """Each on videos of its own; in PAL both queues hold the keys of both."""
+def start_two(task, videos, out, *flags):
+    """Two processes that train one model."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
     path = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
-    flags = [*flags_of(task, videos), "--out", str(tmp_path), "--steps", "3", "--val-batches", "1"]
-    flags += ["--checkpoint-every", "1", "--holdout", "0.4"]
     ranks = [{**os.environ, **path, **address, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in (0, 1)]
-    words = [sys.executable, str(HERE / "small.py"), *flags]
-    jobs = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=rank) for rank in ranks]
+    words = [*small.untrimmed_flags(task, videos), "--out", out, "--val-batches", 1, "--checkpoint-every", 1, *flags]
+    words = [sys.executable, HERE / "small.py", *words, "--holdout", 0.4]
+    return [subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True, env=rank) for rank in ranks]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.timeout(600)
+def test_two_processes_train_one_model_also_if_one_is_killed(task, videos, tmp_path):
+    """Each on videos of its own; in PAL both queues hold the keys of both."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    jobs = start_two(task, videos, whole, "--steps", 6)
     texts = [job.communicate(timeout=250)[1] for job in jobs]
     assert [job.returncode for job in jobs] == [0, 0], texts
-    state = checkpoint.read(tmp_path / checkpoint.NAME)
+    state = checkpoint.read(whole / checkpoint.NAME)
     assert len(set(state["plans"])) == 2
     if task == "pal":
         keys = state["model"]["head._extra_state"]["keys"]
-        assert keys["pushed"] == 3 * 3 * 2
-        assert (keys["video"] >= 0).sum() == 18
+        assert keys["pushed"] == 6 * 3 * 2
+        assert (keys["video"] >= 0).sum() == 36
+
+    jobs = start_two(task, videos, killed, "--steps", 6)
+    while not any(killed.glob("checkpoint*.pt")):
+        assert jobs[0].poll() is None, jobs[0].communicate()[1]
+        time.sleep(0.002)
+    jobs[1].kill()
+    assert jobs[0].wait(120) != 0, "it does not go on alone, and does not wait for ever"
+    for job in jobs:
+        job.communicate()
+    assert checkpoint.newest(killed)[0]["step"] < 6
+    jobs = start_two(task, videos, killed, "--steps", 6, "--resume")
+    texts = [job.communicate(timeout=250)[1] for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0], texts
+    resumed = checkpoint.read(killed / checkpoint.NAME)
+    assert resumed["plans"] == state["plans"]
+    small.check_equal(state["model"], resumed["model"])
 
 
 def test_the_features_chain_of_tsp(videos, tmp_path, capsys):
