@@ -65,6 +65,12 @@ class Slow:
             share = max(1 - self.momentum, 1 / self._updates)
             for slow, value in zip(self._nets.buffers(), (buffer for net in nets for buffer in net.buffers())):
                 slow.lerp_(value, share) if slow.is_floating_point() else slow.copy_(value)
+        floats = [buffer for buffer in self._nets.buffers() if buffer.is_floating_point()]
+        if floats and dist.is_available() and dist.is_initialized():
+            same = torch.cat([buffer.flatten() for buffer in floats])
+            dist.broadcast(same, 0)  # as DDP does with the networks' own, which differ where batch norm is not over all
+            for buffer, value in zip(floats, same.split([buffer.numel() for buffer in floats])):
+                buffer.copy_(value.view_as(buffer))
 
     def state_dict(self) -> dict[str, Any]:
         nets = self._nets.state_dict() if self._nets is not None else self._restored
