@@ -229,6 +229,27 @@ def test_groups_are_replaced_as_a_whole(decoder, reuse):
             assert (np.diff(info["start_seconds"], axis=1) > 0).all()
 
 
+@pytest.mark.parametrize("place", ["random", "spread"])
+def test_five_clips_of_a_segment_are_others_every_time_or_evenly_spread(decoder, place):
+    """TSP: at random places in training, at the same, evenly spaced ones in validation."""
+    seen = {}
+    with feed(dataset(videos=4, seconds=5.0), windows=5, slots=10, place=place, reuse_max=2, batch=10) as source:
+        for step in range(40):
+            source.batch(step)
+            for group in source.bank.info.reshape(2, 5):
+                seen.setdefault(int(group["video"][0]), set()).add(tuple(group["start_seconds"]))
+        assert source.report()["epoch"] >= 5
+    assert len(seen) == 4
+    last = 5.0 - LENGTH / FPS
+    for starts in seen.values():
+        if place == "spread":
+            np.testing.assert_allclose(list(starts), [last * np.arange(0.1, 1, 0.2)], atol=1e-9)
+        else:
+            assert len(starts) >= 5
+            assert len(set().union(*starts)) == 5 * len(starts), "no clip comes again"
+            assert all(0 <= start <= last for each in starts for start in each)
+
+
 def test_two_ranks_never_share_a_video(decoder):
     videos = []
     for rank in range(2):
@@ -270,3 +291,27 @@ def test_views_differ_between_samples_and_steps(decoder):
     assert not torch.equal(first, second)
     means = [clip[2].mean().item() for clip in itertools.chain(first, second)]
     assert len(set(means)) > 1
+
+
+def test_all_frames_of_a_sample_have_one_crop_flip_and_colour(decoder, monkeypatch):
+    """PAL: also where they come from two videos."""
+
+    def ramp(self, windows, only=None):
+        y, x = torch.meshgrid(*(torch.arange(n) * 255 // n for n in self.size), indexing="ij")
+        picture = torch.stack([y, x, 255 - x], 2).to(torch.uint8)
+        return [picture.expand(w.frames if only is None else len(only[i]), *picture.shape)
+                for i, w in enumerate(windows)], []  # fmt: skip
+
+    def composites(rng, bank, n):
+        slots = bank.draw(rng, 2 * n)[: 2 * n]
+        ground, action = (gpuaug.Plan.take(part, np.arange(4.0)) for part in (slots[:n], slots[n:]))
+        plan = gpuaug.edits.paste(ground, action.at(np.arange(2.0)[None]), start=1, stop=3, opacity=0.7)
+        return plan, {"video": np.zeros(n, np.int64)}
+
+    monkeypatch.setattr(decoder, "decode", ramp)
+    how = {"size": 8, "mean": (0.0,) * 3, "std": (1.0,) * 3, "slots": 12, "reuse_max": 3, "deterministic": True}
+    augment = Augment("resized", flip=0.5, jitter=1.0, grayscale=0.2, blur=0.5)
+    with Feed(dataset(), composites, batch=6, frames=LENGTH, fps=FPS, augment=augment, **how) as source:
+        clips = source.batch(0).clips
+        torch.testing.assert_close(clips, clips[:, :, :1].expand_as(clips), atol=0.01, rtol=0)
+        assert (clips[1:] - clips[:1]).abs().amax((1, 2, 3, 4)).min() > 0.05, "and every sample its own"
