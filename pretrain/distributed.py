@@ -1,4 +1,4 @@
-"""One process per device under torchrun, or just one: who am I, and batch norm over all.
+"""One process per device under torchrun, or just one: who am I, which device is mine, and batch norm over all.
 
 Legend: N samples, C channels.
 """
@@ -13,6 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+DEVICES = "auto, cpu, cuda or cuda:1 …; auto is a GPU if there is one, for every process of torchrun its own"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,26 @@ class Group:
     def close(self) -> None:
         if self.world > 1 and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def pick_device(name: str) -> torch.device:
+    """The device that a flag --device names (see DEVICES), made the current one.
+
+    Errors (ValueError): a name that means none, a GPU where torch can use none.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"--device must be {DEVICES.split(';')[0]}, got {name}") from None
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(f"--device {name}: there is no GPU that torch can use")
+        if device.index is None:
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+    return device
 
 
 def start(device: str) -> Group:

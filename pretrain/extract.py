@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from .cli import command
 from .clips import Job, sliding
-from .distributed import Group
+from .distributed import DEVICES, Group, pick_device
 from .extractor import Decoders, Extractor, trained, untrained
 from .features import HDF5, SUFFIX, Grid, Store, rescale, write_json
 from .worklist import Work, describe, find_work, statement
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def extract(args: argparse.Namespace, group: Group) -> int:
     """The command, after its arguments were checked; returns the exit status."""
-    device = _device(args.device)
+    device = pick_device(args.device)
     init = None if args.init == "none" else args.init
     loaded = [trained(path) for path in args.checkpoint or ()]
     loaded = loaded or [untrained(args.encoder, init, frames=args.clip, size=args.size, seed=args.seed)]
@@ -206,18 +206,6 @@ def _same(name: str, values: list[Any]) -> Any:
     return values[0]
 
 
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        local = os.environ.get("LOCAL_RANK", "0")
-        name = f"cuda:{int(local) % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
-    if device.type == "cuda":
-        if not torch.cuda.is_available():
-            raise ValueError(f"device must exist, got device={name}, but CUDA is not available")
-        torch.cuda.set_device(device)
-    return device
-
-
 def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse what does not fit together, with exit status 2."""
     single = Path(args.out).suffix in HDF5
@@ -269,7 +257,7 @@ def _parser() -> argparse.ArgumentParser:
         "--fit", choices=("inside", "stretch"), help="keep the aspect, or 3:4 (TSP: 128 x 171 [C]); default: as trained"
     )
     group = parser.add_argument_group("machine (torchrun shares the videos among processes)").add_argument
-    group("--device", help="default: cuda if there is one, else cpu")
+    group("--device", default="auto", help=DEVICES)
     group("--backend", choices=("auto", "dali", "pyav"), default="auto", help="of decoding")
     group("--threads", type=_count, help="of decoding (default: one per core)")
     group("--batch", type=_count, default=32, metavar="CLIPS", help="default %(default)s")

@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 from .augment import Crop
 from .cli import add_options
+from .distributed import DEVICES
 from .schedule import Kind
 
 TASKS = {"bsp": "pretrain.bsp", "pal": "pretrain.pal", "tsp": "pretrain.tsp"}
@@ -92,7 +93,7 @@ def _run(group: Any) -> None:
     add("-o", "--out", required=True, metavar="DIR", help="run folder")
     add("--resume", action="store_true", help="go on from OUT's newest whole checkpoint, if there is one")
     add("--seed", type=int, default=0, help="of everything random (default %(default)s)")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1 …; auto is the GPU if there is one")
+    add("--device", default="auto", help=DEVICES)
     add("--deterministic", action="store_true", help="same seed, same batches: wait for decoding instead of racing it")
     add("--log-every", type=int, default=10, metavar="STEPS", help="(default %(default)s)")
     add("--val-every", type=float, metavar="EPOCHS", help="validation; always at the end too (default: 10 times a run)")

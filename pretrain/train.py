@@ -17,9 +17,9 @@ from torch import nn
 from . import checkpoint
 from .about import config, fingerprint, plain, summary
 from .augment import Augment
-from .cli import Failed, command, take_options
+from .cli import command, take_options
 from .data import Dataset, read_annotations, read_videos, split
-from .distributed import Group, start, sync_batch_norm
+from .distributed import Group, pick_device, start, sync_batch_norm
 from .encoders import Encoder, encoder
 from .feed import Feed
 from .flags import TASKS, parse
@@ -36,12 +36,8 @@ VALIDATION_SEED = 1_000_003  # added to the seed: held-out samples differ from t
 def main(argv: Sequence[str] | None = None) -> int:
     """0 finished, 1 failed or stopped before its end (one line on standard error), 2 wrong usage."""
     args, task = parse(argv, prog="python -m pretrain train")
-    device = _device(args.device)
+    device = pick_device(args.device)
     group = start(device.type)
-    if device.type == "cuda":
-        if group.world > 1:
-            device = torch.device("cuda", group.local)
-        torch.cuda.set_device(device)
     record = Record(args.out, writes=group.main, tensorboard=args.tensorboard, quiet=args.quiet)
     try:
         status = run(args, task, device=device, group=group, record=record)
@@ -232,18 +228,6 @@ def make_feed(
         backend=args.backend,
         threads=args.threads,
     )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"--device must be auto, cpu or cuda[:N], got {name}") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise Failed(f"--device {name}: there is no GPU that torch can use")
-    return device
 
 
 def _fast(device: torch.device, net: nn.Module) -> torch.dtype:

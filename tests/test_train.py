@@ -201,7 +201,7 @@ def test_a_folder_with_a_run_is_left_alone(videos, whole, capsys):
         (["--fps", 8, "--boundaries", "ds", "ss"], "shorter than 26 frames at 8 per second"),
         (["--epsilon", 3, 9], "epsilon must be a lowest and a highest number in [0, 4]"),
         (["--init", "/nowhere.pt"], "init must be a file of weights, there is no /nowhere.pt"),
-        (["--device", "tpu9"], "--device must be auto, cpu or cuda"),
+        (["--device", "tpu9"], "--device must be auto, cpu, cuda or cuda:1"),
     ],
 )
 def test_bad_input_is_one_line(videos, tmp_path, capsys, flags, message):
