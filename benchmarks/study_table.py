@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from . import table as benchmarks
 Rows = dict[str, list[dict[str, Any]]]  # row: what `Study.run` returns, one per seed
 
 SHOWN = ("average mAP", "AUC", "frame AP")
+README = ("mAP@0.5", "mAP@0.75", "average mAP", "AR@100", "AUC", "frame AP")
 # average mAP of G-TAD on ActivityNet-1.3: BSP's Tables 4 and 5 (ResNet-18; regression is that of ds), PAL's best with
 # I3D, TSP's with R(2+1)D-34. Encoders, data and lengths of training differ between the papers.
 PAPER = {
@@ -59,8 +61,11 @@ def results(rows: Rows) -> list[dict[str, Any]]:
     return found
 
 
-def table(rows: Rows) -> str:
+def table(rows: Rows, shown: Sequence[str] = ()) -> str:
     """Markdown: mean over the seeds ± half the 95 % interval, in %, and the papers' own average mAP.
+
+    Args:
+        shown: names of the numbers; none: all.
 
     >>> run = {"numbers": {"AUC": 40.0}}
     >>> print(table({"vanilla": [run, {"numbers": {"AUC": 42.0}}, {"numbers": {"AUC": 41.0}}]}))
@@ -69,7 +74,7 @@ def table(rows: Rows) -> str:
     | vanilla | 41.0 ± 2.5 | 33.59 |
     """
     found = intervals(rows)
-    names = list(next(iter(found.values())))
+    names = shown or list(next(iter(found.values())))
     lines = ["| " + " | ".join(["pre-training", *names, "paper's average mAP"]) + " |", "|---" * (len(names) + 2) + "|"]
     for row, values in found.items():
         cells = [_shown(values[name]) for name in names]
@@ -148,11 +153,11 @@ def saved() -> dict[str, Any] | None:
 
 def readme_table(rows: Rows) -> str:
     """The table between its marks in README.md."""
-    return f"<!-- study -->\n{table(rows)}\n<!-- /study -->"
+    return f"<!-- study -->\n{table(rows, README)}\n<!-- /study -->"
 
 
 def publish(record: dict[str, Any]) -> None:
-    """Write README's table, docs/study.md and docs/study.png."""
+    """Write README's table, docs/study.png, and what stands between the marks in docs/study.md."""
     rows, facts = record["facts"]["rows"], record["facts"]
     text = benchmarks.README.read_text(encoding="utf-8")
     benchmarks.README.write_text(benchmarks.put(text, readme_table(rows)), encoding="utf-8")
@@ -161,14 +166,16 @@ def publish(record: dict[str, Any]) -> None:
         f"{facts['minutes']:.0f} minutes in all on {record['machine']}, commit {record['commit']}."
     )
     parts = [
-        f"# The study\n\n{about} Mean over the seeds ± half its 95 % interval (Student's t), in %.",
+        f"<!-- numbers -->\n{about} Mean over the seeds ± half its 95 % interval (Student's t), in %.",
         table(rows),
         "![The same as dots](study.png)",
         f"## What each network learned of its own task\n\n{tasks(rows)}",
         "## Claims\n\nDifferences of two rows, paired by seed, with their 95 % interval.",
         "\n".join(f"- {line}" for line in claims(rows).splitlines()),
     ]
-    (DOCS / "study.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    page = DOCS / "study.md"
+    text = page.read_text(encoding="utf-8") if page.exists() else "# The study\n"
+    page.write_text(benchmarks.put(text, "\n\n".join(parts) + "\n<!-- /numbers -->"), encoding="utf-8")
     draw(rows, DOCS / "study.png")
 
 
