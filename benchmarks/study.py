@@ -24,9 +24,11 @@ from pathlib import Path
 from shlex import split
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from pretrain import checkpoint, evaluate, extract, localize, toy, train
+from pretrain.features import Features, Store
 
 from . import common, study_table
 
@@ -154,15 +156,21 @@ class Study:
         return {name: {key: value[key] for key in keep if key in value} for name, value in measured.items()}
 
     def features(self, row: str, seed: int) -> Path:
-        """Features of all untrimmed videos."""
+        """Features of all untrimmed videos; a row that only joins others has theirs side by side, as `extract` does."""
         flags, needs = ROWS[row]
         out = self.folder(row, seed) / "features"
+        if needs and not flags:
+            parts = [Features(self.features(name, seed)) for name in needs]
+            store = Store(out)
+            for video in parts[0]:
+                store.write(video, np.concatenate([part[video] for part in parts], 1))
+            models = [model for part in parts for model in part.settings["models"]]
+            wide = sum(part.settings["features"] for part in parts)
+            write(store.settings_file, parts[0].settings | {"features": wide, "models": models})
+            return out
+        model = [*ENCODER, "--init", "none", "--seed", str(seed)]
         if flags:
             model = ["--checkpoint", self.checkpoint(row, seed)]
-        elif needs:
-            model = [part for name in needs for part in ("--checkpoint", self.checkpoint(name, seed))]
-        else:
-            model = [*ENCODER, "--init", "none", "--seed", str(seed)]
         call(extract.main, ["--videos", self.untrimmed, "--out", str(out), *model, *FEATURES])
         return out
 
