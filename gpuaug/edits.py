@@ -131,25 +131,28 @@ def take(clip: Plan, frames: ArrayLike) -> Plan:
 # ---- the same edits as frame numbers, which `gpuaug.ops` copies by ---------------------------------------------------
 
 
-def copied(edit: str, counts: list[int], n: int, **parameters: Any) -> tuple[NDArray, NDArray[np.int64]] | None:
-    """(clip, frame), (N or 1, T) each, of an edit by name that only copies: which clip, and which of its frames.
+def copied(edit: str, counts: list[int], n: int, **parameters: Any) -> NDArray[np.int64] | None:
+    """int64 (N or 1, T) of an edit by name that only copies: frame of the first clip, or ~frame of the second.
 
     None for edits that blend. `counts` are the clips' numbers of frames; errors are those of the edit.
 
-    >>> [rows.tolist() for rows in copied("concatenate", [4, 4], 1, length=4, center=2)]
-    [[[False, False, True, True]], [[0, 1, 0, 1]]]
+    >>> copied("concatenate", [4, 4], 1, length=4, center=2).tolist()
+    [[0, 1, -1, -2]]
     """
     if edit == "concatenate":
         first, second = counts
-        later, shown_first, shown_second = _sides(parameters["length"], parameters["center"], 0, first, second, n)
-        return later, np.where(later, shown_second, shown_first)
+        length = _length(parameters["length"])
+        center = _per_sample("center", parameters["center"], n)
+        lowest, highest = int(center.min()), int(center.max())
+        if lowest < 0 or highest > min(length, first) or length - lowest > second:
+            _sides(length, center.ravel(), 0, first, second, n)  # raises, naming the first wrong value
+        i = np.arange(length)
+        return np.where(i < center, i, center - 1 - i)
     if edit == "resample_speed":
-        frame_NT = np.floor(_reached(speed_times(**parameters), counts[0]) + 0.5).astype(np.int64)
-    elif edit == "take":
-        frame_NT = _order(parameters["frames"], counts[0])
-    else:
-        return None
-    return np.zeros((1, 1), bool), frame_NT
+        return np.floor(_reached(speed_times(**parameters), counts[0]) + 0.5).astype(np.int64)
+    if edit == "take":
+        return _order(parameters["frames"], counts[0])
+    return None
 
 
 def _sides(
@@ -189,7 +192,8 @@ def _order(frames: ArrayLike, length: int) -> NDArray[np.int64]:
     order = order[None] if order.ndim == 1 else order
     if order.ndim != 2 or 0 in order.shape:
         raise ValueError(f"frames must have shape (T',) or (N, T') and not be empty, got {np.shape(frames)}")
-    _require((order >= 0) & (order < length), f"frames must be in [0, {length - 1}], got frames={{}}", order)
+    if order.min() < 0 or order.max() >= length:
+        _require((order >= 0) & (order < length), f"frames must be in [0, {length - 1}], got frames={{}}", order)
     return order
 
 

@@ -82,23 +82,21 @@ def _apply(edit: str, arrays: dict[str, Any], time_dim: int, length: int | None 
     if torch.compiler.is_compiling():
         return _trace(edit, arrays, time_dim, length, parameters)
     subject = next(iter(arrays.values()))
-    views, dtypes, devices = zip(*(_look(name, array, time_dim) for name, array in arrays.items()))
-    for name, values in (
-        ("library", [_library(array) for array in arrays.values()]),
-        ("dtype", dtypes),
-        ("device", devices),
-        ("shape but for the frames", [(v.shape[:1], v.shape[2:]) for v in views]),
-    ):
-        if any(value != values[0] for value in values):
-            raise ValueError(f"{' and '.join(arrays)} must have one {name}, got {' and '.join(map(str, values))}")
-    if dtypes[0] not in DTYPES:
-        raise ValueError(f"{next(iter(arrays))} must be uint8, float16, bfloat16 or float32, got {dtypes[0]}")
+    looks = [_look(name, array, time_dim) for name, array in arrays.items()]
+    views = [memory for memory, _, _ in looks]
+    _, dtype, device = looks[0]
+    kinds = {(type(a), d, at, v.shape[:1], v.shape[2:]) for a, (v, d, at) in zip(arrays.values(), looks)}
+    if len(kinds) > 1:
+        _check_alike(arrays, looks)
+    if dtype not in DTYPES:
+        raise ValueError(f"{next(iter(arrays))} must be uint8, float16, bfloat16 or float32, got {dtype}")
     samples = views[0].shape[0]
     if length is not None:
         parameters["length"] = length
-    copied = edits.copied(edit, [v.shape[1] for v in views], samples, **parameters)
-    if copied:
-        got, frames = copied[1].shape
+    plan: Plan | None = None
+    table = edits.copied(edit, [v.shape[1] for v in views], samples, **parameters)
+    if table is not None:
+        got, frames = table.shape
     else:
         plans = [Plan.take(i * samples + np.arange(samples), np.arange(v.shape[1])) for i, v in enumerate(views)]
         plan = getattr(edits, edit)(*plans, **parameters)
@@ -111,24 +109,35 @@ def _apply(edit: str, arrays: dict[str, Any], time_dim: int, length: int | None 
         result: Any = np.empty(shape, subject.dtype)
         out = torch.from_numpy(result)
     else:
-        result = out = new(devices[0], tuple(shape), dtypes[0])
-    if copied:
-        _copy_into(list(views), *copied, out.movedim(time_dim, 1))
-    else:
-        blend_into(list(views), plan, out.movedim(time_dim, 1))
-    return result if isinstance(subject, (np.ndarray, torch.Tensor)) else _library(subject).from_dlpack(out)
+        result = out = new(device, tuple(shape), dtype)
+    if time_dim != 1:
+        out = out.movedim(time_dim, 1)
+    if table is not None and not _copied(views, table, out):
+        clip = (table < 0) * samples + np.arange(samples)[:, None]
+        plan = Plan.take(clip, np.where(table < 0, ~table, table))
+    if plan is not None:
+        blend_into(views, plan, out)
+    return result if isinstance(subject, (np.ndarray, torch.Tensor)) else _library(subject).from_dlpack(result)
 
 
-def _copy_into(views: list[View], clip_NT: NDArray, frame_NT: NDArray[np.int64], out: Tensor) -> None:
-    """Frames of the views by number into `out` (N, T, …); byte by byte where frames lie dense in the CPU's memory."""
-    sample = np.arange(len(out))[:, None]
+def _check_alike(arrays: dict[str, Any], looks: list[tuple[View, torch.dtype, torch.device]]) -> None:
+    for name, values in (
+        ("library", [_library(array) for array in arrays.values()]),
+        ("dtype", [dtype for _, dtype, _ in looks]),
+        ("device", [device for _, _, device in looks]),
+        ("shape but for the frames", [(v.shape[:1], v.shape[2:]) for v, _, _ in looks]),
+    ):
+        if any(value != values[0] for value in values):
+            raise ValueError(f"{' and '.join(arrays)} must have one {name}, got {' and '.join(map(str, values))}")
+
+
+def _copied(views: list[View], table: NDArray[np.int64], out: Tensor) -> bool:
+    """Whether the frames in `table`, of edits.copied, were copied byte by byte: all dense, in the CPU's memory."""
     library = None if out.is_cuda else host.library()
     if library is None or not out.is_contiguous() or not all(_is_dense(v) for v in views):
-        blend_into(views, Plan.take(clip_NT * len(out) + sample, frame_NT), out)
-        return
-    at = [v.address + (sample * v.strides[0] + frame_NT * v.strides[1]) * v.itemsize for v in views]
-    address_NT = at[0] if len(at) == 1 else np.where(clip_NT, at[1], at[0])
-    host.copy(library, out.data_ptr(), address_NT, out[0, 0].nbytes, torch.get_num_threads())
+        return False
+    host.copy(library, out.data_ptr(), views, table, torch.get_num_threads())
+    return True
 
 
 def _is_dense(view: View) -> bool:
@@ -149,7 +158,7 @@ def _look(name: str, array: Any, time_dim: int) -> tuple[View, torch.dtype, torc
         array = torch.from_dlpack(array)
     _check(name, array, time_dim)
     if isinstance(array, torch.Tensor):
-        return view(array.movedim(time_dim, 1)), array.dtype, array.device
+        return view(array if time_dim == 1 else array.movedim(time_dim, 1)), array.dtype, array.device
     if array.dtype.name not in ("uint8", "float16", "float32"):
         raise ValueError(f"{name} must be uint8, float16 or float32, got {array.dtype}")
     moved = np.moveaxis(array, time_dim, 1)

@@ -122,9 +122,10 @@ def render(
 
 
 def new(device: torch.device, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """An uninitialised tensor; large ones on the CPU ask for huge pages."""
+    """An uninitialised tensor; on the CPU, those that malloc takes from the system each time ask for huge pages."""
     out = torch.empty(shape, dtype=dtype, device=device)
-    if not torch.compiler.is_compiling() and not out.is_cuda and out.nbytes >= 1 << 22 and (library := host.library()):
+    fresh = not out.is_cuda and out.nbytes >= 1 << 25  # glibc's largest threshold for memory of its own
+    if fresh and not torch.compiler.is_compiling() and (library := host.library()):
         library.gpuaug_new_memory(out.data_ptr(), out.nbytes)
     return out
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from assets import Assets
+from painted import PaintingDecoder
+
+import gpuaug
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,3 +54,14 @@ def shared_data() -> Path:
 def assets(tmp_path_factory: pytest.TempPathFactory) -> Assets:
     """Videos whose frames tell their number, made when first asked for."""
     return Assets(tmp_path_factory.mktemp("assets"))
+
+
+@pytest.fixture
+def decoder(monkeypatch: pytest.MonkeyPatch) -> type[PaintingDecoder]:
+    """The class of the stand-in decoder that feeds have in this test; its counters begin at zero."""
+
+    class Fresh(PaintingDecoder):
+        pass
+
+    monkeypatch.setattr(gpuaug, "Decoder", Fresh)
+    return Fresh

@@ -1,91 +1,12 @@
 """The feed: determinism, reuse limits, failures, restore. The decoder is a stand-in that paints numbers."""
 
-import itertools
-import time
-
 import numpy as np
 import pytest
-import torch
+from painted import FPS, LENGTH, dataset, equal, feed, run
 
 import gpuaug
-from pretrain.augment import Augment, gaussian_blur
-from pretrain.data import Dataset, Segment
+from pretrain.augment import Augment
 from pretrain.feed import Feed
-
-LENGTH, FPS = 6, 10.0
-
-
-class PaintingDecoder:
-    """Frames of the colour (video, frame of the window, start in tenths of a second); `broken` paths fail."""
-
-    broken: frozenset[str] = frozenset()
-    delay = 0.0
-    calls = 0
-    painted = 0
-
-    def __init__(self, device, size, **options):
-        self.size = size
-
-    def decode(self, windows, only=None):
-        frames, failures = [], []
-        for i, window in enumerate(windows):
-            time.sleep(type(self).delay)
-            type(self).calls += 1
-            if window.path in self.broken:
-                frames.append(None)
-                failures.append(gpuaug.Failure(i, window.path, "broken on purpose"))
-                continue
-            picture = torch.zeros(window.frames, *self.size, 3, dtype=torch.uint8)
-            picture[..., 0] = int(window.path)
-            picture[..., 1] = torch.arange(window.frames)[:, None, None]
-            picture[..., 2] = int(window.start_seconds * 10)
-            if only is not None:
-                picture = picture[only[i]]
-            type(self).painted += len(picture)
-            frames.append(picture)
-        return frames, failures
-
-    def close(self):
-        pass
-
-
-@pytest.fixture
-def decoder(monkeypatch):
-    class Fresh(PaintingDecoder):
-        pass
-
-    monkeypatch.setattr(gpuaug, "Decoder", Fresh)
-    return Fresh
-
-
-def dataset(videos=12, seconds=2.0, classes=3):
-    segments = [Segment(str(v), 0.0, seconds, v % classes, v) for v in range(videos)]
-    return Dataset(segments=segments, classes=[str(c) for c in range(classes)], videos=[], skipped=[])
-
-
-def sample(rng, bank, n):
-    slots = bank.draw(rng, n)[:n]
-    target = {"video": bank.info["video"][slots], "start": bank.info["start_seconds"][slots]}
-    return gpuaug.Plan.take(slots, np.arange(4.0), frames=bank.info["frames"]), target
-
-
-def feed(data=None, **options):
-    defaults = {"batch": 4, "frames": LENGTH, "fps": FPS, "size": 8, "mean": (0.0,) * 3, "std": (1.0,) * 3}
-    defaults |= {"augment": Augment("center"), "slots": 6, "reuse_max": 3, "deterministic": True, "lag": 2}
-    return Feed(data or dataset(), sample, **{**defaults, **options})
-
-
-def run(source, steps, start=0):
-    """Everything that a run of batches shows, as arrays."""
-    out = []
-    for step in range(start, start + steps):
-        batch = source.batch(step)
-        out.append((batch.clips.clone(), batch.target["video"].numpy().copy(), batch.target["start"].numpy().copy()))
-    return out
-
-
-def equal(a, b):
-    return len(a) == len(b) and all(torch.equal(x[0], y[0]) and (x[1] == y[1]).all() for x, y in zip(a, b))
 
 
 @pytest.mark.parametrize("reuse", [1, 3])
@@ -266,52 +187,3 @@ def test_an_impossible_request_is_an_error(decoder):
         feed(reuse_min=4)
     with pytest.raises(ValueError, match="reuse_max must be a number for a deterministic feed"):
         feed(reuse_max=None)
-
-
-def test_blur_is_a_gaussian_per_sample():
-    from torchvision.transforms.v2.functional import gaussian_blur as theirs
-
-    clip = torch.rand(3, 3, 2, 24, 20, generator=torch.Generator().manual_seed(0))
-    ours = gaussian_blur(clip, np.array([1.5, 0.0, 0.7]))
-    assert torch.equal(ours[1], clip[1])
-    for n, sigma in ((0, 1.5), (2, 0.7)):
-        picture = clip[n].transpose(0, 1)
-        expected = theirs(picture, [11, 11], [sigma, sigma]).transpose(0, 1)
-        torch.testing.assert_close(ours[n], expected, atol=2e-3, rtol=0)
-
-
-def test_augment_refuses_an_unknown_crop():
-    with pytest.raises(ValueError, match="crop must be multiscale, random, resized or center, got crop='corner'"):
-        Augment("corner").view(np.random.default_rng(0), 1)
-
-
-def test_views_differ_between_samples_and_steps(decoder):
-    with feed(augment=Augment("multiscale", flip=0.5, jitter=1.0)) as source:
-        first, second = source.batch(0).clips.clone(), source.batch(1).clips.clone()
-    assert not torch.equal(first, second)
-    means = [clip[2].mean().item() for clip in itertools.chain(first, second)]
-    assert len(set(means)) > 1
-
-
-def test_all_frames_of_a_sample_have_one_crop_flip_and_colour(decoder, monkeypatch):
-    """PAL: also where they come from two videos."""
-
-    def ramp(self, windows, only=None):
-        y, x = torch.meshgrid(*(torch.arange(n) * 255 // n for n in self.size), indexing="ij")
-        picture = torch.stack([y, x, 255 - x], 2).to(torch.uint8)
-        return [picture.expand(w.frames if only is None else len(only[i]), *picture.shape)
-                for i, w in enumerate(windows)], []  # fmt: skip
-
-    def composites(rng, bank, n):
-        slots = bank.draw(rng, 2 * n)[: 2 * n]
-        ground, action = (gpuaug.Plan.take(part, np.arange(4.0)) for part in (slots[:n], slots[n:]))
-        plan = gpuaug.edits.paste(ground, action.at(np.arange(2.0)[None]), start=1, stop=3, opacity=0.7)
-        return plan, {"video": np.zeros(n, np.int64)}
-
-    monkeypatch.setattr(decoder, "decode", ramp)
-    how = {"size": 8, "mean": (0.0,) * 3, "std": (1.0,) * 3, "slots": 12, "reuse_max": 3, "deterministic": True}
-    augment = Augment("resized", flip=0.5, jitter=1.0, grayscale=0.2, blur=0.5)
-    with Feed(dataset(), composites, batch=6, frames=LENGTH, fps=FPS, augment=augment, **how) as source:
-        clips = source.batch(0).clips
-        torch.testing.assert_close(clips, clips[:, :, :1].expand_as(clips), atol=0.01, rtol=0)
-        assert (clips[1:] - clips[:1]).abs().amax((1, 2, 3, 4)).min() > 0.05, "and every sample its own"

@@ -3,6 +3,7 @@
 
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 namespace {
@@ -93,20 +94,26 @@ EXPORT int gpuaug_blend(const char* bytes, int dtype, int threads) {
     return for_frames(job.n * job.t, threads, scratch, [=](i64 nt, char* s) { frame[dtype](bytes, nt, s); });
 }
 
-// Copies frames of `bytes` each, from the addresses in `frames` to one place after the other.
-EXPORT void gpuaug_copy(char* out, const char* const* frames, i64 count, i64 bytes, int threads) {
+// Copies n · t frames of `bytes` each, one after the other. `table` (rows, t), rows being n or 1, has the frame of the
+// clips at a, or ~frame of those at b; steps between a clip's frames and between clips are in bytes.
+EXPORT void gpuaug_copy(char* out, const i64* table, i64 rows, i64 n, i64 t, i64 bytes, const char* a, i64 a_clip,
+                        i64 a_frame, const char* b, i64 b_clip, i64 b_frame, int threads) {
     (void)threads;
 #if defined(_OPENMP)  // less than 1 MiB is copied before another thread has begun
-#pragma omp parallel for num_threads(threads) schedule(static) if (count * bytes >= 1 << 20)
+#pragma omp parallel for num_threads(threads) schedule(static) if (n * t * bytes >= 1 << 20)
 #endif
-    for (i64 i = 0; i < count; ++i) memcpy(out + i * bytes, frames[i], (size_t)bytes);
+    for (i64 i = 0; i < n * t; ++i) {
+        const i64 clip = i / t, frame = table[rows == 1 ? i % t : i];
+        const char* from = frame >= 0 ? a + clip * a_clip + frame * a_frame : b + clip * b_clip + ~frame * b_frame;
+        memcpy(out + i * bytes, from, (size_t)bytes);
+    }
 }
 
 // Asks for huge pages in new memory: faulting in a batch's 300 MB in pages of 4 KiB takes longer than rendering it.
 EXPORT void gpuaug_new_memory(char* begin, i64 bytes) {
 #if defined(__linux__)
-    const i64 page = 2 << 20, first = ((i64)begin + page - 1) / page * page, end = ((i64)begin + bytes) / page * page;
-    if (end > first) (void)madvise((void*)first, (size_t)(end - first), MADV_HUGEPAGE);  // where refused: as it was
+    const i64 page = sysconf(_SC_PAGESIZE), first = (i64)begin / page * page;  // with malloc's header: all of the mapping
+    (void)madvise((void*)first, (size_t)((i64)begin + bytes - first), MADV_HUGEPAGE);  // where refused: as it was
 #else
     (void)begin, (void)bytes;
 #endif

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.machinery
+import math
 import warnings
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .job import View
 
 DTYPES = ("uint8", "float16", "bfloat16", "float32")  # their places are the codes that host.cpp takes
 
@@ -42,7 +45,9 @@ def load(file: Path) -> ctypes.CDLL:
     for function in (lib.gpuaug_render, lib.gpuaug_blend):
         function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
         function.restype = ctypes.c_int
-    lib.gpuaug_copy.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_longlong, ctypes.c_longlong, ctypes.c_int]
+    address, count = ctypes.c_void_p, ctypes.c_longlong
+    clips = (address, count, count)
+    lib.gpuaug_copy.argtypes = [address, address, count, count, count, count, *clips, *clips, ctypes.c_int]
     lib.gpuaug_copy.restype = None
     lib.gpuaug_new_memory.argtypes = [ctypes.c_void_p, ctypes.c_longlong]
     lib.gpuaug_new_memory.restype = None
@@ -55,6 +60,15 @@ def launch(lib: ctypes.CDLL, kernel: str, job: NDArray[np.uint8], dtype: str, th
         raise MemoryError(f"no memory for the scratch rows of {threads} threads")
 
 
-def copy(lib: ctypes.CDLL, out: int, frame: NDArray[np.int64], nbytes: int, threads: int) -> None:
-    """Frames of `nbytes` bytes, from the addresses `frame` (dense), to the address `out` on, one after the other."""
-    lib.gpuaug_copy(out, frame.ctypes.data, frame.size, nbytes, threads)
+def copy(lib: ctypes.CDLL, out: int, views: list[View], table: NDArray[np.int64], threads: int) -> None:
+    """Frames of one or two views of one shape to the address `out` on, (N, T) of them, one after the other.
+
+    `table` (N or 1, T) has the frame of the first view, or ~frame of the second; each sample has its own clip there.
+    The elements of a frame must lie in memory as in its shape.
+    """
+    table = np.ascontiguousarray(table)
+    itemsize = views[0].itemsize
+    places = [p for v in views for p in (v.address, v.strides[0] * itemsize, v.strides[1] * itemsize)] + [0, 0, 0]
+    samples, _, *frame = views[0].shape
+    rows, frames = table.shape
+    lib.gpuaug_copy(out, table.ctypes.data, rows, samples, frames, math.prod(frame) * itemsize, *places[:6], threads)
