@@ -6,7 +6,8 @@ Every parameter is a scalar or one value per sample.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,7 +36,7 @@ def crossfade(first: Plan, second: Plan, *, length: int, center: ArrayLike, over
     [0, 0, 0, 0, 0, 1, 1, 1]
     """
     n = _samples(first, second, center, overlap)
-    alpha, shown_first, shown_second = _sides(length, center, overlap, first.shape[1], second.shape[1], n)
+    alpha, shown_first, shown_second = _sides(length, center, overlap, (first.shape[1], second.shape[1]), n)
     return fade(_rows(first, n).at(shown_first), _rows(second, n).at(shown_second), alpha)
 
 
@@ -100,17 +101,8 @@ def paste(background: Plan, region: Plan, *, start: ArrayLike, stop: ArrayLike, 
     >>> plan.weight[0].tolist()
     [[1.0, 0.0], [0.25, 0.75], [0.25, 0.75], [1.0, 0.0]]
     """
-    n, length = _samples(background, region, start, stop, opacity), background.shape[1]
-    start, stop = _per_sample("start", start, n), _per_sample("stop", stop, n)
-    opacity = _per_sample("opacity", opacity, n, whole=False)
-    _require((start >= 0) & (start <= stop), "start must be in [0, stop], got start={}", start)
-    _require(stop <= length, f"stop must be at most the background's {length} frames, got stop={{}}", stop)
-    _require((opacity >= 0) & (opacity <= 1), "opacity must be in [0, 1], got opacity={}", opacity)
-    frames = region.shape[1]
-    _require(stop - start <= frames, f"region must have stop - start = {{}} frames, got {frames}", stop - start)
-    i = np.arange(length)
-    shown = np.clip(i - start, 0, frames - 1)
-    alpha = np.where((i >= start) & (i < stop), opacity, 0.0)
+    n = _samples(background, region, start, stop, opacity)
+    alpha, shown = _pasted(start, stop, opacity, background.shape[1], region.shape[1], n)
     return fade(_rows(background, n), _rows(region, n).at(shown), alpha)
 
 
@@ -128,54 +120,81 @@ def take(clip: Plan, frames: ArrayLike) -> Plan:
     return _rows(clip, max(clip.shape[0], len(order))).at(order)
 
 
-# ---- the same edits as frame numbers, which `gpuaug.ops` copies by ---------------------------------------------------
+# ---- the same edits as frame numbers, which `gpuaug.ops` executes ----------------------------------------------------
 
 
-def copied(edit: str, counts: list[int], n: int, **parameters: Any) -> NDArray[np.int64] | None:
-    """int64 (N or 1, T) of an edit by name that only copies: frame of the first clip, or ~frame of the second.
+class Frames(NamedTuple):
+    """What an edit shows, each (N or 1, T or 1): a frame of the first clip, one of the second, the second's weight.
 
-    None for edits that blend. `counts` are the clips' numbers of frames; errors are those of the edit.
-
-    >>> copied("concatenate", [4, 4], 1, length=4, center=2).tolist()
-    [[0, 1, -1, -2]]
+    A weight of bool shows one of the two; the edits of one clip never show a second.
     """
-    if edit == "concatenate":
-        first, second = counts
-        length = _length(parameters["length"])
-        center = _per_sample("center", parameters["center"], n)
-        lowest, highest = int(center.min()), int(center.max())
-        if lowest < 0 or highest > min(length, first) or length - lowest > second:
-            _sides(length, center.ravel(), 0, first, second, n)  # raises, naming the first wrong value
-        i = np.arange(length)
-        return np.where(i < center, i, center - 1 - i)
-    if edit == "resample_speed":
-        return np.floor(_reached(speed_times(**parameters), counts[0]) + 0.5).astype(np.int64)
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64] = np.zeros((1, 1), np.int64)
+    alpha: NDArray = np.zeros((1, 1), bool)
+
+
+def frames(edit: str, counts: Sequence[int], n: int, **parameters: Any) -> Frames:
+    """The frames of an edit by name, for clips of `counts` frames and n samples. Errors are those of the edit.
+
+    >>> frames("concatenate", [4, 4], 1, length=4, center=2)[:2]
+    (array([[0, 1, 2, 3]]), array([[0, 0, 0, 1]]))
+    """
+    if edit in ("crossfade", "concatenate"):
+        alpha, first, second = _sides(counts=counts, n=n, **{"overlap": 0, **parameters})
+        return Frames(first, second, alpha)
+    if edit == "paste":
+        alpha, second = _pasted(**parameters, length=counts[0], frames=counts[1], n=n)
+        return Frames(np.arange(counts[0])[None], second, alpha)
     if edit == "take":
-        return _order(parameters["frames"], counts[0])
-    return None
+        return Frames(_order(parameters["frames"], counts[0]))
+    return Frames(np.floor(_reached(speed_times(**parameters), counts[0]) + 0.5).astype(np.int64))
 
 
 def _sides(
-    length: int, center: ArrayLike, overlap: ArrayLike, frames_first: int, frames_second: int, n: int
+    length: int, center: ArrayLike, overlap: ArrayLike, counts: Sequence[int], n: int
 ) -> tuple[NDArray, NDArray[np.int64], NDArray[np.int64]]:
-    """Of a cross-fade, (N or 1, T) each: weight of the second clip, frame of the first, frame of the second."""
+    """Of a cross-fade, (N or 1, T) each: weight of the second clip (bool: hard cuts), frame of the first and second.
+
+    `counts` are the two clips' numbers of frames.
+    """
     length = _length(length)
     center, overlap = _per_sample("center", center, n), _per_sample("overlap", overlap, n)
-    _require((center >= 0) & (center <= length), f"center must be in [0, length={length}], got center={{}}", center)
-    even = (overlap % 2 == 0) & (overlap >= 0) & (overlap <= 2 * center)
-    _require(even, "overlap must be even and in [0, 2*center], got overlap={}", overlap)
-    _require(overlap <= 2 * (length - center), "overlap must be at most 2*(length - center), got overlap={}", overlap)
-    begin = center - overlap // 2
-    need = center + overlap // 2
-    _require(need <= frames_first, f"first must have center + overlap/2 = {{}} frames, got {frames_first}", need)
-    need = np.where(center == length, 1, length - begin)
-    rule = f"second must have length - center + overlap/2 = {{}} frames, got {frames_second}"
-    _require(need <= frames_second, rule, need)
+    half = overlap // 2
+    begin, end = center - half, center + half
+    fits = (overlap == 2 * half) & (half >= 0) & (begin >= 0) & (end <= min(length, counts[0]))
+    if not (fits & ((length - begin <= counts[1]) | (center == length))).all():
+        inside = (center >= 0) & (center <= length)
+        _require(inside, f"center must be in [0, length={length}], got center={{}}", center)
+        even = (overlap == 2 * half) & (overlap >= 0) & (overlap <= 2 * center)
+        _require(even, "overlap must be even and in [0, 2*center], got overlap={}", overlap)
+        _require(end <= length, "overlap must be at most 2*(length - center), got overlap={}", overlap)
+        _require(end <= counts[0], f"first must have center + overlap/2 = {{}} frames, got {counts[0]}", end)
+        need = np.where(center == length, 1, length - begin)
+        rule = f"second must have length - center + overlap/2 = {{}} frames, got {counts[1]}"
+        _require(need <= counts[1], rule, need)
     i = np.arange(length)
     alpha = i >= center
     if overlap.any():
-        alpha = np.where(overlap > 0, np.clip((i - begin + 1) / np.maximum(overlap, 1), 0, 1), alpha)
-    return alpha, np.minimum(i, frames_first - 1), np.clip(i - begin, 0, frames_second - 1)
+        part = (i - begin + 1) / np.maximum(overlap, 1)
+        alpha = np.where(overlap > 0, np.minimum(np.maximum(part, 0), 1), alpha)
+    shown_second = np.minimum(np.maximum(i - begin, 0), counts[1] - 1)
+    return alpha, np.minimum(i, counts[0] - 1)[None], shown_second
+
+
+def _pasted(
+    start: ArrayLike, stop: ArrayLike, opacity: ArrayLike, length: int, frames: int, n: int
+) -> tuple[NDArray, NDArray[np.int64]]:
+    """Of a paste, (N or 1, T) each: weight of the region, which has `frames`, and its frame."""
+    start, stop = _per_sample("start", start, n), _per_sample("stop", stop, n)
+    opacity = _per_sample("opacity", opacity, n, whole=False)
+    _require((start >= 0) & (start <= stop), "start must be in [0, stop], got start={}", start)
+    _require(stop <= length, f"stop must be at most the background's {length} frames, got stop={{}}", stop)
+    _require((opacity >= 0) & (opacity <= 1), "opacity must be in [0, 1], got opacity={}", opacity)
+    _require(stop - start <= frames, f"region must have stop - start = {{}} frames, got {frames}", stop - start)
+    i = np.arange(length)
+    alpha = np.where((i >= start) & (i < stop), opacity, 0.0)
+    return alpha, np.minimum(np.maximum(i - start, 0), frames - 1)
 
 
 def _reached(times: NDArray[np.float64], frames: int) -> NDArray[np.float64]:

@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from . import edits
 from .kernels import host
-from .kernels.job import View
-from .plan import Plan
+from .kernels.job import Shown, View
 from .render import DTYPES, blend_into, new, view
 
 
@@ -93,14 +92,8 @@ def _apply(edit: str, arrays: dict[str, Any], time_dim: int, length: int | None 
     samples = views[0].shape[0]
     if length is not None:
         parameters["length"] = length
-    plan: Plan | None = None
-    table = edits.copied(edit, [v.shape[1] for v in views], samples, **parameters)
-    if table is not None:
-        got, frames = table.shape
-    else:
-        plans = [Plan.take(i * samples + np.arange(samples), np.arange(v.shape[1])) for i, v in enumerate(views)]
-        plan = getattr(edits, edit)(*plans, **parameters)
-        got, frames, _ = plan.shape
+    shown = edits.frames(edit, [v.shape[1] for v in views], samples, **parameters)
+    got, frames = (max(part.shape[axis] for part in shown) for axis in (0, 1))
     if got not in (1, samples):
         raise ValueError(f"parameters must be scalars or one value per sample ({samples}), got {got} values")
     shape = [samples, *views[0].shape[2:]]
@@ -112,11 +105,8 @@ def _apply(edit: str, arrays: dict[str, Any], time_dim: int, length: int | None 
         result = out = new(device, tuple(shape), dtype)
     if time_dim != 1:
         out = out.movedim(time_dim, 1)
-    if table is not None and not _copied(views, table, out):
-        clip = (table < 0) * samples + np.arange(samples)[:, None]
-        plan = Plan.take(clip, np.where(table < 0, ~table, table))
-    if plan is not None:
-        blend_into(views, plan, out)
+    if shown.alpha.dtype != bool or not _copied(views, shown, out):
+        blend_into(views, _taps(shown, samples, frames), out)
     return result if isinstance(subject, (np.ndarray, torch.Tensor)) else _library(subject).from_dlpack(result)
 
 
@@ -131,11 +121,27 @@ def _check_alike(arrays: dict[str, Any], looks: list[tuple[View, torch.dtype, to
             raise ValueError(f"{' and '.join(arrays)} must have one {name}, got {' and '.join(map(str, values))}")
 
 
-def _copied(views: list[View], table: NDArray[np.int64], out: Tensor) -> bool:
-    """Whether the frames in `table`, of edits.copied, were copied byte by byte: all dense, in the CPU's memory."""
+def _taps(shown: edits.Frames, samples: int, frames: int) -> Shown:
+    """The frames as the kernel takes them: the samples of the second array are the clips from `samples` on."""
+    first, second, alpha = shown
+    clip = np.arange(samples)[:, None]
+    taps: list[tuple[Any, Any, Any]] = [(clip + samples * alpha, np.where(alpha, second, first), 1)]
+    if alpha.dtype != bool:
+        weight = alpha.astype(np.float32)
+        taps = [(clip, first, 1 - weight), (clip + samples, second, weight)]
+    size = (samples, frames, len(taps))
+    found = Shown(np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32))
+    for k, tap in enumerate(taps):
+        found.clip[:, :, k], found.frame[:, :, k], found.weight[:, :, k] = tap
+    return found
+
+
+def _copied(views: list[View], shown: edits.Frames, out: Tensor) -> bool:
+    """Whether the frames were copied byte by byte: all dense, in the CPU's memory."""
     library = None if out.is_cuda else host.library()
     if library is None or not out.is_contiguous() or not all(_is_dense(v) for v in views):
         return False
+    table = np.where(shown.alpha, ~shown.second, shown.first)
     host.copy(library, out.data_ptr(), views, table, torch.get_num_threads())
     return True
 

@@ -44,7 +44,8 @@ def blend(frames: Tensor | Sequence[Tensor], plan: Plan) -> Tensor:
     if torch.compiler.is_compiling():
         _blend_op(banks, *_tensors(plan), out)
     else:
-        blend_into([view(bank) for bank in banks], plan, out)
+        views = [view(bank) for bank in banks]
+        blend_into(views, validate.shown(plan, job.lengths(views)), out)
     return out
 
 
@@ -135,14 +136,14 @@ def view(clips: Tensor) -> job.View:
     return job.View(clips.data_ptr(), tuple(clips.shape), clips.stride(), clips.element_size(), clips)
 
 
-def blend_into(views: list[job.View], plan: Plan, out: Tensor) -> None:
+def blend_into(views: list[job.View], shown: job.Shown, out: Tensor) -> None:
     """`blend` of clips in views of one dtype, device and trailing shape into `out` (N, T, …), of any strides."""
-    shown = validate.shown(plan, job.lengths(views))
     if out.numel() == 0:
         return
     if out.is_cuda or host.library():
         _launch("blend", job.blend(shown, views, view(out)), out)
     else:
+        plan = Plan(shown.clip, shown.frame.astype(np.float64), shown.weight)
         _fill(out, reference.blend(_arrays(views), plan))
 
 
@@ -245,7 +246,8 @@ def _tensors(plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
 
 @torch.library.custom_op("gpuaug::blend", mutates_args={"out"})
 def _blend_op(banks: list[Tensor], clip: Tensor, time: Tensor, weight: Tensor, out: Tensor) -> None:
-    blend_into([view(bank) for bank in banks], Plan(clip.numpy(), time.numpy(), weight.numpy()), out)
+    views, plan = [view(bank) for bank in banks], Plan(clip.numpy(), time.numpy(), weight.numpy())
+    blend_into(views, validate.shown(plan, job.lengths(views)), out)
 
 
 @torch.library.custom_op("gpuaug::render", mutates_args={"out"})

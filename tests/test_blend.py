@@ -9,7 +9,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpuaug import Plan, blend, fade, reference, render
+from gpuaug import Plan, blend, fade, reference, render, validate
+from gpuaug.kernels import job
 from gpuaug.render import blend_into, view
 
 implementation = implementations.fixture
@@ -101,7 +102,8 @@ def test_strides(implementation, dtype):
     value = 77 if dtype == torch.uint8 else torch.nan
     around = torch.full((6, 5, 7, 10, 12), value, dtype=dtype, device=implementation)
     out = around[1:-1, :, 2:5, :, 1:-2:1].permute(0, 1, 4, 3, 2)[:, :, :8]
-    blend_into([view(first), view(second)], both, out)
+    views = [view(first), view(second)]
+    blend_into(views, validate.shown(both, job.lengths(views)), out)
     check(out, torch.cat([first, second]), both)
     out.fill_(value)
     assert ((around == 77) | (around != around)).all()
