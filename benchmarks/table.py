@@ -1,6 +1,7 @@
 """The table of benchmarks in README.md, and its picture, from the JSON files: `python -m benchmarks.table`
 
-Shown are the ratios, the rows whose unit is ×. Without a JSON of a GPU the GPU's cell says "not measured".
+Shown are the ratios, the rows whose unit is ×: how many times as fast as a peer, and, in a table of its own, a training
+step by the same step on a frozen batch. Without a JSON of a GPU the GPU's cell says "not measured".
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from . import common
 README = common.ROOT.parent / "README.md"
 PICTURE = common.ROOT.parent / "docs" / "benchmarks.png"
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
+STEP = ", step / step on a frozen batch"  # how training.py ends the names of its ratios
 
 
 def records() -> list[dict[str, Any]]:
@@ -38,12 +40,38 @@ def table(found: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for record, row in ratios(found):
-        suite, _, device = record["suite"].rpartition("_")
-        value = f"{row['median']:.2f}"
-        both = [value, "not measured"] if device == "cpu" else ["", value]
-        cells = [suite, row["name"], *both, f"{row['iqr']:.2f}, {row['n']}"]
-        lines.append(f"| {' | '.join(cells)} | {record['machine']}, {record['commit']} |")
+        cells = [record["suite"].rpartition("_")[0], row["name"], *_cells(record, row)]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, END])
+
+
+def steps(found: list[dict[str, Any]]) -> str:
+    """The table of training steps in Markdown, between its marks.
+
+    >>> row = {"name": "r3d, batch 4: reuse 8" + STEP, "median": 1.01, "iqr": 0.1, "n": 4, "limit": "encoder"}
+    >>> print(steps([{"suite": "training_cpu", "machine": "m", "commit": "c", "results": [row]}]))
+    <!-- steps -->
+    | training | step with synthesis / step on a frozen batch: CPU | GPU | IQR, n | machine, commit | limit |
+    |---|---|---|---|---|---|
+    | r3d, batch 4: reuse 8 | 1.01 | not measured | 0.10, 4 | m, c | encoder |
+    <!-- /steps -->
+    """
+    lines = [
+        "<!-- steps -->",
+        "| training | step with synthesis / step on a frozen batch: CPU | GPU | IQR, n | machine, commit | limit |",
+        "|---|---|---|---|---|---|",
+    ]
+    for record in found:
+        for row in record["results"]:
+            if row["name"].endswith(STEP):
+                lines.append(f"| {' | '.join([row['name'].removesuffix(STEP), *_cells(record, row), row['limit']])} |")
+    return "\n".join([*lines, "<!-- /steps -->"])
+
+
+def _cells(record: dict[str, Any], row: dict[str, Any]) -> list[str]:
+    value = f"{row['median']:.2f}"
+    both = [value, "not measured"] if record["suite"].endswith("_cpu") else ["", value]
+    return [*both, f"{row['iqr']:.2f}, {row['n']}", f"{record['machine']}, {record['commit']}"]
 
 
 def ratios(found: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -81,7 +109,7 @@ def main() -> int:
     found = records()
     if not found:
         raise SystemExit("error: benchmarks/results holds no JSON; run python -m benchmarks first")
-    README.write_text(put(README.read_text(encoding="utf-8"), table(found)), encoding="utf-8")
+    README.write_text(put(put(README.read_text(encoding="utf-8"), table(found)), steps(found)), encoding="utf-8")
     draw(found, PICTURE)
     return 0
 

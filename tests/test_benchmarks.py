@@ -35,7 +35,9 @@ def test_schema(path):
 def test_readme_shows_the_results():
     if not FILES:
         pytest.skip("benchmarks/results holds no JSON")
-    assert table.table(table.records()) in table.README.read_text(encoding="utf-8")
+    text, records = table.README.read_text(encoding="utf-8"), table.records()
+    assert table.table(records) in text
+    assert table.steps(records) in text
 
 
 def test_a_table_is_replaced_in_its_place():
