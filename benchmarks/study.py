@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pretrain import checkpoint, evaluate, extract, localize, toy, train
 from pretrain.features import Features, Store
@@ -74,10 +75,8 @@ class Study:
             videos += ["--subset", "training", "--val-subset", "validation"]
             more = ["--init", str(checkpoint.locate(self.checkpoint("vanilla", seed)))]
             if row == "TSP":
-                gvf = self.folder(row, seed) / "gvf.h5"
-                if not gvf.exists():
-                    pooled = ["--pool", "max", "--checkpoint", self.checkpoint("vanilla", seed)]
-                    call(extract.main, [*pooled, "--videos", self.untrimmed, "--out", str(gvf), *FEATURES])
+                gvf = self.folder(row, seed) / "gvf"
+                self.join(gvf, ["vanilla"], seed, lambda rows: rows[0].max(0), pool="max", axes="F")
                 more += ["--gvf", str(gvf)]
         elif needs:
             for flag, name in zip(("--teacher-action", "--teacher-boundary"), needs):
@@ -98,18 +97,23 @@ class Study:
         flags, needs = ROWS[row]
         out = self.folder(row, seed) / "features"
         if needs and not flags:
-            parts = [Features(self.features(name, seed)) for name in needs]
-            store = Store(out)
-            for video in parts[0]:
-                store.write(video, np.concatenate([part[video] for part in parts], 1))
-            models = [model for part in parts for model in part.settings["models"]]
-            wide = sum(part.settings["features"] for part in parts)
-            write(store.settings_file, parts[0].settings | {"features": wide, "models": models})
-            return out
+            return self.join(out, needs, seed, lambda rows: np.concatenate(rows, 1))
         model = [*ENCODER, "--init", "none", "--seed", str(seed)]
         if flags:
             model = ["--checkpoint", self.checkpoint(row, seed)]
         call(extract.main, ["--videos", self.untrimmed, "--out", str(out), *model, *FEATURES])
+        return out
+
+    def join(
+        self, out: Path, rows: Sequence[str], seed: int, how: Callable[[list[NDArray]], NDArray], **settings: Any
+    ) -> Path:
+        """Features that `extract` would make of other rows' networks with several --checkpoint or with --pool max."""
+        parts, store = [Features(self.features(row, seed)) for row in rows], Store(out)
+        for video in parts[0]:
+            store.write(video, how([part[video] for part in parts]))
+        models = [model for part in parts for model in part.settings["models"]]
+        wide = sum(part.settings["features"] for part in parts)
+        write(store.settings_file, parts[0].settings | {"features": wide, "models": models, **settings})
         return out
 
     def evaluate(self, folder: Path, features: Path, seed: int) -> dict[str, float]:
@@ -154,11 +158,14 @@ def call(main: Callable[[Sequence[str] | None], int], arguments: list[str]) -> N
 def order(rows: Sequence[str], seeds: Sequence[int]) -> list[tuple[str, int]]:
     """What there is to do, a seed after the other: the rows, and before them those whose networks they take.
 
+    Rows without training are short, and come last, when no long one is left for one of the processes.
+
     >>> order(["random", "two-stream"], [0])
-    [('random', 0), ('vanilla', 0), ('BSP', 0), ('two-stream', 0)]
+    [('vanilla', 0), ('BSP', 0), ('random', 0), ('two-stream', 0)]
     """
     wanted = {*rows, *(name for row in rows for name in ROWS[row].needs)}
-    return [(row, seed) for seed in seeds for row in ROWS if row in wanted]
+    jobs = [(row, seed) for seed in seeds for row in ROWS if row in wanted]
+    return sorted(jobs, key=lambda job: not ROWS[job[0]].flags)
 
 
 def run_all(study: Study, todo: list[tuple[str, int]], jobs: int) -> None:
@@ -206,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--out", default="runs/study", metavar="DIR", help="(default %(default)s)")
     add("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), help="(default: all)")
     add("--seeds", nargs="+", type=int, default=[0, 1, 2], help="(default 0 1 2)")
-    add("--clips", type=int, default=6_400, help="that each pre-training learns from (default %(default)s)")
+    add("--clips", type=int, default=6_000, help="that each pre-training learns from (default %(default)s)")
     add("--jobs", type=int, default=os.cpu_count(), help="at once, of one thread each (default: one per core)")
     add("--actions", help="trimmed videos in class folders (default: toy)")
     add("--untrimmed", help="untrimmed videos (default: toy)")
