@@ -46,7 +46,7 @@ def table(found: list[dict[str, Any]]) -> str:
 
 
 def steps(found: list[dict[str, Any]]) -> str:
-    """The table of training steps in Markdown, between its marks.
+    """The table of training steps in Markdown, between its marks; "" where none was measured.
 
     >>> row = {"name": "r3d, batch 4: reuse 8" + STEP, "median": 1.01, "iqr": 0.1, "n": 4, "limit": "encoder"}
     >>> print(steps([{"suite": "training_cpu", "machine": "m", "commit": "c", "results": [row]}]))
@@ -60,12 +60,15 @@ def steps(found: list[dict[str, Any]]) -> str:
         "<!-- steps -->",
         "| training | step with synthesis / step on a frozen batch: CPU | GPU | IQR, n | machine, commit | limit |",
         "|---|---|---|---|---|---|",
+        *(
+            f"| {' | '.join([row['name'].removesuffix(STEP), *_cells(record, row), row['limit']])} |"
+            for record in found
+            for row in record["results"]
+            if row["name"].endswith(STEP)
+        ),
+        "<!-- /steps -->",
     ]
-    for record in found:
-        for row in record["results"]:
-            if row["name"].endswith(STEP):
-                lines.append(f"| {' | '.join([row['name'].removesuffix(STEP), *_cells(record, row), row['limit']])} |")
-    return "\n".join([*lines, "<!-- /steps -->"])
+    return "\n".join(lines) if len(lines) > 4 else ""
 
 
 def _cells(record: dict[str, Any], row: dict[str, Any]) -> list[str]:
@@ -109,7 +112,8 @@ def main() -> int:
     found = records()
     if not found:
         raise SystemExit("error: benchmarks/results holds no JSON; run python -m benchmarks first")
-    README.write_text(put(put(README.read_text(encoding="utf-8"), table(found)), steps(found)), encoding="utf-8")
+    text = put(README.read_text(encoding="utf-8"), table(found))
+    README.write_text(put(text, steps(found)) if steps(found) else text, encoding="utf-8")
     draw(found, PICTURE)
     return 0
 
