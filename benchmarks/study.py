@@ -213,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--out", default="runs/study", metavar="DIR", help="(default %(default)s)")
     add("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), help="(default: all)")
     add("--seeds", nargs="+", type=int, default=[0, 1, 2], help="(default 0 1 2)")
-    add("--clips", type=int, default=6_000, help="that each pre-training learns from (default %(default)s)")
+    add("--clips", type=int, default=5_120, help="that each pre-training learns from (default %(default)s)")
     add("--jobs", type=int, default=os.cpu_count(), help="at once, of one thread each (default: one per core)")
     add("--actions", help="trimmed videos in class folders (default: toy)")
     add("--untrimmed", help="untrimmed videos (default: toy)")
