@@ -24,6 +24,7 @@ ROWS = {
     "random": Row(),
     "vanilla": _bsp("--mode", "action"),
     "BSP regression": _bsp("--mode", "regression"),
+    "BSP regression dc": _bsp("--mode", "regression", "--boundaries", "dc"),
     "BSP dc ss": _bsp("--boundaries", "dc", "ss"),
     "BSP sc ss": _bsp("--boundaries", "sc", "ss"),
     "BSP ds ss": _bsp("--boundaries", "ds", "ss"),
@@ -35,6 +36,7 @@ ROWS = {
     "TSP without GVF": Row(("--task", "tsp"), ("vanilla",)),
     "TSP": Row(("--task", "tsp"), ("vanilla",)),
 }
+USUAL = [row for row in ROWS if row != "BSP regression dc"]  # with this row too it would be more than an hour
 ENCODER = split("--encoder tsm_resnet18 --size 32")
 SHARED = split("--optimizer adamw --weight-decay 0.01 --schedule cosine --threads 1 --val-every 1000 --quiet")
 # per task: flags, and clips in a step, of which gradients are taken. A snippet of 8 frames takes 1.3 s, as in FEATURES

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from typing import cast
 
 import av
@@ -132,11 +133,12 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packe
     if codec_name(stream) == "mpeg4" and "mp4" not in container.format.name:
         unpack = av.bitstream.BitStreamFilterContext("mpeg4_unpack_bframes", stream)
     try:
-        for packet in container.demux(stream):
-            if unpack is not None:
-                yield from unpack.filter(packet if packet.size else None)
-            elif packet.size:
-                yield packet
+        with closing(container.demux(stream)) as stored:  # PyAV's generator loses memory when it is only dropped
+            for packet in stored:
+                if unpack is not None:
+                    yield from unpack.filter(packet if packet.size else None)
+                elif packet.size:
+                    yield packet
     except (av.FFmpegError, IndexError):
         # What has been read so far is good. IndexError: at the end of a file in which further streams began, PyAV 18
         # looks for them among those that the file began with.
