@@ -39,7 +39,8 @@ PACKAGES = (
 def measure(
     candidates: dict[str, Callable[[], Any]], *, rounds: int = 15, warmup: int = 2, device: str = "cpu"
 ) -> dict[str, np.ndarray]:
-    """Seconds (rounds,) of every candidate. Each round runs all of them, in turning order, so that they share noise.
+    """Seconds (rounds,) of every candidate. Each round runs all of them, so that they share noise, in a new order: with
+    always the same predecessor, one would find its sources in the caches, and another never.
 
     With device "cuda" the time between two CUDA events is taken, behind a pause of the device in which the host queues
     the work: the device's time, unless a candidate takes longer to queue than to run.
@@ -48,12 +49,12 @@ def measure(
         for run in candidates.values():
             run()
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    names = list(candidates)
+    rng = np.random.default_rng(0)
     gc.collect()
     gc.disable()
     try:
-        for i in range(rounds):
-            for name in names[i % len(names) :] + names[: i % len(names)]:
+        for _ in range(rounds):
+            for name in rng.permutation(list(candidates)):
                 seconds[name].append(_seconds(candidates[name], device))
     finally:
         gc.enable()

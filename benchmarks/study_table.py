@@ -23,9 +23,20 @@ README = ("mAP@0.5", "mAP@0.75", "average mAP", "AR@100", "AUC", "frame AP")
 # average mAP of G-TAD on ActivityNet-1.3: BSP's Tables 4 and 5 (ResNet-18; regression is that of ds), PAL's best with
 # I3D, TSP's with R(2+1)D-34. Encoders, data and lengths of training differ between the papers.
 PAPER = {
-    **{"random": 25.58, "vanilla": 33.59, "BSP regression": 28.77, "BSP dc ss": 29.17, "BSP sc ss": 29.09},
-    **{"BSP regression dc": 26.56, "BSP ds ss": 29.75, "BSP": 29.97, "two-head": 33.54, "distillation": 33.74, "two-stream": 33.96},
-    **{"PAL": 32.8, "TSP without GVF": 35.75, "TSP": 35.81},
+    "random": 25.58,
+    "vanilla": 33.59,
+    "BSP regression": 28.77,
+    "BSP regression dc": 26.56,
+    "BSP dc ss": 29.17,
+    "BSP sc ss": 29.09,
+    "BSP ds ss": 29.75,
+    "BSP": 29.97,
+    "two-head": 33.54,
+    "distillation": 33.74,
+    "two-stream": 33.96,
+    "PAL": 32.8,
+    "TSP without GVF": 35.75,
+    "TSP": 35.81,
 }
 DOCS = common.ROOT.parent / "docs"
 

@@ -6,7 +6,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import cast
 
@@ -133,7 +133,8 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packe
     if codec_name(stream) == "mpeg4" and "mp4" not in container.format.name:
         unpack = av.bitstream.BitStreamFilterContext("mpeg4_unpack_bframes", stream)
     try:
-        with closing(container.demux(stream)) as stored:  # PyAV's generator loses memory when it is only dropped
+        # PyAV's generator loses memory when it is only dropped.
+        with closing(cast(Generator[av.Packet, None, None], container.demux(stream))) as stored:
             for packet in stored:
                 if unpack is not None:
                     yield from unpack.filter(packet if packet.size else None)

@@ -69,7 +69,7 @@ def speed_times(length: int, change_point: ArrayLike, rate: ArrayLike) -> NDArra
     inside = (change >= 1) & (change <= length)
     _require(inside, f"change_point must be in [1, length={length}], got change_point={{}}", change)
     _require((rate > 0) & np.isfinite(rate), "rate must be > 0 and finite, got rate={}", rate)
-    i = np.arange(length, dtype=np.float64)
+    i = np.arange(length, dtype=np.float64)[None]
     return np.where(i < change, i, (change - 1) + rate * (i - change + 1))
 
 
@@ -163,7 +163,7 @@ def _sides(
     half = overlap // 2
     begin, end = center - half, center + half
     fits = (overlap == 2 * half) & (half >= 0) & (begin >= 0) & (end <= min(length, counts[0]))
-    if not (fits & ((length - begin <= counts[1]) | (center == length))).all():
+    if not _all(fits & ((length - begin <= counts[1]) | (center == length))):
         inside = (center >= 0) & (center <= length)
         _require(inside, f"center must be in [0, length={length}], got center={{}}", center)
         even = (overlap == 2 * half) & (overlap >= 0) & (overlap <= 2 * center)
@@ -173,13 +173,13 @@ def _sides(
         need = np.where(center == length, 1, length - begin)
         rule = f"second must have length - center + overlap/2 = {{}} frames, got {counts[1]}"
         _require(need <= counts[1], rule, need)
-    i = np.arange(length)
+    i = np.arange(length)[None]
     alpha = i >= center
-    if overlap.any():
+    if not _all(overlap == 0):
         part = (i - begin + 1) / np.maximum(overlap, 1)
         alpha = np.where(overlap > 0, np.minimum(np.maximum(part, 0), 1), alpha)
     shown_second = np.minimum(np.maximum(i - begin, 0), counts[1] - 1)
-    return alpha, np.minimum(i, counts[0] - 1)[None], shown_second
+    return alpha, np.minimum(i, counts[0] - 1), shown_second
 
 
 def _pasted(
@@ -192,7 +192,7 @@ def _pasted(
     _require(stop <= length, f"stop must be at most the background's {length} frames, got stop={{}}", stop)
     _require((opacity >= 0) & (opacity <= 1), "opacity must be in [0, 1], got opacity={}", opacity)
     _require(stop - start <= frames, f"region must have stop - start = {{}} frames, got {frames}", stop - start)
-    i = np.arange(length)
+    i = np.arange(length)[None]
     alpha = np.where((i >= start) & (i < stop), opacity, 0.0)
     return alpha, np.minimum(np.maximum(i - start, 0), frames - 1)
 
@@ -237,16 +237,23 @@ def _rows(plan: Plan, n: int) -> Plan:
 
 
 def _per_sample(name: str, value: ArrayLike, n: int, *, whole: bool = True) -> NDArray:
-    """(N, 1) or (1, 1), ready to broadcast over output frames."""
+    """(N, 1), or a NumPy scalar, whose arithmetic is faster; ready to broadcast over output frames."""
+    if isinstance(value, int):
+        return np.int64(value)
     array = _integers(name, value) if whole else np.asarray(value, np.float64)
     if array.ndim > 1 or (array.ndim == 1 and len(array) not in (1, n)):
         raise ValueError(f"{name} must be a scalar or one value per sample ({n}), got shape {array.shape}")
-    return array.reshape(-1, 1)
+    return array.reshape(-1, 1) if array.ndim else array[()]
+
+
+def _all(ok: NDArray) -> bool:
+    """Whether all of an array, or a scalar, are true; a NumPy scalar's own `all` makes an array first."""
+    return bool(ok.all() if ok.ndim else ok)
 
 
 def _require(ok: NDArray, rule: str, value: NDArray) -> None:
     """Raise `rule`, in which {} stands for the first value that breaks it."""
-    if not ok.all():
+    if not _all(ok):
         shape = np.broadcast_shapes(value.shape, ok.shape)
         bad = np.broadcast_to(value, shape)[~np.broadcast_to(ok, shape)][0]
         raise ValueError(rule.format(bad))

@@ -7,7 +7,7 @@ NumPy only: tensors come as addresses and strides.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,7 @@ RENDER = (
 )
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """Clips in memory: address in bytes, shape (S, L, …), strides in elements, bytes per element, and their owner."""
 
     address: int
