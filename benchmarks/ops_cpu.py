@@ -5,8 +5,8 @@ pixel may differ by one level). "float" peers convert, blend and round the blend
 these weights are eighths or fifths; "compiled" is torch.compile of the float one. kornia has no edit in time: its
 add_weighted replaces the blend, with the casts that it needs. DALI gets its input without a copy; "in its buffer"
 leaves the result where DALI's next run overwrites it, which is less work than a new array, and counts for no ratio.
-The limiting stage is named by the time of a plain copy of the result in the same rounds: near 1, or above it where
-memory is new (ours asks for huge pages), nothing but memory counts.
+The limiting stage is named by two more candidates in the same rounds: the same edit of frames of one pixel, which is
+all that happens beside the kernel (checks, planning, calls), and a plain copy of the result, which is the memory.
 """
 
 from __future__ import annotations
@@ -45,9 +45,11 @@ def main(argv: list[str] | None = None) -> int:
         rng = np.random.default_rng(0)
         shape = (samples, 2 * frames, 3, side, side)
         first, second = (torch.from_numpy(rng.integers(0, 256, shape, dtype=np.uint8)) for _ in range(2))
+        dot = [clips[..., :1, :1, :1].contiguous() for clips in (first, second)]
+        pixel = cases(dot[0], dot[1], frames, args.threads)
         for op, (ours, peers) in cases(first, second, frames, args.threads).items():
             case = f"{op}, {samples}×{frames}×3×{side}²"
-            results += compare(case, ours, peers, args.rounds, lost, compiled=not args.no_compile)
+            results += compare(case, ours, pixel[op][0], peers, args.rounds, lost, compiled=not args.no_compile)
     common.show(results)
     print("slower than a peer: " + ("; ".join(lost) or "none"))
     if not args.no_save:
@@ -93,9 +95,16 @@ def cases(first: Tensor, second: Tensor, length: int, threads: int) -> dict[str,
 
 
 def compare(
-    case: str, ours: Callable[[], Any], peers: Peers, rounds: int, lost: list[str], *, compiled: bool
+    case: str,
+    ours: Callable[[], Any],
+    pixel: Callable[[], Any],
+    peers: Peers,
+    rounds: int,
+    lost: list[str],
+    *,
+    compiled: bool,
 ) -> list[dict[str, Any]]:
-    """Rows of one case: milliseconds of each candidate, the ratio to the best peer, the share of a plain copy."""
+    """Rows of one case: milliseconds of each candidate, the ratio to the best peer, and what limits ours."""
     expected = ours()
     if compiled and "torch float" in peers and (fast := compile_in_time(peers["torch float"])):
         peers["torch compiled"] = fast
@@ -104,7 +113,8 @@ def compare(
         worst = int((got.short() - expected.short()).abs().max())
         if got.shape != expected.shape or got.dtype != expected.dtype or worst > 1:
             raise AssertionError(f"{case}: {name} gives {got.dtype} {tuple(got.shape)}, up to {worst} levels away")
-    seconds = common.measure({"gpuaug": ours, **peers, "plain copy": expected.clone}, rounds=rounds)
+    limits = {"gpuaug, frames of one pixel": pixel, "plain copy": expected.clone}
+    seconds = common.measure({"gpuaug": ours, **peers, **limits}, rounds=rounds)
     rows: list[dict[str, Any]] = [
         {"name": f"{case}: {name}", "unit": "ms", **common.summary(s * 1e3)} for name, s in seconds.items()
     ]
@@ -112,8 +122,10 @@ def compare(
     win = common.ratio(seconds[best], seconds["gpuaug"])
     rows.append({"name": f"{case}: gpuaug against {best}, the best peer", "unit": "×", "peer": best, **win})
     share = common.ratio(seconds["plain copy"], seconds["gpuaug"])
-    limit = "memory" if share["median"] > 0.6 else "arithmetic and overhead"
+    planning = common.ratio(seconds["gpuaug, frames of one pixel"], seconds["gpuaug"])
+    limit = "planning" if planning["median"] > 1 / 3 else "memory" if share["median"] > 0.6 else "arithmetic"
     rows.append({"name": f"{case}: speed of gpuaug in plain copies", "unit": "×", "limit": limit, **share})
+    rows.append({"name": f"{case}: share of planning in gpuaug's time", "unit": "×", "limit": limit, **planning})
     if win["median"] < 1:
         lost.append(f"{case}: {win['median']:.2f} times the speed of {best}")
     return rows
