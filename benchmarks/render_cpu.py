@@ -3,7 +3,8 @@
 64 samples from 256 × 340 sources, half of them cross-fades, random crops, normalised to NCTHW. The baselines run in the
 same process and round: "torch plain" is what one writes first (float, whole clips), the "torch uint8" ones are the
 fastest expressions we know (crop, uint8 channels-last interpolation, which torch has SIMD code for, then float). All
-write to memory that exists already; "fresh" ones return a new tensor each time.
+write to memory that exists already; "fresh" ones return a new tensor each time, whose limit is "new memory, filled": as
+much of it, taken as `render` takes it, with one number in it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import gpuaug
+from gpuaug.render import new
 
 from . import common
 
@@ -98,6 +100,10 @@ class Batch:
             self._normalise(out_CTYX[:, begin:end], mixed)
         return out
 
+    def filled(self) -> Tensor:
+        """As much new memory as the result takes, written once."""
+        return new(self.out.device, tuple(self.out.shape), self.out.dtype).fill_(1)
+
     def _resize(self, clip: int, n: int, frames: int, per_frame: bool) -> Tensor:
         """uint8 (C, T, Y, X), channels last in memory."""
         y0, x0, y1, x1 = self.box[n]
@@ -148,6 +154,7 @@ def main(argv: list[str] | None = None) -> int:
                 "torch uint8, frames": lambda b=batch: b.uint8(True),  # type: ignore[misc]
                 "torch uint8, clips, fresh": lambda b=batch: b.uint8(False, fresh=True),  # type: ignore[misc]
                 "torch plain": batch.plain,
+                "new memory, filled": batch.filled,
             }
             times = common.measure(candidates, rounds=args.rounds, warmup=1)
             case = f"{frames}×{size}², {str(dtype).removeprefix('torch.')}"
@@ -158,6 +165,10 @@ def main(argv: list[str] | None = None) -> int:
             for name, ours in ((fastest, "render"), (fastest, "render, fresh"), ("torch plain", "render")):
                 row = common.ratio(times[name], times[ours])
                 results.append({"name": f"{case}: {ours} against {name}", "unit": "×", **row})
+            share = common.ratio(times["new memory, filled"], times["render, fresh"])
+            limit = "new memory" if share["median"] > 0.5 else "arithmetic"
+            what = f"{case}: share of new memory in the time of render, fresh"
+            results.append({"name": what, "unit": "×", "limit": limit, **share})
     plans = common.measure({"plans": batch.make_plan}, rounds=200, warmup=5)["plans"]
     results.append(
         {"name": f"plans for {SAMPLES} samples of {frames} frames", "unit": "ms", **common.summary(plans * 1e3)}
