@@ -91,7 +91,7 @@ def put(text: str, new: str) -> str:
 
 
 def draw(found: list[dict[str, Any]], path: Path) -> None:
-    """A bar per ratio, 1 marked."""
+    """A bar per ratio, from 1 on, on a logarithmic scale: half as fast is as long as twice as fast."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -100,8 +100,13 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
     rows = ratios(found)[::-1]
     figure, axes = pyplot.subplots(figsize=(11, 1 + 0.25 * len(rows)), layout="constrained")
     colors = ["tab:blue" if row["median"] >= 1 else "tab:orange" for _, row in rows]
-    axes.barh([row["name"] for _, row in rows], [row["median"] for _, row in rows], color=colors)
+    names = [f"{record['suite'].rpartition('_')[0]}: {row['name']}" for record, row in rows]
+    axes.barh(names, [row["median"] - 1 for _, row in rows], left=1, color=colors)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.axvline(1, color="black", linewidth=1)
+    axes.grid(axis="x", alpha=0.3)
+    axes.margins(y=0.01)
     axes.set_xlabel("times as fast as the peer (median; orange: slower)")
     axes.tick_params(labelsize=8)
     figure.savefig(path, dpi=80)
