@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import multiprocessing
+import shutil
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -135,17 +136,19 @@ def test_pyav_keeps_nothing_of_ten_thousand_windows(tmp_path):
         progress=False,
     )  # fmt: skip
     (path,) = tmp_path.glob("*/*")
-    window, kept = gpuaug.Window(str(path), 0.2, 15, 4), []
-    with gpuaug.Decoder(size=(30, 40), backend="pyav", threads=1) as decoder:
+    files = [shutil.copy(path, tmp_path / f"{i}{path.suffix}") for i in range(20)]
+    windows, kept = [gpuaug.Window(file, 0.2, 15, 4) for file in files], []
+    with gpuaug.Decoder(size=(HEIGHT, WIDTH), backend="pyav") as decoder:
 
-        def grown(windows, keep):
+        def grown(calls, keep):
             before = allocated_bytes()
-            for _ in range(windows):
-                (frames, *_), failures = decoder.decode([window])
+            for _ in range(calls):
+                frames, failures = decoder.decode(windows)
                 assert not failures
-                kept.extend([frames] * keep)
+                kept.extend(frames * keep)
+                del frames
             return allocated_bytes() - before
 
-        grown(100, keep=False)
-        assert grown(WINDOWS, keep=False) < 25 * WINDOWS
-        assert grown(100, keep=True) > 100 * WINDOW_BYTES, "the control, which keeps the frames"
+        grown(WINDOWS // 5 // 20, keep=False)
+        assert grown(WINDOWS * 4 // 5 // 20, keep=False) < 25 * WINDOWS
+        assert grown(10, keep=True) > 200 * WINDOW_BYTES, "the control, which keeps the frames"
