@@ -27,7 +27,7 @@ def logged(folder: Path) -> int:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs forked processes")
-@pytest.mark.parametrize(("task", "kills", "steps"), [("bsp", 20, 80), ("pal", 3, 20), ("tsp", 3, 20)])
+@pytest.mark.parametrize(("task", "kills", "steps"), [("bsp", 20, 80), ("pal", 5, 20), ("tsp", 5, 20)])
 @pytest.mark.timeout(600)
 def test_killed_at_random_moments(task, kills, steps, tmp_path):
     if task == "bsp":
