@@ -238,7 +238,7 @@ def _rows(plan: Plan, n: int) -> Plan:
 
 def _per_sample(name: str, value: ArrayLike, n: int, *, whole: bool = True) -> NDArray:
     """(N, 1), or a NumPy scalar, whose arithmetic is faster; ready to broadcast over output frames."""
-    if isinstance(value, int):
+    if isinstance(value, int) and abs(value) < 1 << 62:
         return np.int64(value)
     array = _integers(name, value) if whole else np.asarray(value, np.float64)
     if array.ndim > 1 or (array.ndim == 1 and len(array) not in (1, n)):
