@@ -36,7 +36,7 @@ ROWS = {
     "TSP without GVF": Row(("--task", "tsp"), ("vanilla",)),
     "TSP": Row(("--task", "tsp"), ("vanilla",)),
 }
-USUAL = [row for row in ROWS if row != "BSP regression dc"]  # with this row too it would be more than an hour
+USUAL = [row for row in ROWS if row != "BSP regression dc"]  # with it the study would take about an hour
 ENCODER = split("--encoder tsm_resnet18 --size 32")
 SHARED = split("--optimizer adamw --weight-decay 0.01 --schedule cosine --threads 1 --val-every 1000 --quiet")
 # per task: flags, and clips in a step, of which gradients are taken. A snippet of 8 frames takes 1.3 s, as in FEATURES
