@@ -2,12 +2,12 @@
 
 Plans say what every output frame is made of (`Plan`, `where`, `fade`, `edits`), `blend` and `render` execute them,
 `Decoder`, `ClipBank` and `probe` supply the pixels. `crossfade`, `concatenate`, `resample_speed`, `paste` and `take`
-are the same edits on arrays of any library.
+are the same edits on arrays of any library. `host_memory` says how much of dropped results is kept for new ones.
 """
 
 __version__ = "0.1.0"
 
-from . import color, crop, edits, reference
+from . import color, crop, edits, host_memory, reference
 from .bank import ClipBank, Starved
 from .decode import Decoder, Failure, Window
 from .manifest import Manifest, Video, probe
@@ -32,6 +32,7 @@ __all__ = [
     "crossfade",
     "edits",
     "fade",
+    "host_memory",
     "paste",
     "probe",
     "reference",

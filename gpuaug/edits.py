@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .plan import Plan, _integers, fade
 
+FARTHEST = 1 << 62  # whole numbers below it can be added and subtracted in int64
+
 
 def crossfade(first: Plan, second: Plan, *, length: int, center: ArrayLike, overlap: ArrayLike) -> Plan:
     """`first`, then `overlap` blended frames, then `second` (BSP Eq. (1): length = 2τ, center = τ, overlap = 2ε).
@@ -64,7 +66,7 @@ def speed_times(length: int, change_point: ArrayLike, rate: ArrayLike) -> NDArra
     [[0.0, 1.0, 2.0, 4.0, 6.0, 8.0]]
     """
     length = _length(length)
-    n = max(np.size(change_point), np.size(rate))
+    n = max(np.asarray(value).size for value in (change_point, rate))
     change, rate = _per_sample("change_point", change_point, n), _per_sample("rate", rate, n, whole=False)
     inside = (change >= 1) & (change <= length)
     _require(inside, f"change_point must be in [1, length={length}], got change_point={{}}", change)
@@ -238,9 +240,13 @@ def _rows(plan: Plan, n: int) -> Plan:
 
 def _per_sample(name: str, value: ArrayLike, n: int, *, whole: bool = True) -> NDArray:
     """(N, 1), or a NumPy scalar, whose arithmetic is faster; ready to broadcast over output frames."""
-    if isinstance(value, int) and abs(value) < 1 << 62:
+    if isinstance(value, int) and abs(value) < FARTHEST:
         return np.int64(value)
     array = _integers(name, value) if whole else np.asarray(value, np.float64)
+    if whole:
+        _require(
+            (array > -FARTHEST) & (array < FARTHEST), f"{name} must be between -2^62 and 2^62, got {name}={{}}", array
+        )
     if array.ndim > 1 or (array.ndim == 1 and len(array) not in (1, n)):
         raise ValueError(f"{name} must be a scalar or one value per sample ({n}), got shape {array.shape}")
     return array.reshape(-1, 1) if array.ndim else array[()]

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from . import edits
 from .kernels import host
 from .kernels.job import Shown, View
-from .render import DTYPES, blend_into, new, view
+from .render import CPU, DTYPES, blend_into, new, view
 
 
 def crossfade(first: Any, second: Any, *, length: int, center: ArrayLike, overlap: ArrayLike, time_dim: int = 1) -> Any:
@@ -84,29 +84,51 @@ def _apply(edit: str, arrays: dict[str, Any], time_dim: int, length: int | None 
     looks = [_look(name, array, time_dim) for name, array in arrays.items()]
     views = [memory for memory, _, _ in looks]
     _, dtype, device = looks[0]
-    kinds = {(type(a), d, at, v.shape[:1], v.shape[2:]) for a, (v, d, at) in zip(arrays.values(), looks)}
-    if len(kinds) > 1:
+    kinds = [(type(a), d, at, v.shape[:1], v.shape[2:]) for a, (v, d, at) in zip(arrays.values(), looks)]
+    if kinds[0] != kinds[-1]:
         _check_alike(arrays, looks)
     if dtype not in DTYPES:
         raise ValueError(f"{next(iter(arrays))} must be uint8, float16, bfloat16 or float32, got {dtype}")
-    samples = views[0].shape[0]
+    samples, *rest = views[0].shape[:1] + views[0].shape[2:]
+    library = host.library() if time_dim == 1 and device == CPU and all(map(_is_dense, views)) else None
+    frames = _frames(edit, views, length, parameters) if library else 0
+    if library and frames:
+        result, out = _new(subject, (samples, frames, *rest), dtype, device)
+        name, threads = str(dtype).removeprefix("torch."), torch.get_num_threads()
+        if host.edit(library, edit, views, out.data_ptr(), frames, parameters, name, threads):
+            return _as_given(result, subject)
     if length is not None:
         parameters["length"] = length
     shown = edits.frames(edit, [v.shape[1] for v in views], samples, **parameters)
     got, frames = (max(part.shape[axis] for part in shown) for axis in (0, 1))
     if got not in (1, samples):
         raise ValueError(f"parameters must be scalars or one value per sample ({samples}), got {got} values")
-    shape = [samples, *views[0].shape[2:]]
-    shape.insert(time_dim % (len(shape) + 1), frames)
-    if isinstance(subject, np.ndarray):
-        result: Any = np.empty(shape, subject.dtype)
-        out = torch.from_numpy(result)
-    else:
-        result = out = new(device, tuple(shape), dtype)
-    if time_dim != 1:
-        out = out.movedim(time_dim, 1)
-    if shown.alpha.dtype != bool or not _copied(views, shown, out):
-        blend_into(views, _taps(shown, samples, frames), out)
+    rest.insert(time_dim % (len(rest) + 2) - 1, frames)
+    result, out = _new(subject, (samples, *rest), dtype, device)
+    blend_into(views, _taps(shown, samples, frames), out if time_dim == 1 else out.movedim(time_dim, 1))
+    return _as_given(result, subject)
+
+
+def _frames(edit: str, views: list[View], length: int | None, parameters: dict[str, ArrayLike]) -> int:
+    """Frames of the result; 0 where the parameters do not tell."""
+    if edit == "paste":
+        return views[0].shape[1]
+    if edit == "take":
+        order = parameters["frames"] = np.asarray(parameters["frames"])
+        return order.shape[-1] if order.ndim else 0
+    return length if isinstance(length, int) and 0 < length < 1 << 20 else 0  # a wrong one must not take all memory
+
+
+def _new(
+    subject: Any, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> tuple[NDArray | Tensor, Tensor]:
+    """A new array, of NumPy if `subject` is, and the same memory as a tensor."""
+    out = new(device, shape, dtype)
+    return out.numpy() if isinstance(subject, np.ndarray) else out, out
+
+
+def _as_given(result: NDArray | Tensor, subject: Any) -> Any:
+    """The result as an array of the library of `subject`."""
     return result if isinstance(subject, (np.ndarray, torch.Tensor)) else _library(subject).from_dlpack(result)
 
 
@@ -136,16 +158,6 @@ def _taps(shown: edits.Frames, samples: int, frames: int) -> Shown:
     return found
 
 
-def _copied(views: list[View], shown: edits.Frames, out: Tensor) -> bool:
-    """Whether the frames were copied byte by byte: all dense, in the CPU's memory."""
-    library = None if out.is_cuda else host.library()
-    if library is None or not out.is_contiguous() or not all(_is_dense(v) for v in views):
-        return False
-    table = np.where(shown.alpha, ~shown.second, shown.first)
-    host.copy(library, out.data_ptr(), views, table, torch.get_num_threads())
-    return True
-
-
 def _is_dense(view: View) -> bool:
     """Whether the elements of a frame lie in memory as in its shape."""
     step = 1
@@ -172,7 +184,7 @@ def _look(name: str, array: Any, time_dim: int) -> tuple[View, torch.dtype, torc
         raise ValueError(f"{name} must have strides of whole elements, got {array.strides} bytes")
     strides = tuple(step // moved.itemsize for step in moved.strides)
     memory = View(moved.ctypes.data, moved.shape, strides, moved.itemsize, moved)
-    return memory, getattr(torch, array.dtype.name), torch.device("cpu")
+    return memory, getattr(torch, array.dtype.name), CPU
 
 
 def _check(name: str, array: Any, time_dim: int) -> None:

@@ -267,7 +267,7 @@ def _integers(name: str, value: ArrayLike) -> NDArray[np.int64]:
     if array.dtype.kind in "iu":
         return array.astype(np.int64)
     whole = array.astype(np.float64)
-    if not (whole == np.floor(whole)).all():
+    if not ((whole == np.floor(whole)) & (abs(whole) < 2.0**63)).all():
         raise ValueError(f"{name} must be whole numbers, got {name}={value!r}")
     return whole.astype(np.int64)
 

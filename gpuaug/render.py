@@ -13,12 +13,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from . import reference, validate
+from . import host_memory, reference, validate
 from .kernels import host, job
 from .plan import Plan
 
 Layout = Literal["NCTHW", "NTCHW", "NTHWC"]
 LAYOUTS = ("NCTHW", "NTCHW", "NTHWC")
+CPU = torch.device("cpu")
 DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32)
 
 
@@ -123,12 +124,10 @@ def render(
 
 
 def new(device: torch.device, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """An uninitialised tensor; on the CPU, those that malloc takes from the system each time ask for huge pages."""
-    out = torch.empty(shape, dtype=dtype, device=device)
-    fresh = not out.is_cuda and out.nbytes >= 1 << 25  # glibc's largest threshold for memory of its own
-    if fresh and not torch.compiler.is_compiling() and (library := host.library()):
-        library.gpuaug_new_memory(out.data_ptr(), out.nbytes)
-    return out
+    """An uninitialised tensor; large ones on the CPU from the memory of those before."""
+    if device == CPU and not torch.compiler.is_compiling():
+        return host_memory.new(shape, dtype)
+    return torch.empty(shape, dtype=dtype, device=device)
 
 
 def view(clips: Tensor) -> job.View:

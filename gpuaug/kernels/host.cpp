@@ -1,4 +1,5 @@
-// blend on the CPU, and what Python needs besides. Plain C interface for ctypes. render is in host_render.cpp.
+// blend on the CPU, and what Python needs besides. Plain C interface for ctypes. render is in host_render.cpp, the edits
+// of arrays in host_edit.cpp.
 #include "host.h"
 
 #if defined(__linux__)
@@ -16,6 +17,22 @@ struct BlendTap {
     float weight;
 };
 
+// Weighted means of two uint8, as the general loop rounds them, faster: they need no clamping, and weights of whole
+// 128ths no floats. False where the weights are none of a mean.
+GPUAUG_FN bool blend_mean(u8* RESTRICT out, i64 so, const u8* RESTRICT a, i64 sa, float wa, const u8* RESTRICT b, i64 sb,
+                          float wb, i64 n) {
+    if (!(wa >= 0.f && wb >= 0.f && wa + wb < 1.001f)) return false;
+    const u16 p = (u16)(wa * 128.f), q = (u16)(wb * 128.f);
+    if (p + q == 128 && p == wa * 128.f && q == wb * 128.f) {
+        for (i64 i = 0; i < n; ++i) out[i * so] = (u8)((u16)((u16)(p * a[i * sa]) + (u16)(q * b[i * sb]) + 64) >> 7);
+    } else {
+        for (i64 i = 0; i < n; ++i) out[i * so] = (u8)(int)(wa * load(a[i * sa]) + wb * load(b[i * sb]) + 0.5f);
+    }
+    return true;
+}
+template <typename T>
+GPUAUG_FN bool blend_mean(T*, i64, const T*, i64, float, const T*, i64, float, i64) { return false; }
+
 // A run of elements along the last dimension; UNIT: every stride there is 1.
 template <typename T, bool UNIT>
 GPUAUG_FN void blend_run(T* RESTRICT out, i64 out_step, const BlendTap* taps, int visible, const i64* begins, i64 n) {
@@ -28,6 +45,8 @@ GPUAUG_FN void blend_run(T* RESTRICT out, i64 out_step, const BlendTap* taps, in
         memcpy((void*)out, (const void*)a, (size_t)n * sizeof(T));
     } else if (visible == 1) {
         for (i64 i = 0; i < n; ++i) out[i * so] = Cast<T>::of(wa * load(a[i * sa]));
+    } else if (visible == 2 && blend_mean(out, so, a, sa, wa, b, sb, wb, n)) {
+        return;
     } else if (visible == 2) {
         for (i64 i = 0; i < n; ++i) out[i * so] = Cast<T>::of(wa * load(a[i * sa]) + wb * load(b[i * sb]));
     } else {
@@ -84,7 +103,26 @@ CLONES void blend_half(const char* job, i64 nt, char* scratch) { blend_frame<Hal
 CLONES void blend_bfloat(const char* job, i64 nt, char* scratch) { blend_frame<BFloat>(job, nt, scratch); }
 CLONES void blend_float(const char* job, i64 nt, char* scratch) { blend_frame<float>(job, nt, scratch); }
 
+template <typename T> GPUAUG_FN void mix_frame(char* out, const char* a, const char* b, float weight, i64 n) {
+    BlendTap taps[2];
+    const i64 begins[2] = {0, 0};
+    int visible = 0;
+    if (weight != 1.f) taps[visible++] = {a, {}, 1.f - weight};
+    if (weight != 0.f) taps[visible++] = {b, {}, weight};
+    blend_run<T, true>((T*)out, 1, taps, visible, begins, n);
+}
+
+CLONES void mix_u8(char* o, const char* a, const char* b, float w, i64 n) { mix_frame<u8>(o, a, b, w, n); }
+CLONES void mix_half(char* o, const char* a, const char* b, float w, i64 n) { mix_frame<Half>(o, a, b, w, n); }
+CLONES void mix_bfloat(char* o, const char* a, const char* b, float w, i64 n) { mix_frame<BFloat>(o, a, b, w, n); }
+CLONES void mix_float(char* o, const char* a, const char* b, float w, i64 n) { mix_frame<float>(o, a, b, w, n); }
+
 }  // namespace
+
+MixFrame mixer(int dtype) {
+    const MixFrame mixers[] = {mix_u8, mix_half, mix_bfloat, mix_float};
+    return mixers[dtype];
+}
 
 // dtype: 0 uint8, 1 float16, 2 bfloat16, 3 float32. Returns 0, or 1 where there is no memory for scratch.
 EXPORT int gpuaug_blend(const char* bytes, int dtype, int threads) {
@@ -92,21 +130,6 @@ EXPORT int gpuaug_blend(const char* bytes, int dtype, int threads) {
     void (*const frame[])(const char*, i64, char*) = {blend_u8, blend_half, blend_bfloat, blend_float};
     const i64 scratch = job.k * (i64)(sizeof(BlendTap) + sizeof(i64));
     return for_frames(job.n * job.t, threads, scratch, [=](i64 nt, char* s) { frame[dtype](bytes, nt, s); });
-}
-
-// Copies n · t frames of `bytes` each, one after the other. `table` (rows, t), rows being n or 1, has the frame of the
-// clips at a, or ~frame of those at b; steps between a clip's frames and between clips are in bytes.
-EXPORT void gpuaug_copy(char* out, const i64* table, i64 rows, i64 n, i64 t, i64 bytes, const char* a, i64 a_clip,
-                        i64 a_frame, const char* b, i64 b_clip, i64 b_frame, int threads) {
-    (void)threads;
-#if defined(_OPENMP)  // less than 1 MiB is copied before another thread has begun
-#pragma omp parallel for num_threads(threads) schedule(static) if (n * t * bytes >= 1 << 20)
-#endif
-    for (i64 i = 0; i < n * t; ++i) {
-        const i64 clip = i / t, frame = table[rows == 1 ? i % t : i];
-        const char* from = frame >= 0 ? a + clip * a_clip + frame * a_frame : b + clip * b_clip + ~frame * b_frame;
-        memcpy(out + i * bytes, from, (size_t)bytes);
-    }
 }
 
 // Asks for huge pages in new memory: faulting in a batch's 300 MB in pages of 4 KiB takes longer than rendering it.

@@ -23,8 +23,16 @@
 #define CLONES
 #endif
 
+// out = (1 − weight)·a + weight·b for n elements side by side; what has no weight is not read.
+typedef void (*MixFrame)(char* out, const char* a, const char* b, float weight, i64 n);
+MixFrame mixer(int dtype);  // as for gpuaug_blend
+
 // Runs work(nt, scratch) for every output frame, on `threads` threads with `bytes` of scratch memory each.
 template <typename Work> int for_frames(i64 frames, int threads, i64 bytes, Work work) {
+    if (threads == 1 && bytes == 0) {
+        for (i64 nt = 0; nt < frames; ++nt) work(nt, nullptr);
+        return 0;
+    }
     bytes = (bytes + 63) / 64 * 64;
     char* memory = new (std::nothrow) char[(size_t)(threads * bytes)];
     if (!memory) return 1;

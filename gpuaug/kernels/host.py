@@ -6,14 +6,25 @@ import ctypes
 import functools
 import importlib.machinery
 import math
+import struct
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .job import View
 
+EDIT = struct.Struct("19q")  # the header of an edit's job, mirrored by host_edit.cpp; 64-bit floats follow
+DOUBLE = struct.Struct("d")
+EDITS = {  # their numbers there, and their parameters
+    "crossfade": (0, ("center", "overlap")),
+    "concatenate": (0, ("center",)),
+    "paste": (1, ("start", "stop", "opacity")),
+    "resample_speed": (2, ("change_point", "rate")),
+    "take": (3, ("frames",)),
+}
 DTYPES = ("uint8", "float16", "bfloat16", "float32")  # their places are the codes that host.cpp takes
 
 
@@ -42,13 +53,9 @@ def library() -> ctypes.CDLL | None:
 def load(file: Path) -> ctypes.CDLL:
     """The library in `file`, with its signatures declared."""
     lib = ctypes.CDLL(str(file))
-    for function in (lib.gpuaug_render, lib.gpuaug_blend):
+    for function in (lib.gpuaug_render, lib.gpuaug_blend, lib.gpuaug_edit):
         function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
         function.restype = ctypes.c_int
-    address, count = ctypes.c_void_p, ctypes.c_longlong
-    clips = (address, count, count)
-    lib.gpuaug_copy.argtypes = [address, address, count, count, count, count, *clips, *clips, ctypes.c_int]
-    lib.gpuaug_copy.restype = None
     lib.gpuaug_new_memory.argtypes = [ctypes.c_void_p, ctypes.c_longlong]
     lib.gpuaug_new_memory.restype = None
     return lib
@@ -60,15 +67,46 @@ def launch(lib: ctypes.CDLL, kernel: str, job: NDArray[np.uint8], dtype: str, th
         raise MemoryError(f"no memory for the scratch rows of {threads} threads")
 
 
-def copy(lib: ctypes.CDLL, out: int, views: list[View], table: NDArray[np.int64], threads: int) -> None:
-    """Frames of one or two views of one shape to the address `out` on, (N, T) of them, one after the other.
+def edit(
+    lib: ctypes.CDLL,
+    name: str,
+    views: list[View],
+    out: int,
+    frames: int,
+    values: Mapping[str, ArrayLike],
+    dtype: str,
+    threads: int,
+) -> bool:
+    """An edit of gpuaug/edits.py on dense frames into memory from `out` on: (N, frames, …), all side by side.
 
-    `table` (N or 1, T) has the frame of the first view, or ~frame of the second; each sample has its own clip there.
-    The elements of a frame must lie in memory as in its shape.
+    `views` are its clips (N, T, …), each with dense frames; `values` its parameters. False where a value breaks a rule:
+    then nothing was written, and edits.py says which.
     """
-    table = np.ascontiguousarray(table)
-    itemsize = views[0].itemsize
-    places = [p for v in views for p in (v.address, v.strides[0] * itemsize, v.strides[1] * itemsize)] + [0, 0, 0]
-    samples, _, *frame = views[0].shape
-    rows, frames = table.shape
-    lib.gpuaug_copy(out, table.ctypes.data, rows, samples, frames, math.prod(frame) * itemsize, *places[:6], threads)
+    code, names = EDITS[name]
+    samples = views[0].shape[0]
+    header = [code, samples, frames, math.prod(views[0].shape[2:]), out]
+    for v in views:
+        header += (v.address, v.shape[1], v.strides[0] * v.itemsize, v.strides[1] * v.itemsize)
+    header += [0] * (13 - len(header))
+    blocks = [bytes(8)]  # 0.0 for a value that the edit does not have
+    end = EDIT.size + 8
+    for value in map(values.get, names):
+        if type(value) is int and abs(value) < 1 << 53:
+            block, step = DOUBLE.pack(value), 0
+        else:
+            try:
+                array = np.asarray(value, np.float64)
+            except (TypeError, ValueError, OverflowError):
+                return False
+            rows = array.shape[: array.ndim - (name == "take")]
+            if array.ndim > 2 or rows not in ((), (1,), (samples,)):
+                return False
+            block, step = array.tobytes(), array.size // samples if rows == (samples,) else 0
+        header += (end, step)
+        blocks.append(block)
+        end += len(block)
+    header += [EDIT.size, 0] * ((19 - len(header)) // 2)
+    status = lib.gpuaug_edit(EDIT.pack(*header) + b"".join(blocks), DTYPES.index(dtype), threads)
+    if status == 1:
+        raise MemoryError(f"no memory for the scratch rows of {threads} threads")
+    return status == 0
