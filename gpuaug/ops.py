@@ -94,8 +94,8 @@ def _apply(edit: str, arrays: dict[str, Any], time_dim: int, length: int | None 
     frames = _frames(edit, views, length, parameters) if library else 0
     if library and frames:
         result, out = _new(subject, (samples, frames, *rest), dtype, device)
-        name, threads = str(dtype).removeprefix("torch."), torch.get_num_threads()
-        if host.edit(library, edit, views, out.data_ptr(), frames, parameters, name, threads):
+        threads, code = torch.get_num_threads(), DTYPES.index(dtype)
+        if host.edit(library, edit, views, out.data_ptr(), frames, parameters, code, threads):
             return _as_given(result, subject)
     if length is not None:
         parameters["length"] = length
@@ -114,7 +114,10 @@ def _frames(edit: str, views: list[View], length: int | None, parameters: dict[s
     if edit == "paste":
         return views[0].shape[1]
     if edit == "take":
-        order = parameters["frames"] = np.asarray(parameters["frames"])
+        order = parameters["frames"]
+        if isinstance(order, (range, list)) and len(order) and isinstance(order[0], int):
+            return len(order)
+        order = parameters["frames"] = np.asarray(order)
         return order.shape[-1] if order.ndim else 0
     return length if isinstance(length, int) and 0 < length < 1 << 20 else 0  # a wrong one must not take all memory
 
@@ -191,12 +194,13 @@ def _check(name: str, array: Any, time_dim: int) -> None:
     """What can be checked without reading the array's memory, also while torch.compile traces."""
     if isinstance(array, torch.Tensor) and array.requires_grad and torch.is_grad_enabled():
         raise ValueError(f"{name} must not require gradients, which would be lost; detach() first")
-    if array.ndim < 2 or not (1 <= time_dim < array.ndim or 1 - array.ndim <= time_dim < 0):
+    shape = array.shape
+    if not (1 <= time_dim < len(shape) or 1 - len(shape) <= time_dim < 0):
         raise ValueError(
-            f"time_dim must be an axis of {name} behind the batch axis, got time_dim={time_dim}, ndim={array.ndim}"
+            f"time_dim must be an axis of {name} behind the batch axis, got time_dim={time_dim}, ndim={len(shape)}"
         )
-    if 0 in array.shape:
-        raise ValueError(f"{name} must not be empty, got shape {tuple(array.shape)}")
+    if 0 in shape:
+        raise ValueError(f"{name} must not be empty, got shape {tuple(shape)}")
 
 
 def _library(array: Any) -> Any:

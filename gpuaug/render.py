@@ -20,7 +20,7 @@ from .plan import Plan
 Layout = Literal["NCTHW", "NTCHW", "NTHWC"]
 LAYOUTS = ("NCTHW", "NTCHW", "NTHWC")
 CPU = torch.device("cpu")
-DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32)
+DTYPES = tuple(getattr(torch, name) for name in host.DTYPES)
 
 
 def blend(frames: Tensor | Sequence[Tensor], plan: Plan) -> Tensor:

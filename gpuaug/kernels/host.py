@@ -8,6 +8,7 @@ import importlib.machinery
 import math
 import struct
 import warnings
+from array import array as doubles
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -74,13 +75,13 @@ def edit(
     out: int,
     frames: int,
     values: Mapping[str, ArrayLike],
-    dtype: str,
+    dtype: int,
     threads: int,
 ) -> bool:
     """An edit of gpuaug/edits.py on dense frames into memory from `out` on: (N, frames, …), all side by side.
 
-    `views` are its clips (N, T, …), each with dense frames; `values` its parameters. False where a value breaks a rule:
-    then nothing was written, and edits.py says which.
+    `views` are its clips (N, T, …), each with dense frames; `values` its parameters; `dtype` a place in DTYPES. False
+    where a value breaks a rule: then nothing was written, and edits.py says which.
     """
     code, names = EDITS[name]
     samples = views[0].shape[0]
@@ -88,25 +89,29 @@ def edit(
     for v in views:
         header += (v.address, v.shape[1], v.strides[0] * v.itemsize, v.strides[1] * v.itemsize)
     header += [0] * (13 - len(header))
-    blocks = [bytes(8)]  # 0.0 for a value that the edit does not have
-    end = EDIT.size + 8
-    for value in map(values.get, names):
-        if type(value) is int and abs(value) < 1 << 53:
-            block, step = DOUBLE.pack(value), 0
-        else:
-            try:
-                array = np.asarray(value, np.float64)
-            except (TypeError, ValueError, OverflowError):
-                return False
-            rows = array.shape[: array.ndim - (name == "take")]
-            if array.ndim > 2 or rows not in ((), (1,), (samples,)):
-                return False
-            block, step = array.tobytes(), array.size // samples if rows == (samples,) else 0
-        header += (end, step)
-        blocks.append(block)
-        end += len(block)
-    header += [EDIT.size, 0] * ((19 - len(header)) // 2)
-    status = lib.gpuaug_edit(EDIT.pack(*header) + b"".join(blocks), DTYPES.index(dtype), threads)
+    block = bytes(8)  # 0.0 for a value that the edit does not have
+    try:
+        for key in names:
+            more, step = _doubles(values[key], samples, key == "frames")
+            header += (EDIT.size + len(block), step)
+            block += more
+    except (TypeError, ValueError, OverflowError, struct.error):
+        return False
+    header += [EDIT.size, 0] * (3 - len(names))
+    status = lib.gpuaug_edit(EDIT.pack(*header) + block, dtype, threads)
     if status == 1:
         raise MemoryError(f"no memory for the scratch rows of {threads} threads")
     return status == 0
+
+
+def _doubles(value: ArrayLike, samples: int, listed: bool) -> tuple[bytes, int]:
+    """A parameter as 64-bit floats, and how many of them are a sample's own; `listed`: it has one per frame."""
+    if isinstance(value, (int, float)):
+        return DOUBLE.pack(value), 0
+    if listed and isinstance(value, range):
+        return doubles("d", value).tobytes(), 0
+    array = np.asarray(value, np.float64)
+    rows = array.shape[:-1] if listed else array.shape
+    if rows not in ((), (1,), (samples,)):
+        raise ValueError(f"a scalar or a row for all or for each of {samples} samples, got shape {array.shape}")
+    return array.tobytes(), array.size // samples if rows == (samples,) else 0
