@@ -171,11 +171,12 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> str:
-    """The commit that ran, with + where tracked files were changed."""
+    """The commit that ran, with + where tracked files other than results were changed."""
     git = ["git", "-C", str(ROOT)]
     try:
         head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
-        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+        status = [*git, "status", "--porcelain", "-uno", "--", ":/", ":(top,exclude)benchmarks/results"]
+        changed = subprocess.run(status, capture_output=True, text=True, check=True)
         return head.strip() + ("+" if changed.stdout.strip() else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

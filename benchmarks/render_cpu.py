@@ -3,8 +3,8 @@
 64 samples from 256 × 340 sources, half of them cross-fades, random crops, normalised to NCTHW. The baselines run in the
 same process and round: "torch plain" is what one writes first (float, whole clips), the "torch uint8" ones are the
 fastest expressions we know (crop, uint8 channels-last interpolation, which torch has SIMD code for, then float). All
-write to memory that exists already; "fresh" ones return a new tensor each time, whose limit is "new memory, filled": as
-much of it, taken as `render` takes it, with one number in it.
+write to memory that exists already; "fresh" ones return a new tensor each time, ours in memory of its results that were
+dropped. Their limit is "new memory, filled": as much of it, taken as `render` takes it, with one number in it.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Batch:
         return out
 
     def filled(self) -> Tensor:
-        """As much new memory as the result takes, written once."""
+        """As much memory as the result takes, taken as render takes it and written once."""
         return new(self.out.device, tuple(self.out.shape), self.out.dtype).fill_(1)
 
     def _resize(self, clip: int, n: int, frames: int, per_frame: bool) -> Tensor:

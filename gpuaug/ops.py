@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from . import edits
@@ -93,10 +93,10 @@ def _apply(edit: str, arrays: dict[str, Any], time_dim: int, length: int | None 
     library = host.library() if time_dim == 1 and device == CPU and all(map(_is_dense, views)) else None
     frames = _frames(edit, views, length, parameters) if library else 0
     if library and frames:
-        result, out = _new(subject, (samples, frames, *rest), dtype, device)
+        out = new(device, (samples, frames, *rest), dtype)
         threads, code = torch.get_num_threads(), DTYPES.index(dtype)
         if host.edit(library, edit, views, out.data_ptr(), frames, parameters, code, threads):
-            return _as_given(result, subject)
+            return _as_given(out, subject)
     if length is not None:
         parameters["length"] = length
     shown = edits.frames(edit, [v.shape[1] for v in views], samples, **parameters)
@@ -104,9 +104,9 @@ def _apply(edit: str, arrays: dict[str, Any], time_dim: int, length: int | None 
     if got not in (1, samples):
         raise ValueError(f"parameters must be scalars or one value per sample ({samples}), got {got} values")
     rest.insert(time_dim % (len(rest) + 2) - 1, frames)
-    result, out = _new(subject, (samples, *rest), dtype, device)
+    out = new(device, (samples, *rest), dtype)
     blend_into(views, _taps(shown, samples, frames), out if time_dim == 1 else out.movedim(time_dim, 1))
-    return _as_given(result, subject)
+    return _as_given(out, subject)
 
 
 def _frames(edit: str, views: list[View], length: int | None, parameters: dict[str, ArrayLike]) -> int:
@@ -122,17 +122,11 @@ def _frames(edit: str, views: list[View], length: int | None, parameters: dict[s
     return length if isinstance(length, int) and 0 < length < 1 << 20 else 0  # a wrong one must not take all memory
 
 
-def _new(
-    subject: Any, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
-) -> tuple[NDArray | Tensor, Tensor]:
-    """A new array, of NumPy if `subject` is, and the same memory as a tensor."""
-    out = new(device, shape, dtype)
-    return out.numpy() if isinstance(subject, np.ndarray) else out, out
-
-
-def _as_given(result: NDArray | Tensor, subject: Any) -> Any:
+def _as_given(out: Tensor, subject: Any) -> Any:
     """The result as an array of the library of `subject`."""
-    return result if isinstance(subject, (np.ndarray, torch.Tensor)) else _library(subject).from_dlpack(result)
+    if isinstance(subject, Tensor):
+        return out
+    return out.numpy() if isinstance(subject, np.ndarray) else _library(subject).from_dlpack(out)
 
 
 def _check_alike(arrays: dict[str, Any], looks: list[tuple[View, torch.dtype, torch.device]]) -> None:
@@ -173,12 +167,12 @@ def _is_dense(view: View) -> bool:
 
 def _look(name: str, array: Any, time_dim: int) -> tuple[View, torch.dtype, torch.device]:
     """The array's memory as (N, T, …), its dtype and device. NumPy is read as it is, also read-only or reversed."""
-    if not isinstance(array, (np.ndarray, torch.Tensor)):
+    if not isinstance(array, (np.ndarray, Tensor)):
         if not (hasattr(array, "__dlpack__") and hasattr(array, "__dlpack_device__")):  # JAX's tracers have the first
             raise ValueError(f"{name} must be a torch, NumPy, CuPy or DLPack array, got {type(array).__name__}")
         array = torch.from_dlpack(array)
     _check(name, array, time_dim)
-    if isinstance(array, torch.Tensor):
+    if isinstance(array, Tensor):
         return view(array if time_dim == 1 else array.movedim(time_dim, 1)), array.dtype, array.device
     if array.dtype.name not in ("uint8", "float16", "float32"):
         raise ValueError(f"{name} must be uint8, float16 or float32, got {array.dtype}")
@@ -192,7 +186,7 @@ def _look(name: str, array: Any, time_dim: int) -> tuple[View, torch.dtype, torc
 
 def _check(name: str, array: Any, time_dim: int) -> None:
     """What can be checked without reading the array's memory, also while torch.compile traces."""
-    if isinstance(array, torch.Tensor) and array.requires_grad and torch.is_grad_enabled():
+    if isinstance(array, Tensor) and array.requires_grad and torch.is_grad_enabled():
         raise ValueError(f"{name} must not require gradients, which would be lost; detach() first")
     shape = array.shape
     if not (1 <= time_dim < len(shape) or 1 - len(shape) <= time_dim < 0):
@@ -205,7 +199,7 @@ def _check(name: str, array: Any, time_dim: int) -> None:
 
 def _library(array: Any) -> Any:
     """The module that an array comes from; it must have `from_dlpack`."""
-    if isinstance(array, torch.Tensor):
+    if isinstance(array, Tensor):
         return torch
     if isinstance(array, np.ndarray):
         return np
@@ -224,7 +218,7 @@ def _trace(
     edit: str, arrays: dict[str, Any], time_dim: int, length: int | None, parameters: dict[str, ArrayLike]
 ) -> Tensor:
     for name, array in arrays.items():
-        if not isinstance(array, torch.Tensor):
+        if not isinstance(array, Tensor):
             raise ValueError(f"{name} must be a torch tensor inside torch.compile, got {type(array).__name__}")
         _check(name, array, time_dim)
     values = [torch.as_tensor(value, device="cpu") for value in parameters.values()]
