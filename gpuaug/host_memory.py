@@ -41,7 +41,7 @@ def set_limit(limit: int) -> None:
 
 
 def new(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """An uninitialised tensor on the CPU. Below 32 MiB it is torch's own."""
+    """An uninitialised tensor on the CPU, of at least 32 MiB perhaps where an earlier one was."""
     size = math.prod(shape) * dtype.itemsize
     if size < SMALLEST:
         return torch.empty(shape, dtype=dtype, device="cpu")

@@ -71,6 +71,16 @@ def test_pixels_are_those_of_ffmpeg(name, assets, truth, pyav):
         assert difference.max() <= 1
 
 
+@pytest.mark.parametrize("name", [*TURNED, "mirrored", "odd_vp9"])
+def test_pixels_are_the_same_without_the_compiled_kernels(name, assets, monkeypatch):
+    index = read_index(str(assets[name]))
+    height, width = (index.height, index.width)
+    (expected,) = decode_pyav.decode_windows(index, [np.arange(3)], height, width)
+    monkeypatch.setattr(decode_pyav.host, "library", lambda: None)
+    (got,) = decode_pyav.decode_windows(index, [np.arange(3)], height, width)
+    assert torch.equal(got, expected)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_frame_shown_at_each_time(name, assets, truth, pyav):
     seconds_N, images_NHW3 = truth(name)

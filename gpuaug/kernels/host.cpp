@@ -132,6 +132,19 @@ EXPORT int gpuaug_blend(const char* bytes, int dtype, int threads) {
     return for_frames(job.n * job.t, threads, scratch, [=](i64 nt, char* s) { frame[dtype](bytes, nt, s); });
 }
 
+// Red, green and blue planes (h, w) into pixels of three bytes. Rows, and pixels of `out`, are so many bytes apart.
+EXPORT CLONES void gpuaug_interleave(u8* out, i64 row, i64 pixel, const u8* red, i64 red_row, const u8* green,
+                                     i64 green_row, const u8* blue, i64 blue_row, i64 h, i64 w) {
+    for (i64 y = 0; y < h; ++y) {
+        u8* RESTRICT to = out + y * row;
+        const u8 *RESTRICT r = red + y * red_row, *RESTRICT g = green + y * green_row, *RESTRICT b = blue + y * blue_row;
+        if (pixel == 3)
+            for (i64 x = 0; x < w; ++x) to[3 * x] = r[x], to[3 * x + 1] = g[x], to[3 * x + 2] = b[x];
+        else
+            for (i64 x = 0; x < w; ++x) to[pixel * x] = r[x], to[pixel * x + 1] = g[x], to[pixel * x + 2] = b[x];
+    }
+}
+
 // Asks for huge pages in new memory: faulting in a batch's 300 MB in pages of 4 KiB takes longer than rendering it.
 EXPORT void gpuaug_new_memory(char* begin, i64 bytes) {
 #if defined(__linux__)

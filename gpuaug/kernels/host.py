@@ -9,7 +9,7 @@ import math
 import struct
 import warnings
 from array import array as doubles
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +57,10 @@ def load(file: Path) -> ctypes.CDLL:
     for function in (lib.gpuaug_render, lib.gpuaug_blend, lib.gpuaug_edit):
         function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
         function.restype = ctypes.c_int
-    lib.gpuaug_new_memory.argtypes = [ctypes.c_void_p, ctypes.c_longlong]
+    address, count = ctypes.c_void_p, ctypes.c_longlong
+    lib.gpuaug_interleave.argtypes = [address, count, count, *(address, count) * 3, count, count]
+    lib.gpuaug_interleave.restype = None
+    lib.gpuaug_new_memory.argtypes = [address, count]
     lib.gpuaug_new_memory.restype = None
     return lib
 
@@ -102,6 +105,16 @@ def edit(
     if status == 1:
         raise MemoryError(f"no memory for the scratch rows of {threads} threads")
     return status == 0
+
+
+def interleave(lib: ctypes.CDLL, planes: Sequence[tuple[int, int]], out: NDArray[np.uint8]) -> None:
+    """Red, green and blue planes, each by its address and the bytes from row to row, into the pixels of `out` (h,w,3).
+
+    The three values of a pixel of `out` must lie side by side; rows and columns may lie anyhow.
+    """
+    h, w, _ = out.shape
+    row, pixel, _ = out.strides
+    lib.gpuaug_interleave(out.ctypes.data, row, pixel, *(part for plane in planes for part in plane), h, w)
 
 
 def _doubles(value: ArrayLike, samples: int, listed: bool) -> tuple[bytes, int]:
