@@ -122,7 +122,7 @@ def take(clip: Plan, frames: ArrayLike) -> Plan:
     return _rows(clip, max(clip.shape[0], len(order))).at(order)
 
 
-# ---- the same edits as frame numbers, which `gpuaug.ops` executes ----------------------------------------------------
+# ---- the same edits as frame numbers, for `gpuaug.ops`; on the CPU host_edit.cpp has their rules once more -----------
 
 
 class Frames(NamedTuple):

@@ -17,7 +17,7 @@ from torch import Tensor
 from .kernels import host
 
 SMALLEST = 1 << 25  # bytes; what is smaller the C library keeps by itself (glibc's largest threshold)
-LIMIT = 1 << 29  # bytes that are kept, unless set_limit says otherwise
+LIMIT = 1 << 30  # bytes that are kept, unless set_limit says otherwise
 
 _lock = threading.Lock()  # nobody waits for it: whoever does not get it takes, or leaves, memory of the system
 _limit = LIMIT
@@ -25,7 +25,7 @@ _idle: dict[int, Tensor] = {}  # by address, the longest idle first
 
 
 def set_limit(limit: int) -> None:
-    """Keep at most `limit` bytes of dropped results for new ones (default: 2²⁹); 0 gives everything back at once.
+    """Keep at most `limit` bytes of dropped results for new ones (default: 2³⁰); 0 gives everything back at once.
 
     What is kept is memory that nobody uses; results that are in use do not count.
 

@@ -3,6 +3,7 @@
 import multiprocessing
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -26,22 +27,31 @@ def logged(folder: Path) -> int:
     return log.read_bytes().count(b"\n") if log.exists() else 0
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs forked processes")
-@pytest.mark.parametrize(("task", "kills", "steps"), [("bsp", 20, 80), ("pal", 5, 20), ("tsp", 5, 20)])
-@pytest.mark.timeout(600)
-def test_killed_at_random_moments(task, kills, steps, tmp_path):
-    if task == "bsp":
-        flags = ["--videos", small.make_videos(tmp_path / "videos"), *BSP_FLAGS]
-    else:
-        flags = [*small.untrimmed_flags(task, small.make_long_videos(tmp_path / "videos")), "--val-batches", 1]
-    flags += [*FLAGS, "--steps", steps]
-    context = multiprocessing.get_context("forkserver")  # imports once, so that twenty starts are quick
+TASKS = {"bsp": (20, 80), "pal": (5, 20), "tsp": (5, 20)}  # kills, steps
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The killed runs of all tasks, side by side: they mostly wait."""
+    context = multiprocessing.get_context("forkserver")  # imports once, so that thirty starts are quick
     context.set_forkserver_preload(["small"])
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    job = context.Process(target=program, args=([*flags, "--out", whole],))
-    job.start()
-    job.join()
-    assert job.exitcode == 0
+    with ThreadPoolExecutor(len(TASKS)) as pool:
+        yield {
+            task: pool.submit(killed_run, context, task, *numbers, tmp_path_factory.mktemp(task))
+            for task, numbers in TASKS.items()
+        }
+
+
+def killed_run(context, task, kills, steps, folder):
+    """Checkpoints of a whole run and of a killed one, and the steps saved at each kill."""
+    if task == "bsp":
+        flags = ["--videos", small.make_videos(folder / "videos"), *BSP_FLAGS]
+    else:
+        flags = [*small.untrimmed_flags(task, small.make_long_videos(folder / "videos")), "--val-batches", 1]
+    flags += [*FLAGS, "--steps", steps]
+    whole, killed = folder / "whole", folder / "killed"
+    undisturbed = context.Process(target=program, args=([*flags, "--out", whole],))
+    undisturbed.start()
     rng = np.random.default_rng(0)
     reached = []
     for moment in np.sort(rng.uniform(0, steps, kills)):
@@ -53,12 +63,21 @@ def test_killed_at_random_moments(task, kills, steps, tmp_path):
         job.kill()
         job.join()
         reached.append(checkpoint.newest(killed)[0]["step"] if any(killed.glob("checkpoint*")) else 0)
-    assert reached == sorted(reached), "a kill loses nothing that was saved"
-    assert len(set(reached)) > kills / 4, "the run goes on between the kills"
     job = context.Process(target=program, args=([*flags, "--out", killed, "--resume"],))
     job.start()
-    job.join()
-    assert job.exitcode == 0
-    one, two = (checkpoint.read(folder / checkpoint.NAME) for folder in (whole, killed))
+    for process in (job, undisturbed):
+        process.join()
+        assert process.exitcode == 0
+    return *(checkpoint.read(run / checkpoint.NAME) for run in (whole, killed)), reached
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs forked processes")
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.timeout(600)
+def test_killed_at_random_moments(task, runs):
+    one, two, reached = runs[task].result()
+    kills, steps = TASKS[task]
+    assert reached == sorted(reached), "a kill loses nothing that was saved"
+    assert len(set(reached)) > kills / 4, "the run goes on between the kills"
     assert one["step"] == two["step"] == steps
     small.check_equal(one["model"], two["model"])

@@ -26,7 +26,8 @@ double position(double change, double rate, double i) {
     return i < change ? i : change - 1 + moved;
 }
 
-bool fits(const EditJob& job, i64 n, const double* const* values) {
+// Whether a sample's values keep the rules.
+bool fits(const EditJob& job, const double* const* values) {
     const double t = (double)job.t, a_frames = (double)job.sides[0].frames, b_frames = (double)job.sides[1].frames;
     const double x = values[0][0], y = values[1][0], z = values[2][0];
     if (job.edit == CROSSFADE) {
@@ -43,6 +44,7 @@ bool fits(const EditJob& job, i64 n, const double* const* values) {
     return true;
 }
 
+// What output frame i of a sample shows.
 Mix plan(const EditJob& job, i64 i, const double* const* values) {
     const double x = values[0][0], y = values[1][0];
     if (job.edit == CROSSFADE) {
@@ -55,6 +57,7 @@ Mix plan(const EditJob& job, i64 i, const double* const* values) {
     return {(i64)values[0][i], 0, 0.f};
 }
 
+// The values of sample n.
 void find(const EditJob& job, i64 n, const double** values) {
     for (int k = 0; k < 3; ++k) values[k] = at<double>(&job, job.values[k].offset) + n * job.values[k].step;
 }
@@ -68,7 +71,7 @@ EXPORT int gpuaug_edit(const char* bytes, int dtype, int threads) {
     const double* values[3];
     for (i64 n = 0; n < job.n; ++n) {
         find(job, n, values);
-        if (!fits(job, n, values)) return 2;
+        if (!fits(job, values)) return 2;
     }
     const MixFrame mix = mixer(dtype);
     const i64 size = job.per_frame * (dtype == 0 ? 1 : dtype == 3 ? 4 : 2);
