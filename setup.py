@@ -35,7 +35,7 @@ setup(
     long_description=(HERE / "README.md").read_text() if (HERE / "README.md").exists() else "",
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10",
+    python_requires=">=3.11",  # PyAV 18 needs it
     packages=find_packages(include=["gpuaug", "gpuaug.*", "pretrain", "pretrain.*"]),
     package_data={"gpuaug.kernels": ["*.cu", "*.cuh", "*.cpp", "*.h"]},
     ext_modules=[host_kernels],
@@ -54,9 +54,13 @@ setup(
             "h5py>=3.10",  # feature files in the form TSP and the localisers read
             "matplotlib>=3.8",  # training curves, confusion matrices, Figure 2 and Figure 4
             "tensorboard>=2.15",
+            "scipy>=1.11",  # for intervals: Student's t and Wilson's
+            "scikit-learn>=1.4",  # for linear classifiers of features, with folds of whole videos
+            "jinja2>=3.1",  # for the HTML pages: templates that escape; torch brings it along
         ],
         "test": [
             "pytest>=8",
+            "pytest-xdist>=3.6",  # the suite on all cores
             "pytest-timeout>=2.3",  # a hanging decoder fails its test instead of the whole run
             "hypothesis>=6.100",  # property tests of the plan algebra
             "imageio-ffmpeg>=0.5",  # an ffmpeg binary: an independent decoder to compare with

@@ -124,8 +124,10 @@ class Study:
         for video in parts[0]:
             store.write(video, how([part[video] for part in parts]))
         models = [model for part in parts for model in part.settings["models"]]
+        trained_on = sorted({video for part in parts for video in part.settings.get("trained_on", ())})
         wide = sum(part.settings["features"] for part in parts)
-        write(store.settings_file, parts[0].settings | {"features": wide, "models": models, **settings})
+        about = {"features": wide, "models": models, "trained_on": trained_on, **settings}
+        write(store.settings_file, parts[0].settings | about)
         return out
 
     def evaluate(self, folder: Path, features: Path, seed: int) -> dict[str, float]:

@@ -75,6 +75,23 @@ def read_entries(file: str | Path) -> list[Entry]:
         raise ValueError(f"{file}: must be a CSV, JSON or THUMOS14 text file, plain or gzipped: {error}") from None
 
 
+def training_subset(file: str | Path) -> str | None:
+    """The subset of annotations to train on: "training" or "train"; None where they have no subsets, as a CSV.
+
+    THUMOS14 has neither name: it trains on "validation" ("val" in its text files) and holds out "test".
+
+    Errors: as `read_entries`; ValueError if none of the subsets is known to be one for training.
+    """
+    names = {entry.subset.lower(): entry.subset for entry in read_entries(file) if entry.subset}
+    for name in ("training", "train", "val", *(["validation"] if "test" in names else [])):
+        if name in names:
+            return names[name]
+    if names:
+        have = ", ".join(sorted(names.values()))
+        raise ValueError(f"{file}: the subset to train on must be given, none of {have} is called training or train")
+    return None
+
+
 def complement(spans: Iterable[tuple[float, float]], duration_seconds: float) -> list[tuple[float, float]]:
     """The parts of [0, duration) outside all spans, ascending; spans may overlap, touch and leave the video.
 

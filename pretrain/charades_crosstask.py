@@ -162,8 +162,13 @@ def read_frame_scores(path: str | Path) -> tuple[float, dict[str, np.ndarray]]:
     return seconds, scores
 
 
-def write_frame_scores(path: str | Path, segment_seconds: float, scores: Mapping[str, np.ndarray]) -> None:
-    """{"segment_seconds": 0.2, "results": {video: [score of the first 0.2 s, of the next, …]}}."""
+def write_frame_scores(
+    path: str | Path, segment_seconds: float, scores: Mapping[str, np.ndarray], *, trained_on: Iterable[str] = ()
+) -> None:
+    """{"segment_seconds": 0.2, "results": {video: [score of the first 0.2 s, of the next, …]}, "trained_on": [video]}.
+
+    `trained_on`: the videos that may not be evaluated on.
+    """
     results = {video: np.asarray(values, np.float64).tolist() for video, values in scores.items()}
     with new_file(path) as file:
-        json.dump({"segment_seconds": segment_seconds, "results": results}, file)
+        json.dump({"segment_seconds": segment_seconds, "results": results, "trained_on": sorted(trained_on)}, file)

@@ -16,6 +16,8 @@ import gpuaug
 from gpuaug import Video
 
 from .annotations import AMBIGUOUS, CLIP_SECONDS, Background, Entry, cut, read_entries
+from .overlap import Named, keys
+from .results import video_id
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Dataset:
         videos: the usable videos, each with at least one segment.
         skipped: (file or video id, reason) of all that could not be used.
         counts: what became of annotated rows, as `pretrain.annotations.cut` counts; empty without annotations.
+        ids: of the videos in their annotations, "" where a path stands for the id; empty without annotations.
     """
 
     segments: list[Segment]
@@ -53,6 +56,12 @@ class Dataset:
     videos: list[Video]
     skipped: list[tuple[str, str]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    ids: list[str] = field(default_factory=list)
+
+    @property
+    def named(self) -> list[Named]:
+        """What each video is known by."""
+        return [Named(video.path, name) for video, name in zip(self.videos, self.ids or [""] * len(self.videos))]
 
     def take(self, videos: Iterable[int]) -> Dataset:
         """The data set of these videos alone, renumbered in the order given; nothing skipped, nothing counted."""
@@ -62,11 +71,20 @@ class Dataset:
             for s in self.segments
             if s.video in new
         ]
-        return Dataset(sorted(segments, key=lambda s: s.video), self.classes, [self.videos[old] for old in new])
+        segments.sort(key=lambda s: s.video)
+        ids = [self.ids[old] for old in new] if self.ids else []
+        return Dataset(segments, self.classes, [self.videos[old] for old in new], ids=ids)
+
+    @property
+    def empty_classes(self) -> list[str]:
+        """Classes without a segment."""
+        used = {segment.label for segment in self.segments}
+        return [name for k, name in enumerate(self.classes) if k not in used]
 
     def __str__(self) -> str:
         actions = sum(segment.label >= 0 for segment in self.segments)
-        parts = [f"{len(self.videos)} videos, {len(self.classes)} classes"]
+        used, empty = len(self.classes) - len(self.empty_classes), bool(self.empty_classes)
+        parts = [f"{len(self.videos)} videos, {used}{f' of {len(self.classes)}' * empty} classes"]
         parts.append(f"{actions} labelled and {len(self.segments) - actions} other segments")
         parts += [f"{self.counts[name]} {name}" for name in sorted(self.counts) if name not in ("action", "background")]
         return "; ".join([*parts, f"{len(self.skipped)} skipped"] if self.skipped else parts)
@@ -152,6 +170,7 @@ def read_annotations(
     others = {entry.video for entry in entries} - {entry.video for entry in wanted}
     skipped = [(name, reason) for name, reason in skipped if name not in others]
     videos: list[Video] = []
+    ids: list[str] = []
     segments: list[Segment] = []
     counts: Counter[str] = Counter()
     lies: list[str] = []
@@ -173,13 +192,14 @@ def read_annotations(
         for start, end, name in rows:
             segments.append(Segment(video.path, start, end, -1 if name is None else number[name], len(videos)))
         videos.append(video)
+        ids.append("" if entry.filename == entry.video else video_id(entry.video))  # in our CSV a path is the name
     if lies:
         more = f" (and {len(lies) - 1} more)" if len(lies) > 1 else ""
         warnings.warn(f"{file} contradicts the videos, whose own values are used: {lies[0]}{more}", stacklevel=2)
     if not segments:
         first = f", for example {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise ValueError(f"{file}: at least one annotated video in {folder} must be usable, got none{first}")
-    return Dataset(segments, list(number), videos, skipped, counts)
+    return Dataset(segments, list(number), videos, skipped, counts, ids)
 
 
 def split(dataset: Dataset, *, holdout: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
@@ -187,7 +207,7 @@ def split(dataset: Dataset, *, holdout: float = 0.2, seed: int = 0) -> tuple[Dat
 
     A video counts for its most frequent label. Each class gives its share rounded down or up, so that the whole comes
     out right; each side gets one video at least. The same files and seed give the same split in whatever order and
-    folder they lie.
+    folder they lie. Several names of one file, links, count as one video and stay together.
 
     Args:
         holdout: fraction in (0, 1).
@@ -196,22 +216,34 @@ def split(dataset: Dataset, *, holdout: float = 0.2, seed: int = 0) -> tuple[Dat
     """
     if not 0 < holdout < 1:
         raise ValueError(f"holdout must be in (0, 1), got holdout={holdout}")
-    if (total := len(dataset.videos)) < 2:
+    first_of = _first_names(dataset)
+    if (total := len(set(first_of))) < 2:
         raise ValueError(f"dataset must have two videos to be split, got {total}")
     labels: list[Counter[int]] = [Counter() for _ in dataset.videos]
     for segment in dataset.segments:
         labels[segment.video].update([segment.label] * (segment.label >= 0))
     by_class: dict[int, list[int]] = defaultdict(list)
-    for video in sorted(range(total), key=lambda k: dataset.videos[k].path):
+    for video in sorted(set(first_of), key=lambda k: dataset.videos[k].path):
         by_class[min(labels[video], key=lambda k: (-labels[video][k], k), default=-1)].append(video)
     rng = np.random.default_rng(seed)
     order = [video for label in sorted(by_class) for video in rng.permutation(by_class[label]).tolist()]
     share = min(max(holdout, 1 / total), 1 - 1 / total)
     ends = np.floor(np.arange(total + 1) * share + rng.uniform() + 1e-9)  # one more held out wherever this grows
-    held = sorted(video for video, grows in zip(order, np.diff(ends)) if grows)
-    rest = dataset.take(sorted(set(order) - set(held)))
+    chosen = {video for video, grows in zip(order, np.diff(ends)) if grows}
+    sides = [[k for k, first in enumerate(first_of) if (first in chosen) == held] for held in (False, True)]
+    rest, held_out = map(dataset.take, sides)
     rest.skipped = dataset.skipped  # reported once, with the larger part
-    return rest, dataset.take(held)
+    return rest, held_out
+
+
+def _first_names(dataset: Dataset) -> list[int]:
+    """For every video the first one, in the order of paths, that is the same video: itself, or one of the same file."""
+    named, known, first_of = dataset.named, dict[Any, int](), list(range(len(dataset.videos)))
+    for video in sorted(first_of, key=lambda k: dataset.videos[k].path):
+        own = list(keys(named[video]))
+        first_of[video] = next((known[key] for key in own if key in known), video)
+        known |= {key: first_of[video] for key in own if key not in known}
+    return first_of
 
 
 def _match(

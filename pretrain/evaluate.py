@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from . import charades_crosstask, metrics, results
 from .cli import command
 from .metrics import ACTIVITYNET, GROUNDING, LENGTHS_SECONDS, THUMOS, Instances
+from .overlap import Named, of_predictions, refuse
 from .results import BadFile, video_id
 
 Row = tuple[str, str]
@@ -189,6 +190,7 @@ def _steps(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], li
         for video, segment in zip(truth.video.tolist(), truth.segment.tolist()):
             steps[video].append(segment)
     progress.update()
+    _refuse_trained_on(args, steps)
     seconds, scores = charades_crosstask.read_frame_scores(args.predictions)
     scores = {video_id(video): values for video, values in scores.items()}
     progress.update()
@@ -233,12 +235,22 @@ def _read_segments(
             raise BadFile(args.exclude, "", "must be a JSON list of video names") from None
         truth, predictions = (part.take(~np.isin(part.video, blocked)) for part in (truth, predictions))
         notes.append(f"{len(videos & set(blocked))} videos left out by {args.exclude}")
+        videos -= set(blocked)
+    if args.classes is None:
+        _refuse_trained_on(args, videos)
     elsewhere = ~np.isin(predictions.video, np.unique(truth.video))
     if elsewhere.any():
         count = len(np.unique(predictions.video[elsewhere]))
         notes.append(f"{elsewhere.sum()} predictions are in {count} videos without ground truth: false positives")
     progress.update()
     return truth, predictions, notes
+
+
+def _refuse_trained_on(args: argparse.Namespace, videos: Iterable[str]) -> None:
+    """ValueError if the predictions say that they were trained on a video of the truth."""
+    held_out = [Named(id=video) for video in sorted(videos)]
+    by, hint = f" by what made {args.predictions}", "; --subset or --exclude leaves them out"
+    refuse(of_predictions(args.predictions), held_out, "--truth", by=by, hint=hint)
 
 
 def _subset(args: argparse.Namespace) -> str | None:

@@ -23,6 +23,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from . import overlap
 from .cli import command
 from .clips import Job, sliding
 from .distributed import DEVICES, Group, pick_device
@@ -81,6 +82,7 @@ def extract(args: argparse.Namespace, group: Group) -> int:
     view |= {"precision": args.precision, "too_short": args.too_short, "names": args.names}
     settings = describe(grid, native, models, pool=args.pool, rescale=args.rescale, **view)
     store = Store(args.out, args.format)
+    trained_on = [video for weights in (*(args.checkpoint or ()), init) for video in overlap.of_run(weights)]
     precision, places = PRECISION[args.precision], PLACES[args.crops]
     extractor = Extractor(encoders, device=device, places=places, scale=args.crop_share, precision=precision)
 
@@ -89,7 +91,7 @@ def extract(args: argparse.Namespace, group: Group) -> int:
         work = find_work(
             args.videos, store, settings, frame_bytes=decode.frame_bytes, names=args.names, too_short=args.too_short
         )
-        write_json(store.settings_file, statement(settings, work, work.there, {}, store))
+        write_json(store.settings_file, statement(settings, work, work.there, {}, store, trained_on))
         return work
 
     with Decoders(short, fit, device, backend=args.backend, threads=args.threads) as decode:
@@ -100,7 +102,8 @@ def extract(args: argparse.Namespace, group: Group) -> int:
     def conclude() -> int:
         failed = {path: reason for t in tallies for path, reason in t.failed.items()}
         store.merge(settings)
-        content = statement(settings, work, store.finished(), failed, store) | {"last_run": speed(tallies, device)}
+        content = statement(settings, work, store.finished(), failed, store, trained_on)
+        content["last_run"] = speed(tallies, device)
         write_json(store.settings_file, content)
         return report(work, tallies, content, store)
 

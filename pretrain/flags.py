@@ -81,9 +81,10 @@ def _data(group: Any) -> None:
     add = group.add_argument
     add("--videos", nargs="+", required=True, metavar="PATH", help="folders (class folders give labels), files, or CSV")
     add("--annotations", metavar="FILE", help="segments of untrimmed videos (ActivityNet, THUMOS14, TSP or our CSV)")
-    add("--subset", help="subset of the annotations to train on")
-    add("--val-videos", nargs="+", metavar="PATH", help="held-out videos; without it, --holdout of --videos")
-    add("--val-subset", help="subset of the annotations to validate on; without it, --holdout of the videos")
+    add("--subset", help="of the annotations to train on, all: every one (default: training or train; THUMOS14: val)")
+    add("--val-videos", nargs="+", metavar="PATH", help="held-out videos; without a --val flag, --holdout of --videos")
+    add("--val-annotations", metavar="FILE", help="of the held-out videos (default: --annotations)")
+    add("--val-subset", help="of the held-out videos' annotations (default: all of them)")
     add("--holdout", type=float, default=0.2, help="share of the videos held out, stratified (default %(default)s)")
     add("--cache", metavar="FILE", help="remembers probed videos (default: the user's cache folder)")
 
@@ -190,5 +191,6 @@ def _check(args: argparse.Namespace) -> None:
             raise ValueError(f"--{name.replace('_', '-')} must be > 0, got {value}")
     if args.steps and args.minutes:
         raise ValueError("--steps and --minutes cannot both give the length of the run")
-    if args.val_subset and not args.annotations:
-        raise ValueError("--val-subset needs --annotations")
+    for name in ("subset", "val_annotations", "val_subset"):
+        if getattr(args, name) and not args.annotations:
+            raise ValueError(f"--{name.replace('_', '-')} needs --annotations")

@@ -21,11 +21,12 @@ from . import windows
 from .bmn import BoundaryMatching, fit, targets
 from .charades_crosstask import write_frame_scores
 from .cli import add_options, command, take_options
-from .features import rescale
+from .features import read_settings, rescale
 from .linear import Linear, mean_features
 from .metrics import Instances, frame_labels
+from .overlap import Named, refuse
 from .proposals import decode, soft_nms
-from .results import read_video_scores, write_activitynet_results
+from .results import read_video_scores, video_id, write_activitynet_results
 from .windows import Subset, Window
 
 STEP_SECONDS = 0.2  # segments of CrossTask's actionness protocol (Zhukov et al. 2020)
@@ -190,21 +191,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     train = windows.read_subset(args.features, args.annotations, args.train_subset)
     test = windows.read_subset(args.features, args.annotations, args.subset)
+    trained_on = _trained_on(args.features, train, test)
     if args.task == "steps":
-        write_frame_scores(args.out, STEP_SECONDS, actionness(train, test, seed=args.seed))
+        write_frame_scores(args.out, STEP_SECONDS, actionness(train, test, seed=args.seed), trained_on=trained_on)
     else:
         options = take_options(localize, args)
         options["video_scores"] = read_video_scores(args.video_scores) if args.video_scores else None
         found = localize(train, test, **options)
-        write_activitynet_results(args.out, found.predictions, videos=test.rows)
+        write_activitynet_results(args.out, found.predictions, videos=test.rows, trained_on=trained_on)
         if args.proposals:
-            write_activitynet_results(args.proposals, found.proposals, videos=test.rows)
+            write_activitynet_results(args.proposals, found.proposals, videos=test.rows, trained_on=trained_on)
         print(f"{len(found.predictions)} predictions, training loss {found.loss:.3f}")
     print(f"{len(train.rows)} videos to learn from, {len(test.rows)} localised: {args.out}")
     left_out = train.left_out + test.left_out
     if left_out:
         print(f"{len(left_out)} videos left out:", *left_out, sep="\n  ")
     return 0
+
+
+def _trained_on(features: Path, train: Subset, test: Subset) -> set[str]:
+    """Ids of what the localiser and the features' networks are trained on.
+
+    Errors (ValueError): a video to be localised is among them.
+    """
+    about = read_settings(features)
+    files = {video_id(Path(name).name): str(each["path"]) for name, each in about.get("videos", {}).items()}
+    own, held_out = ([Named(files.get(video, ""), video) for video in subset.rows] for subset in (train, test))
+    refuse(own, held_out, "--subset", by=" as --train-subset")
+    by_networks = [Named(id=video) for video in about.get("trained_on", ())]
+    refuse(by_networks, held_out, "--subset", by=f" by the networks that made {features}")
+    return {video.id for video in (*own, *by_networks)}
 
 
 def _parser() -> argparse.ArgumentParser:

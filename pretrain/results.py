@@ -142,16 +142,25 @@ def read_activitynet_results(path: str | Path, *, labelled: bool = True) -> Inst
 
 
 def write_activitynet_results(
-    path: str | Path, predictions: Instances, *, videos: Iterable[str] = (), version: str = "VERSION 1.3"
+    path: str | Path,
+    predictions: Instances,
+    *,
+    videos: Iterable[str] = (),
+    trained_on: Iterable[str] = (),
+    version: str = "VERSION 1.3",
 ) -> None:
-    """Write predictions in ActivityNet's form; `videos` are listed even if they have none. Ids lose a leading "v_"."""
+    """Write predictions in ActivityNet's form; `videos` are listed even if they have none. Ids lose a leading "v_".
+
+    `trained_on`: the videos that may not be evaluated on, in a field of our own.
+    """
     results: dict[str, list] = {video_id(name): [] for name in videos}
     rows = zip(predictions.video, predictions.segment.tolist(), predictions.label, predictions.score.tolist())
     for name, segment, label, score in rows:
         entry = {"label": str(label), "score": score, "segment": segment}
         results.setdefault(video_id(str(name)), []).append(entry)
     with new_file(path) as file:
-        json.dump({"version": version, "results": results, "external_data": {}}, file)
+        content = {"version": version, "results": results, "external_data": {}, "trained_on": sorted(trained_on)}
+        json.dump(content, file)
 
 
 def read_video_scores(path: str | Path) -> dict[str, dict[str, float]]:

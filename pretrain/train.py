@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from . import checkpoint
+from . import checkpoint, overlap
 from .about import config, fingerprint, plain, summary
+from .annotations import training_subset
 from .augment import Augment
 from .cli import command, take_options
 from .data import Dataset, read_annotations, read_videos, split
@@ -54,7 +55,8 @@ def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, gro
         raise ValueError("--minutes is for one process; use --steps or --epochs with several")
     train_set, val_set = read_data(args, group, record)
     if state is not None and state["config"]["segments"] != fingerprint(train_set):
-        raise ValueError("--videos must hold what the run being resumed began with; their training segments differ")
+        flags = "--videos, --annotations, --subset and what is held out"
+        raise ValueError(f"{flags} must be as in the run being resumed; their training segments differ")
     torch.manual_seed(args.seed)
     net = encoder(args.encoder, init=args.init, frames=args.frames, size=args.size)
     if net.loaded:
@@ -99,6 +101,8 @@ def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, gro
             loop.load(state)
             record.say(f"resumed after step {loop.step}")
         record.json("config.json", about)
+        before = [overlap.of_run(getattr(args, name, None)) for name in ("init", "teacher_action", "teacher_boundary")]
+        record.json(overlap.RECORD, overlap.stated([*train_set.named, *(video for run in before for video in run)]))
         status = "failed"
         try:
             status = loop.run()
@@ -151,13 +155,15 @@ def read_data(args: argparse.Namespace, group: Group, record: Record) -> tuple[D
     if args.window < needed:
         raise ValueError(f"--window must be ≥ {needed}, the frames that samples reach over, got {args.window}")
 
-    def read(paths: list[str], subset: str | None) -> Dataset:
+    def read(flag: str, annotations: str | None, subset: str | None, classes: list[str] | None = None) -> Dataset:
+        paths = args.val_videos if flag == "--val-videos" else args.videos
         if not group.main:
             group.gather(None)  # the first process probes the videos, the others then read what it found
-        if args.annotations:
+        if annotations:
             if len(paths) != 1:
-                raise ValueError(f"--videos must be one folder with --annotations, got {len(paths)} paths")
-            found = read_annotations(args.annotations, paths[0], subset=subset, cache=args.cache)
+                raise ValueError(f"{flag} must be one folder where there are annotations, got {len(paths)} paths")
+            only = None if subset == "all" else subset
+            found = read_annotations(annotations, paths[0], subset=only, classes=classes, cache=args.cache)
         else:
             found = read_videos(paths, cache=args.cache)
         if group.main:
@@ -170,17 +176,29 @@ def read_data(args: argparse.Namespace, group: Group, record: Record) -> tuple[D
         lost = [(f"{s.path} at {s.start_seconds:.2f} s", reason) for s in short]
         return replace(kept, skipped=found.skipped + lost, counts=found.counts)
 
-    train_set, val_set = read(args.videos, args.subset), None
+    subset = args.subset
+    if args.annotations and not subset:
+        subset = training_subset(args.annotations)
+        if subset:
+            record.say(f"training on the subset {subset}; --subset names another, or all")
+    train_set, val_set = read("--videos", args.annotations, subset), None
     if not train_set.segments:
         raise ValueError(f"--videos must hold a segment that can be used, none is left: {train_set.skipped[-1][1]}")
     for path, reason in train_set.skipped:
         record.say(f"skipped {path}: {reason}")
-    if args.val_videos or args.val_subset:
-        val_set = read(args.val_videos or args.videos, args.val_subset)
+    if lacking := train_set.empty_classes:
+        record.say(f"nothing to train on of {len(lacking)} classes: {', '.join(lacking)}")
+    given = next((name for name in ("val_subset", "val_annotations", "val_videos") if getattr(args, name)), None)
+    if given:
+        annotations = args.val_annotations or args.annotations
+        classes = train_set.classes if annotations else None
+        val_set = read("--val-videos" if args.val_videos else "--videos", annotations, args.val_subset, classes)
         if val_set.classes != train_set.classes:
             raise ValueError(
                 f"--val-videos must have the classes of --videos, got {val_set.classes}, not {train_set.classes}"
             )
+        hint = "; --val-subset or --val-annotations tells them apart" if given == "val_videos" and annotations else ""
+        overlap.refuse(train_set.named, val_set.named, f"--{given.replace('_', '-')}", hint=hint)
     elif args.val_batches:
         train_set, val_set = split(train_set, holdout=args.holdout, seed=args.seed)
     record.say(f"training: {train_set}")

@@ -12,6 +12,8 @@ import gpuaug
 
 from .clips import Job
 from .features import Grid, Store, read_settings
+from .overlap import Named, shared
+from .results import video_id
 
 
 @dataclass
@@ -126,14 +128,25 @@ def check_settings(store: Store, settings: Mapping[str, Any]) -> None:
 
 
 def statement(
-    settings: Mapping[str, Any], work: Work, finished: set[str], failed: Mapping[str, str], store: Store
+    settings: Mapping[str, Any],
+    work: Work,
+    finished: set[str],
+    failed: Mapping[str, str],
+    store: Store,
+    trained_on: Sequence[Named] = (),
 ) -> dict[str, Any]:
-    """The whole JSON file: settings, then every finished video, then what is missing and why."""
-    videos = {k: v for k, v in read_settings(store.out).get("videos", {}).items() if k in finished}
+    """The whole JSON file: settings, every finished video, what is missing and why, what the networks were trained on.
+
+    The last are ids, as far as there are annotations, and those of `work`'s videos of the same files.
+    """
+    before = read_settings(store.out)
+    videos = {k: v for k, v in before.get("videos", {}).items() if k in finished}
     for job in work.jobs:
         if job.name in finished:
             about = {"path": job.video.path, "duration_seconds": job.video.duration_seconds, "fps": job.grid.fps}
             videos[job.name] = about | {"frames": job.frames, "rows": job.rows, "padded": job.padded}
+    known = [Named(job.video.path, video_id(Path(job.name).name)) for job in work.jobs]
+    seen = {video.id for video in (*trained_on, *shared(trained_on, known)) if video.id}
     missing = [job.name for job in work.jobs if job.name not in finished and job.video.path not in failed]
     return {
         **settings,
@@ -142,6 +155,7 @@ def statement(
         "padded": sorted(name for name, about in videos.items() if about["padded"]),
         "skipped": dict(sorted(work.skipped.items())),
         "failed": dict(sorted({**work.failed, **failed}.items())),
+        "trained_on": sorted({*before.get("trained_on", ()), *seen}),
     }
 
 
