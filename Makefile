@@ -9,7 +9,7 @@ SOURCES := setup.py constraints.txt $(wildcard gpuaug/kernels/*)
 
 setup: .venv/.demo  ## what training and the demo need, without NVIDIA's libraries
 
-demo: .venv/.demo  ## toy videos -> probe -> train -> preview, in under five minutes on two cores
+demo: .venv/.demo  ## toy videos -> probe -> train for three minutes -> preview
 	$(BIN)/python -m pretrain demo --out demo
 
 test: .venv/.test  ## every test that runs on this machine

@@ -1,7 +1,8 @@
 """The table of benchmarks in README.md, and its picture, from the JSON files: `python -m benchmarks.table`
 
 Shown are the ratios, the rows whose unit is ×: how many times as fast as a peer, and, in a table of its own, a training
-step by the same step on a frozen batch. Without a JSON of a GPU the GPU's cell says "not measured".
+step by the same step on a frozen batch. There is a column for each kind of device that was measured: without a JSON of
+a GPU none for GPUs, and one sentence at README's beginning says so.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from . import common
 README = common.ROOT.parent / "README.md"
 PICTURE = common.ROOT.parent / "docs" / "benchmarks.png"
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
+DEVICES = {"cpu": "CPU", "cuda": "GPU"}  # by the end of a suite's name
 STEP = ", step / step on a frozen batch"  # how training.py ends the names of its ratios
 
 
@@ -29,20 +31,17 @@ def table(found: list[dict[str, Any]]) -> str:
     >>> row = {"name": "render", "unit": "×", "median": 2.5, "iqr": 0.1, "n": 9}
     >>> print(table([{"suite": "a_cpu", "machine": "m", "commit": "c", "results": [row]}]))
     <!-- benchmarks -->
-    | suite | what | times as fast: CPU | GPU | IQR, n | machine, commit |
-    |---|---|---|---|---|---|
-    | a | render | 2.50 | not measured | 0.10, 9 | m, c |
+    | suite | what | times as fast: CPU | IQR, n | machine, commit |
+    |---|---|---|---|---|
+    | a | render | 2.50 | 0.10, 9 | m, c |
     <!-- /benchmarks -->
     """
-    lines = [
-        BEGIN,
-        "| suite | what | times as fast: CPU | GPU | IQR, n | machine, commit |",
-        "|---|---|---|---|---|---|",
+    devices = _devices(found)
+    rows = [
+        [record["suite"].rpartition("_")[0], row["name"], *_cells(record, row, devices)]
+        for record, row in ratios(found)
     ]
-    for record, row in ratios(found):
-        cells = [record["suite"].rpartition("_")[0], row["name"], *_cells(record, row)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, END])
+    return _marked(BEGIN, ["suite", "what", *_heads("times as fast", devices), "IQR, n", "machine, commit"], rows, END)
 
 
 def steps(found: list[dict[str, Any]]) -> str:
@@ -51,30 +50,46 @@ def steps(found: list[dict[str, Any]]) -> str:
     >>> row = {"name": "r3d, batch 4: reuse 8" + STEP, "median": 1.01, "iqr": 0.1, "n": 4, "limit": "encoder"}
     >>> print(steps([{"suite": "training_cpu", "machine": "m", "commit": "c", "results": [row]}]))
     <!-- steps -->
-    | training | step with synthesis / step on a frozen batch: CPU | GPU | IQR, n | machine, commit | limit |
-    |---|---|---|---|---|---|
-    | r3d, batch 4: reuse 8 | 1.01 | not measured | 0.10, 4 | m, c | encoder |
+    | training | step with synthesis / step on a frozen batch: CPU | IQR, n | machine, commit | limit |
+    |---|---|---|---|---|
+    | r3d, batch 4: reuse 8 | 1.01 | 0.10, 4 | m, c | encoder |
     <!-- /steps -->
     """
-    lines = [
-        "<!-- steps -->",
-        "| training | step with synthesis / step on a frozen batch: CPU | GPU | IQR, n | machine, commit | limit |",
-        "|---|---|---|---|---|---|",
-        *(
-            f"| {' | '.join([row['name'].removesuffix(STEP), *_cells(record, row), row['limit']])} |"
-            for record in found
-            for row in record["results"]
-            if row["name"].endswith(STEP)
-        ),
-        "<!-- /steps -->",
+    devices = _devices(found)
+    rows = [
+        [row["name"].removesuffix(STEP), *_cells(record, row, devices), row["limit"]]
+        for record in found
+        for row in record["results"]
+        if row["name"].endswith(STEP)
     ]
-    return "\n".join(lines) if len(lines) > 4 else ""
+    names = ["training", *_heads("step with synthesis / step on a frozen batch", devices), "IQR, n", "machine, commit"]
+    return _marked("<!-- steps -->", [*names, "limit"], rows, "<!-- /steps -->") if rows else ""
 
 
-def _cells(record: dict[str, Any], row: dict[str, Any]) -> list[str]:
-    value = f"{row['median']:.2f}"
-    both = [value, "not measured"] if record["suite"].endswith("_cpu") else ["", value]
-    return [*both, f"{row['iqr']:.2f}, {row['n']}", f"{record['machine']}, {record['commit']}"]
+def measured_on_gpu(found: list[dict[str, Any]]) -> bool:
+    """Is there a result of a GPU?"""
+    return "GPU" in _devices(found)
+
+
+def _devices(found: list[dict[str, Any]]) -> list[str]:
+    """What was measured, of "CPU" and "GPU"; suites that name no device, such as the study, do not count."""
+    kinds = {record["suite"].rpartition("_")[2] for record in found}
+    return [name for kind, name in DEVICES.items() if kind in kinds]
+
+
+def _heads(what: str, devices: list[str]) -> list[str]:
+    return [f"{what}: {name}" if i == 0 else name for i, name in enumerate(devices)]
+
+
+def _cells(record: dict[str, Any], row: dict[str, Any], devices: list[str]) -> list[str]:
+    mine = DEVICES[record["suite"].rpartition("_")[2]]
+    values = [f"{row['median']:.2f}" if name == mine else "" for name in devices]
+    return [*values, f"{row['iqr']:.2f}, {row['n']}", f"{record['machine']}, {record['commit']}"]
+
+
+def _marked(begin: str, head: list[str], rows: list[list[str]], end: str) -> str:
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
+    return "\n".join([begin, lines[0], "|---" * len(head) + "|", *lines[1:], end])
 
 
 def ratios(found: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:

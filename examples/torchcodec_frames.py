@@ -3,7 +3,7 @@
 torchcodec's tensors (T, H, W, C) are read where they are, so that nothing is copied between decoding and the batch. The
 labels come from the plan: how much of the sample each clip makes up, and the frame at which the second one takes over.
 
-    python examples/torchcodec_frames.py    # needs torchcodec, and FFmpeg's shared libraries, which it looks for
+    python examples/torchcodec_frames.py    # needs torchcodec and FFmpeg's libraries: apt install ffmpeg
 """
 
 from __future__ import annotations

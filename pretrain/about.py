@@ -33,6 +33,7 @@ def config(
         "std": list(net.std),
         "fps": args.fps,
         "classes": dataset.classes,
+        "empty_classes": dataset.empty_classes,
         "segments": fingerprint(dataset),
         "names": {name: list(values) for name, values in names.items()},
         "precision": str(dtype).removeprefix("torch."),

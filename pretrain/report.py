@@ -197,9 +197,12 @@ def _speed(summary: Mapping[str, Any]) -> str:
 
 def _config(config: Mapping[str, Any]) -> str:
     flags = config.get("flags", {})
-    rest = {name: value for name, value in config.items() if name not in ("flags", "names", "classes")}
-    classes = config.get("classes", [])
-    listed = f"<p>{len(classes)} classes: {html.escape(', '.join(classes))}</p>" if classes else ""
+    rest = {name: value for name, value in config.items() if name not in ("flags", "names", "classes", "empty_classes")}
+    empty = config.get("empty_classes", [])
+    classes = [name for name in config.get("classes", []) if name not in empty]
+    lacking = f"; nothing to train on of {', '.join(empty)}" if empty else ""
+    text = f"{len(classes)} classes: {', '.join(classes)}{lacking}"
+    listed = f"<p>{html.escape(text)}</p>" if classes else ""
     tables = "".join(
         f"<details><summary>{title}</summary>{_table([(k, json.dumps(v)) for k, v in part.items()])}</details>"
         for title, part in (("flags", flags), ("model, versions, machine", rest))

@@ -48,7 +48,8 @@ def sample(
         action = bank.info["label"] >= 0
         for side, wanted, name in ((action, actions, "action"), (~action, n - actions, "background")):
             if wanted and bank.info["ready"].any() and not (side & bank.info["ready"]).any():
-                raise gpuaug.Starved(f"clips of {name} are wanted for balance, the bank holds none")
+                cure = f"--annotations of videos with {name} of {frames} frames or more, or --no-balance"
+                raise gpuaug.Starved(f"clips of {name} are wanted for balance, the bank holds none: give {cure}")
         drawn = [bank.draw(rng, actions, action)[:actions], bank.draw(rng, n - actions, ~action)[: n - actions]]
         slot = rng.permutation(np.concatenate(drawn))
     else:

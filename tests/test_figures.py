@@ -206,6 +206,9 @@ def test_page(run, planted, tmp_path, capsys):
     summary = json.loads((run / "summary.json").read_text())
     summary["skipped"] = [["<bad>.mp4", "no video stream"]]
     (run / "summary.json").write_text(json.dumps(summary))
+    config = json.loads((run / "config.json").read_text())
+    config["empty_classes"], kept = config["classes"][:1], config["classes"][1:]
+    (run / "config.json").write_text(json.dumps(config))
     rows = [(name, *span, "act") for name, spans in actions.items() for span in spans.tolist()]
     lines = ["path,start_seconds,end_seconds,label", *(",".join(map(str, row)) for row in rows)]
     (tmp_path / "annotations.csv").write_text("\n".join(lines))
@@ -223,6 +226,7 @@ def test_page(run, planted, tmp_path, capsys):
     assert not re.search(r'(src|href)="(?!data:)', page), "the page must not need other files"
     assert "&lt;bad&gt;.mp4" in page
     assert "<bad>" not in page
+    assert f"2 classes: {', '.join(kept)}; nothing to train on of {config['classes'][0]}<" in page
     assert f"Limited by <b>{summary['limited_by']}</b>" in page
     assert "AUC" in page
     low, high = summary["validation"]["boundary"]["low"], summary["validation"]["boundary"]["high"]

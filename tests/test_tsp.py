@@ -89,7 +89,8 @@ def test_a_window_shorter_than_a_clip_repeats_its_end():
 
 
 def test_a_bank_of_one_kind_is_starved_of_the_other():
-    with pytest.raises(Starved, match="clips of background are wanted for balance, the bank holds none"):
+    cure = "give --annotations of videos with background of 16 frames or more, or --no-balance"
+    with pytest.raises(Starved, match=f"clips of background are wanted for balance, the bank holds none: {cure}$"):
         tsp.sample(np.random.default_rng(0), make_bank([0, 1]), 2)
     with pytest.raises(Starved, match="clips of action are wanted"):
         tsp.sample(np.random.default_rng(0), make_bank([-1]), 2)
