@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
@@ -18,40 +19,100 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from .reader import Reader
+
 STILL_IMAGES = {"tty", "image2"}
 LARGEST_PLACEHOLDER = 19  # bytes; an MPEG-4 picture that says only "as before" is shorter (libav's own limit)
 
+# What libav says of a file's content in the system's numbers; its demuxers' plain −1 reads as EPERM.
+OF_CONTENT = {errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.ERANGE, errno.EDOM, errno.EILSEQ, errno.EAGAIN}
+
 
 class Unusable(ValueError):
-    """A file, or a window of it, cannot be decoded; the message is the reason, in one line."""
+    """A file, or a window of it, cannot be decoded; the message is the reason, in one line.
+
+    `lasting`: that is certainly so because of what is in the file, and will be found again.
+    """
+
+    def __init__(self, reason: str, *, lasting: bool = True) -> None:
+        super().__init__(reason)
+        self.lasting = lasting
 
 
 def one_line(error: Exception) -> str:
     """The reason that a user is told: our own as they are, the system's without numbers, others with their type."""
     if isinstance(error, Unusable):
         return str(error)
-    if isinstance(error, OSError) and not isinstance(error, av.FFmpegError):
+    if isinstance(error, av.FFmpegError):
+        if _of_the_system(error):
+            return f"cannot be read: {error.strerror}"
+    elif isinstance(error, MemoryError):
+        return " ".join(f"out of memory: {error}".split()).removesuffix(":")
+    elif isinstance(error, OSError):
         return f"cannot be read: {error.strerror or error}"
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def open_video(path: str) -> InputContainer:
-    """The opened container of a regular, readable file.
+def raise_if_of_the_system(error: Exception) -> None:
+    """Raise an error of libav's that says nothing about the file's content (no memory, …) as an OSError."""
+    if isinstance(error, av.FFmpegError) and _of_the_system(error):
+        raise OSError(error.errno, error.strerror) from None
+
+
+def _of_the_system(error: av.FFmpegError) -> bool:
+    return error.errno in errno.errorcode and error.errno not in OF_CONTENT
+
+
+class VideoFile:
+    """An open video file: libav's `container` over a `Reader`.
 
     Raises:
-        Unusable: there is no video in it. OSError: it may not be read.
+        Unusable: there is no video in it. OSError: it may not or cannot be read, or memory is short.
     """
-    check_file(path)
-    try:
-        # The prefix keeps libav from taking "clip:1.mp4" for a protocol.
-        container = av.open("file:" + path, metadata_errors="ignore")
-    except av.FFmpegError as error:
-        raise Unusable(_why_not_a_video(path, error)) from None
-    if container.format.name in STILL_IMAGES or container.format.name.endswith("_pipe"):
-        name = container.format.long_name
-        container.close()
-        raise Unusable(f"not a video: {name}")
-    return container
+
+    def __init__(self, path: str) -> None:
+        check_file(path)
+        self._reader = Reader(path)
+        try:
+            self.container: InputContainer = self._open(path)
+        except BaseException:
+            self._reader.close()
+            raise
+        if self.container.format.name in STILL_IMAGES or self.container.format.name.endswith("_pipe"):
+            self.close()
+            raise Unusable(f"not a video: {self.container.format.long_name}")
+
+    def _open(self, path: str) -> InputContainer:
+        try:
+            container = av.open(self._reader, "r", metadata_errors="ignore")
+        except av.FFmpegError as error:
+            self.check()
+            # Where the file gave no error, it is libav's word for a header that is cut short.
+            if error.errno == errno.EIO:
+                raise Unusable("not a video: it ends too early", lasting=False) from None
+            raise_if_of_the_system(error)
+            lasting = error.errno == errno.EINVAL or error.errno not in errno.errorcode
+            raise Unusable(_why_not_a_video(path, error), lasting=lasting) from None
+        try:
+            self.check()
+        except BaseException:
+            container.close()
+            raise
+        return container
+
+    def check(self) -> None:
+        """Raise the first error that reading the file gave, whatever libav made of it."""
+        self._reader.check()
+
+    def close(self) -> None:
+        self.container.close()
+        self._reader.close()
+
+    def __enter__(self) -> VideoFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def check_file(path: str) -> os.stat_result:
@@ -124,26 +185,33 @@ def codec_name(stream: VideoStream) -> str:
     return stream.codec_context.codec.canonical_name
 
 
-def packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
+def packets(file: VideoFile, stream: VideoStream) -> Iterator[av.Packet]:
     """The stream's packets as stored, from the present position to the end or to where the file is broken.
 
     MPEG-4 outside of MP4 may pack two pictures into one packet and a placeholder into the next: they are put back.
+
+    Raises:
+        OSError: the file cannot be read on, or memory is short. That is never taken for the file's end.
     """
     unpack = None
-    if codec_name(stream) == "mpeg4" and "mp4" not in container.format.name:
+    if codec_name(stream) == "mpeg4" and "mp4" not in file.container.format.name:
         unpack = av.bitstream.BitStreamFilterContext("mpeg4_unpack_bframes", stream)
     try:
         # PyAV's generator loses memory when it is only dropped.
-        with closing(cast(Generator[av.Packet, None, None], container.demux(stream))) as stored:
+        with closing(cast(Generator[av.Packet, None, None], file.container.demux(stream))) as stored:
             for packet in stored:
+                file.check()
                 if unpack is not None:
                     yield from unpack.filter(packet if packet.size else None)
                 elif packet.size:
                     yield packet
-    except (av.FFmpegError, IndexError):
+    except (av.FFmpegError, IndexError) as error:
         # What has been read so far is good. IndexError: at the end of a file in which further streams began, PyAV 18
         # looks for them among those that the file began with.
-        return
+        file.check()
+        raise_if_of_the_system(error)
+    else:
+        file.check()
 
 
 def pictures(codec: str, packet: av.Packet) -> str:
@@ -175,8 +243,8 @@ def first_frame(stream: VideoStream, candidates: list[av.Packet]) -> VideoFrame:
         for packet in [*group, None]:
             try:
                 frames += context.decode(packet)
-            except av.FFmpegError:
-                continue
+            except av.FFmpegError as error:
+                raise_if_of_the_system(error)
         context.flush_buffers()
         if frames:
             return frames[0]

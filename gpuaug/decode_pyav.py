@@ -12,14 +12,13 @@ from itertools import chain
 import av
 import numpy as np
 import torch
-from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from . import host_memory
-from .container import Unusable, open_video, packets, videos
+from .container import Unusable, VideoFile, one_line, packets, raise_if_of_the_system, videos
 from .kernels import host
 from .timestamps import FrameIndex
 
@@ -43,6 +42,7 @@ def read_frames(index: FrameIndex, positions: NDArray[np.int64]) -> Iterator[tup
 
     Raises:
         Unusable: some of the frames cannot be decoded; which, after all others have been given.
+        OSError: the file cannot be read on, or memory is short.
     """
     wanted = np.unique(positions)
     missing: set[int] = set(wanted.tolist())
@@ -82,15 +82,15 @@ class _File:
         self._open()
 
     def _open(self) -> None:
-        self.container: InputContainer = open_video(self.index.path)
-        self.stream: VideoStream = videos(self.container)[0]
+        self.file = VideoFile(self.index.path)
+        self.stream: VideoStream = videos(self.file.container)[0]
         self.touched = False
 
     def __enter__(self) -> _File:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.container.close()
+        self.file.close()
 
     def frames(self, key: int | None, want: dict[int, int], *, all_packets: bool) -> Iterator[tuple[int, VideoFrame]]:
         """Decode from a key frame until all wanted frames {mark: position} came out, or cannot any more.
@@ -107,7 +107,8 @@ class _File:
             try:
                 frames = self.stream.codec_context.decode(packet)
                 frames += self.stream.codec_context.decode(None) if done else []
-            except av.FFmpegError:
+            except av.FFmpegError as error:
+                raise_if_of_the_system(error)
                 if key is not None:
                     return
                 frames = []
@@ -126,10 +127,12 @@ class _File:
             self.touched = True
             for earlier in (key, key - 1):
                 try:
-                    self.container.seek(int(index.key_mark_K[earlier]), stream=self.stream)
-                except av.FFmpegError:
+                    self.file.container.seek(int(index.key_mark_K[earlier]), stream=self.stream)
+                except av.FFmpegError as error:
+                    self.file.check()
+                    raise_if_of_the_system(error)
                     continue
-                stored = packets(self.container, self.stream)
+                stored = packets(self.file, self.stream)
                 for packet in stored:
                     if packet.pts == index.key_mark_K[key]:
                         yield packet
@@ -138,10 +141,10 @@ class _File:
                     if self._number(packet) > number:
                         break
         if self.touched:
-            self.container.close()
+            self.file.close()
             self._open()
         self.touched = True
-        for i, packet in enumerate(packets(self.container, self.stream)):
+        for i, packet in enumerate(packets(self.file, self.stream)):
             if i >= number:
                 if index.numbered:
                     packet.pts = i
@@ -163,8 +166,8 @@ def learn_order(index: FrameIndex) -> FrameIndex:
         for packet in chain(file._packets_from(None), [None]):
             try:
                 numbers += [frame.pts for frame in file.stream.codec_context.decode(packet) if frame.pts is not None]
-            except av.FFmpegError:
-                continue
+            except av.FFmpegError as error:
+                raise_if_of_the_system(error)
     if not numbers:
         raise Unusable("none of its frames can be decoded")
     return index.reordered(numbers)
@@ -190,8 +193,8 @@ def decode_windows(
     try:
         for position, frame in read_frames(index, np.concatenate(positions)):
             to_rgb(frame, places.pop(position))
-    except Unusable as error:
-        reason = str(error)
+    except (Unusable, OSError, MemoryError) as error:
+        reason = one_line(error)
     left = set(places)
     return [reason if left.intersection(p.tolist()) else f for f, p in zip(frames_WTHW3, positions)]
 

@@ -161,7 +161,7 @@ def _read(path: str) -> tuple[Video, bool]:
     try:
         index = read_index(path)
     except Unusable as error:
-        return Video(path, error=one_line(error)), True
+        return Video(path, error=one_line(error)), error.lasting
     except Exception as error:  # whatever a file brings about is that file's failure only
         return Video(path, error=one_line(error)), False
     frames, duration = len(index.stamp_N), index.duration_seconds

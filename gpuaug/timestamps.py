@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from .container import (
     LARGEST_PLACEHOLDER,
     Unusable,
+    VideoFile,
     codec_name,
     first_frame,
-    open_video,
     orientation,
     packets,
     pictures,
@@ -147,15 +147,17 @@ def read_index(path: str) -> FrameIndex:
     packets the container marks as incomplete, and what is shown before the first key frame.
 
     Raises:
-        Unusable: there is nothing to decode, with the reason. OSError: the file may not be read.
+        Unusable: there is nothing to decode, with the reason. OSError: the file may not or cannot be read, or memory
+            is short.
     """
-    with open_video(path) as container:
+    with VideoFile(path) as file:
+        container = file.container
         streams = videos(container)
         stream, codec = streams[0], codec_name(streams[0])
         total = 0
         table: list[_Packet] = []
         heads: list[av.Packet] = []
-        for packet in packets(container, stream):
+        for packet in packets(file, stream):
             shown = "" if packet.is_corrupt else pictures(codec, packet)
             if shown:
                 pts = MISSING if packet.pts is None else packet.pts
