@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 import gpuaug
-from pretrain.data import Dataset, read_videos
+from pretrain.data.dataset import Dataset, read_videos
 
 from . import common
 

@@ -4,8 +4,7 @@
 and from the folder `actions` of real clips in GPUAUG_DATA or ../shared/data, where there is one. Ours is the feed of
 the training loop at a reuse of 1 and of 8; the other is torch's DataLoader with 2 workers, in which torchcodec decodes
 just the frames that a sample shows, straight to the size of our bank, and torchvision v2 crops, resizes, flips and
-normalises. Its plans are drawn beforehand by the same `pretrain.bsp.sample` from windows of the same files, so that it
-makes the same kinds of sample and pays nothing for planning. Clocks start when the stock of decoded windows is used up.
+normalises. Its plans are drawn beforehand by the same `sample` of BSP from windows of the same files, so that it makes the same kinds of sample and pays nothing for planning. Clocks start when the stock of decoded windows is used up.
 The limiting stage is decoding where the feed waits for it most of the time.
 """
 
@@ -24,9 +23,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from pretrain import bsp
-from pretrain.data import Dataset, read_videos
-from pretrain.feed import Feed
+from pretrain.data.dataset import Dataset, read_videos
+from pretrain.feed.feed import Feed
+from pretrain.tasks.bsp import task as bsp
 
 from . import common, decode_cpu
 from .feed_loader import loader

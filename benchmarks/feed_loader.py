@@ -15,7 +15,7 @@ import torchvision.transforms.v2.functional as tv
 from torch.utils.data import DataLoader
 
 import gpuaug
-from pretrain.data import Dataset
+from pretrain.data.dataset import Dataset
 
 SCALES = (1.0, 0.875, 0.75, 0.66)  # of the multi-scale crop
 SAMPLES = 4096  # more than are used

@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from pretrain import bsp
-from pretrain.data import Dataset
-from pretrain.encoders import encoder
-from pretrain.feed import Feed
-from pretrain.loop import Model
+from pretrain.data.dataset import Dataset
+from pretrain.feed.feed import Feed
+from pretrain.models.encoders import encoder
+from pretrain.tasks.bsp import task as bsp
+from pretrain.training.loop import Model
 
 from . import common, decode_cpu
 

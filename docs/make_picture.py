@@ -15,10 +15,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import gpuaug
-from pretrain import bsp, toy
-from pretrain.augment import Augment
-from pretrain.data import read_videos
-from pretrain.feed import Feed
+from pretrain.data.dataset import read_videos
+from pretrain.feed.augment import Augment
+from pretrain.feed.feed import Feed
+from pretrain.tasks.bsp import task as bsp
+from pretrain.toy import dataset as toy
 
 TITLES = {
     "dc": "dc: cross-fade into another class (Eq. 1)",

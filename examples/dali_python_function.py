@@ -19,7 +19,7 @@ import numpy as np
 from nvidia.dali import fn, pipeline_def
 
 import gpuaug
-from pretrain.toy import make_actions
+from pretrain.toy.dataset import make_actions
 
 LENGTH, CENTER, OVERLAP = 8, 4, 4
 

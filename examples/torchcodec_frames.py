@@ -18,7 +18,7 @@ from torch import Tensor
 from torchcodec.decoders import VideoDecoder
 
 import gpuaug
-from pretrain.toy import make_actions
+from pretrain.toy.dataset import make_actions
 
 LENGTH, FPS = 8, 10.0
 

@@ -7,13 +7,15 @@ are the same edits on arrays of any library. `host_memory` says how much of drop
 
 __version__ = "0.1.0"
 
-from . import color, crop, edits, host_memory, reference
+from . import color, crop, edits, reference
 from .bank import ClipBank, Starved
-from .decode import Decoder, Failure, Window
-from .manifest import Manifest, Video, probe
-from .ops import concatenate, crossfade, paste, resample_speed, take
+from .functional import concatenate, crossfade, paste, resample_speed, take
+from .kernels import host_allocator as host_memory
 from .plan import Plan, fade, where
 from .render import blend, render
+from .video.decoder import Decoder
+from .video.manifest import Manifest, Video, probe
+from .video.window import Failure, Window
 
 __all__ = [
     "ClipBank",

@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _probe(argv: list[str]) -> int:
-    from .manifest import probe
+    from .video.manifest import probe
 
     parser = argparse.ArgumentParser(
         prog="python -m gpuaug probe",

@@ -1,6 +1,6 @@
 """Temporal edits as functions from plans to plans: BSP Eq. (1)–(3), PAL's paste, any frame list.
 
-`gpuaug.ops` has the same functions, with the same arguments, on arrays. Legend: N samples, T frames.
+`gpuaug.functional` has the same functions, with the same arguments, on arrays. Legend: N samples, T frames.
 Every parameter is a scalar or one value per sample.
 """
 
@@ -122,7 +122,7 @@ def take(clip: Plan, frames: ArrayLike) -> Plan:
     return _rows(clip, max(clip.shape[0], len(order))).at(order)
 
 
-# ---- the same edits as frame numbers, for `gpuaug.ops`; on the CPU host_edit.cpp has their rules once more -----------
+# ---- the same edits as frame numbers, for `gpuaug.functional`; host_edit.cpp has their rules once more ---
 
 
 class Frames(NamedTuple):

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from . import host_memory, reference, validate
-from .kernels import host, job
+from . import arguments, reference
+from .kernels import host, host_allocator, kernel_args
 from .plan import Plan
 
 Layout = Literal["NCTHW", "NTCHW", "NTHWC"]
@@ -46,7 +46,7 @@ def blend(frames: Tensor | Sequence[Tensor], plan: Plan) -> Tensor:
         _blend_op(banks, *_tensors(plan), out)
     else:
         views = [view(bank) for bank in banks]
-        blend_into(views, validate.shown(plan, job.lengths(views)), out)
+        blend_into(views, arguments.shown(plan, kernel_args.lengths(views)), out)
     return out
 
 
@@ -114,7 +114,7 @@ def render(
         raise ValueError(f"out must be {wanted}, got {got}")
     elif any(step == 0 and count > 1 for step, count in zip(out.stride(), out.shape)):
         raise ValueError(f"out must have a place of its own for every value, got strides {out.stride()}")
-    means, stds = validate.per_channel("mean", mean, channels), validate.per_channel("std", std, channels)
+    means, stds = arguments.per_channel("mean", mean, channels), arguments.per_channel("std", std, channels)
     if torch.compiler.is_compiling():
         boxes, colors = (None if v is None else torch.as_tensor(v, dtype=torch.float64) for v in (box, color))
         _render_op(banks, *_tensors(plan), boxes, colors, means, stds, layout, allow_aliasing, out)
@@ -126,21 +126,21 @@ def render(
 def new(device: torch.device, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """An uninitialised tensor; large ones on the CPU from the memory of those before."""
     if device == CPU and not torch.compiler.is_compiling():
-        return host_memory.new(shape, dtype)
+        return host_allocator.new(shape, dtype)
     return torch.empty(shape, dtype=dtype, device=device)
 
 
-def view(clips: Tensor) -> job.View:
+def view(clips: Tensor) -> kernel_args.View:
     """The memory of a tensor (S, L, …)."""
-    return job.View(clips.data_ptr(), tuple(clips.shape), clips.stride(), clips.element_size(), clips)
+    return kernel_args.View(clips.data_ptr(), tuple(clips.shape), clips.stride(), clips.element_size(), clips)
 
 
-def blend_into(views: list[job.View], shown: job.Shown, out: Tensor) -> None:
+def blend_into(views: list[kernel_args.View], shown: kernel_args.Shown, out: Tensor) -> None:
     """`blend` of clips in views of one dtype, device and trailing shape into `out` (N, T, …), of any strides."""
     if out.numel() == 0:
         return
     if out.is_cuda or host.library():
-        _launch("blend", job.blend(shown, views, view(out)), out)
+        _launch("blend", kernel_args.blend(shown, views, view(out)), out)
     else:
         plan = Plan(shown.clip, shown.frame.astype(np.float64), shown.weight)
         _fill(out, reference.blend(_arrays(views), plan))
@@ -161,15 +161,15 @@ def _render(
     for v in views:
         if (v.shape[4] > 1 and v.strides[4] != 1) or (v.shape[3] > 1 and v.strides[3] != v.shape[4]):
             raise ValueError(f"frames must have the pixels of a row side by side, got strides {v.strides}")
-    shown = validate.shown(plan, job.lengths(views))
+    shown = arguments.shown(plan, kernel_args.lengths(views))
     size = (out.shape[layout.index("H")], out.shape[layout.index("W")])
     heights, widths = (np.repeat([v.shape[d] for v in views], [v.shape[0] for v in views]) for d in (2, 3))
-    box_NTK4 = validate.boxes(box, shown, heights, widths, size, allow_aliasing)
-    matrix = validate.matrix(color, mean, std, plan.shape[0], 255.0 if out.dtype == torch.uint8 else 1.0)
+    box_NTK4 = arguments.boxes(box, shown, heights, widths, size, allow_aliasing)
+    matrix = arguments.matrix(color, mean, std, plan.shape[0], 255.0 if out.dtype == torch.uint8 else 1.0)
     if out.numel() == 0:
         return
     if out.is_cuda or host.library():
-        work = job.render(shown, views, view(out), layout=layout, box_NTK4=box_NTK4, matrix=matrix)
+        work = kernel_args.render(shown, views, view(out), layout=layout, box_NTK4=box_NTK4, matrix=matrix)
         _launch("render", work, out)
     else:
         value = reference.render(
@@ -219,7 +219,7 @@ def _banks(frames: Tensor | Sequence[Tensor], dtypes: tuple[torch.dtype, ...], p
     return banks
 
 
-def _arrays(views: list[job.View]) -> list[NDArray]:
+def _arrays(views: list[kernel_args.View]) -> list[NDArray]:
     """Every clip as a NumPy array, for the reference."""
     arrays: list[NDArray] = []
     for v in views:
@@ -246,7 +246,7 @@ def _tensors(plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
 @torch.library.custom_op("gpuaug::blend", mutates_args={"out"})
 def _blend_op(banks: list[Tensor], clip: Tensor, time: Tensor, weight: Tensor, out: Tensor) -> None:
     views, plan = [view(bank) for bank in banks], Plan(clip.numpy(), time.numpy(), weight.numpy())
-    blend_into(views, validate.shown(plan, job.lengths(views)), out)
+    blend_into(views, arguments.shown(plan, kernel_args.lengths(views)), out)
 
 
 @torch.library.custom_op("gpuaug::render", mutates_args={"out"})

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         print(f"{usage}\n\npretrain: there is no command {name!r}", file=sys.stderr)
         return 2
-    return int(importlib.import_module(f"{__package__ or 'pretrain'}.{name}").main(rest) or 0)
+    return int(importlib.import_module(f"{__package__ or 'pretrain'}.commands.{name}").main(rest) or 0)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from assets import Assets
-from painted import PaintingDecoder
 
 import gpuaug
+from support.assets import Assets
+from support.fake_decoder import PaintingDecoder
 
 ROOT = Path(__file__).parent.parent
 

@@ -39,7 +39,7 @@ def test_it_imports_and_works_without_nvidias_libraries(missing):
 import sys
 for name in {missing!r}:
     sys.modules[name] = None
-import numpy as np, torch, gpuaug, pretrain.bsp
+import numpy as np, torch, gpuaug, pretrain.tasks.bsp.task
 clips = torch.zeros(2, 8, 32, 32, 3, dtype=torch.uint8)
 plan = gpuaug.Plan.take([0, 1], np.arange(8.0))
 gpuaug.render(clips, plan, size=(16, 16), mean=(0,) * 3, std=(1,) * 3, dtype=torch.float32)

@@ -12,7 +12,7 @@ import torch
 from cupy_backends.cuda.libs import nvrtc
 from numpy.typing import NDArray
 
-from . import job
+from . import kernel_args
 
 TYPES = {"uint8": "u8", "float16": "Half", "bfloat16": "BFloat", "float32": "float"}
 
@@ -28,7 +28,7 @@ def source(kernel: str) -> str:
 
 
 def options(dtype: str, channels: int, taps: int, layout: int) -> tuple[str, ...]:
-    """Compiler options for one output dtype, number of channels, K (0: any), and place in `job.LAYOUTS`."""
+    """Compiler options for one output dtype, number of channels, K (0: any), and place in `kernel_args.LAYOUTS`."""
     values = {"TYPE": TYPES[dtype], "CHANNELS": channels, "TAPS": taps, "LAYOUT": layout}
     return ("--std=c++17", *(f"-D{name}={value}" for name, value in values.items()))
 
@@ -47,7 +47,7 @@ def launch(kernel: str, work: NDArray[np.uint8], device: torch.device, dtype: st
     Args:
         work: of kernels/job.py, with addresses on this device.
     """
-    grid = job.grid(kernel, work, dtype)
+    grid = kernel_args.grid(kernel, work, dtype)
     index = torch.cuda.current_device() if device.index is None else device.index
     with torch.cuda.device(index), cupy.cuda.Device(index):
         pinned = torch.empty(work.size, dtype=torch.uint8, pin_memory=True)
@@ -55,7 +55,11 @@ def launch(kernel: str, work: NDArray[np.uint8], device: torch.device, dtype: st
         on_device = pinned.to(torch.device("cuda", index), non_blocking=True)
         run = _function(index, kernel, options(dtype, grid.channels, grid.taps, grid.layout))
         with cupy.cuda.ExternalStream(torch.cuda.current_stream(index).cuda_stream, index):
-            run((grid.blocks,), (job.THREADS,), (np.uint64(on_device.data_ptr()), np.int64(grid.blocks_per_frame)))
+            run(
+                (grid.blocks,),
+                (kernel_args.THREADS,),
+                (np.uint64(on_device.data_ptr()), np.int64(grid.blocks_per_frame)),
+            )
 
 
 def cubin(kernel: str, arch: str, dtype: str, *, channels: int = 3, taps: int = 2, layout: int = 1) -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .job import View
+from .kernel_args import View
 
 EDIT = struct.Struct("19q")  # the header of an edit's job, mirrored by host_edit.cpp; 64-bit floats follow
 DOUBLE = struct.Struct("d")

@@ -1,0 +1,1 @@
+"""The study: every pre-training on toy videos, one localiser, one table."""

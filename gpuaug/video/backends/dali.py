@@ -1,0 +1,254 @@
+"""Decoding with NVIDIA DALI, imported only here: NVDEC on a GPU, libavcodec (VP8, VP9, MJPEG) on the CPU.
+
+Legend: T frames of a sample, H W height and width of its output.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import queue
+import sys
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from nvidia.dali import Pipeline, fn
+from nvidia.dali import types as dali_types
+
+from ..frame_index import FrameIndex
+
+types: Any = dali_types  # its enumerations are made at run time
+
+CPU_CODECS = {"vp8", "vp9", "mjpeg"}
+GPU_CODECS = CPU_CODECS | {"h264", "hevc", "av1", "mpeg4"}
+PLANAR_420 = {"yuv420p", "yuvj420p", "yuv420p10le", "yuv420p12le", "p010le", "nv12"}  # what NVDEC gives as 4:2:0
+KEPT_FAILURES = 4096  # files that failed, remembered
+BATCH = 32  # samples of one pipeline run
+BATCH_BYTES = 1 << 30  # of decoded frames in one pipeline run, before scaling
+
+# Luma weights of red and blue by YUV matrix (ISO/IEC 23091-2); the rest, and what is not told, is BT.601.
+LUMA = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
+BT601 = (0.299, 0.114)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Frames at ascending `positions` (T,) of one file, to be shown `height` by `width`."""
+
+    index: FrameIndex
+    positions: NDArray[np.int64]
+    height: int
+    width: int
+
+
+class Dali:
+    """A DALI pipeline in a thread of its own, which is replaced when a file breaks it or when it does not answer.
+
+    Args:
+        device: "cpu", or a CUDA device.
+        threads: samples decoded at the same time.
+        timeout_seconds: how long one run of up to 32 samples may take.
+    """
+
+    def __init__(self, device: torch.device, threads: int, timeout_seconds: float) -> None:
+        if device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", torch.cuda.current_device())
+        self.device, self.threads, self.timeout_seconds = device, threads, timeout_seconds
+        self._worker: _Worker | None = None
+        self._without = nvdec_missing() if device.type == "cuda" else ""
+        self._failed: OrderedDict[str, str] = OrderedDict()
+
+    def refuses(self, index: FrameIndex) -> str:
+        """Why DALI would not give the frames that are wanted of this file; empty if it does.
+
+        A file that failed once is refused from then on: NVDEC may lack its codec's profile or its size, and each
+        failure costs the pipeline.
+        """
+        gpu = self.device.type == "cuda"
+        if self._without:
+            return self._without
+        if index.path in self._failed:
+            return self._failed[index.path]
+        if index.codec not in (GPU_CODECS if gpu else CPU_CODECS):
+            return f"DALI has no {index.codec} decoder for {self.device.type}"
+        if not index.plain:
+            return (
+                "DALI numbers the frames of this file differently (hidden frames, several video streams, or no times)"
+            )
+        if gpu and index.pixel_format not in PLANAR_420:
+            return f"DALI converts only 4:2:0 pictures to RGB, this is {index.pixel_format}"
+        if not gpu and index.full_range and not index.pixel_format.startswith("yuvj"):
+            return f"DALI takes {index.pixel_format} for limited range, this is full range"
+        return ""
+
+    def decode(self, samples: list[Sample]) -> list[torch.Tensor | str]:
+        """For each sample uint8 (T,H,W,3) on the device, or the reason why DALI could not decode it."""
+        results: list[torch.Tensor | str] = []
+        try:
+            for batch in _batches(samples):
+                try:
+                    results += self._run(batch)
+                except RuntimeError:  # of which sample is not told
+                    for sample in batch:
+                        try:
+                            results += self._run([sample])
+                        except RuntimeError as error:
+                            results.append(_first_line(error))
+                            self._failed[sample.index.path] = _first_line(error)
+                            while len(self._failed) > KEPT_FAILURES:
+                                self._failed.popitem(last=False)
+        except TimeoutError as error:  # the rest would wait as long
+            results += [str(error)] * (len(samples) - len(results))
+        return results
+
+    def close(self) -> None:
+        """End the thread; a later call starts another."""
+        if self._worker is not None:
+            self._worker.jobs.put(None)
+            self._worker = None
+
+    def _run(self, batch: list[Sample]) -> list[torch.Tensor]:
+        worker = self._worker = self._worker or _Worker(self.device, self.threads)
+        answer: queue.SimpleQueue[list[torch.Tensor] | Exception] = queue.SimpleQueue()
+        stream = torch.cuda.current_stream(self.device) if self.device.type == "cuda" else None
+        worker.jobs.put((batch, answer, stream))
+        try:
+            result = answer.get(timeout=self.timeout_seconds)
+        except queue.Empty:
+            self.close()
+            names = ", ".join(sorted({s.index.path for s in batch})[:3])
+            raise TimeoutError(
+                f"DALI gave no answer within timeout_seconds={self.timeout_seconds:g} (decoding {names} …)"
+            ) from None
+        if isinstance(result, Exception):
+            self.close()  # an error leaves the pipeline unusable
+            raise RuntimeError(str(result)) from None
+        return [_finish(frames, s.index, self.device.type) for frames, s in zip(result, batch)]
+
+
+class _Worker(threading.Thread):
+    """Runs one pipeline. A daemon, so that a decoder that hangs does not keep the program from ending."""
+
+    def __init__(self, device: torch.device, threads: int) -> None:
+        super().__init__(name="gpuaug-dali", daemon=True)
+        self.device, self.threads = device, threads
+        self.jobs: queue.SimpleQueue[tuple[list[Sample], queue.SimpleQueue[Any], Any] | None] = queue.SimpleQueue()
+        self.start()
+
+    def run(self) -> None:
+        pipeline: Pipeline | None = None
+        while (job := self.jobs.get()) is not None:
+            batch, answer, stream = job
+            try:
+                pipeline = pipeline or _pipeline(self.device, self.threads)
+                with torch.cuda.stream(stream):  # the caller's; nothing for None
+                    answer.put(_frames(pipeline, batch, stream))
+            except Exception as error:
+                answer.put(error)
+
+
+def _pipeline(device: torch.device, threads: int) -> Pipeline:
+    gpu = device.type == "cuda"
+    pipeline = Pipeline(
+        batch_size=BATCH,
+        num_threads=threads,
+        device_id=device.index if gpu else None,
+        prefetch_queue_depth=1,
+        exec_dynamic=True,
+    )
+    with pipeline:
+        files = fn.external_source(name="files", dtype=types.UINT8, ndim=1, no_copy=True)
+        positions = fn.external_source(name="positions", dtype=types.INT32, ndim=1)
+        size = fn.external_source(name="size", dtype=types.FLOAT, ndim=1)
+        # With any other pad_mode a file with fewer frames than it promises gives black frames without an error.
+        frames = fn.decoders.video(files, frames=positions, device="mixed" if gpu else "cpu", pad_mode="none")
+        # PyAV's filter: a triangle as wide as the reduction.
+        pipeline.set_outputs(fn.resize(frames, size=size, interp_type=types.INTERP_LINEAR, antialias=True))
+    pipeline.build()
+    return pipeline
+
+
+def _frames(pipeline: Pipeline, batch: list[Sample], stream: torch.cuda.Stream | None) -> list[torch.Tensor]:
+    """Frames as stored, of their final size; copies, for DALI's buffers last until the next run.
+
+    Waited for is `stream` (None: the CPU), on which the copies are made, and not what else the device has to do.
+    """
+    files = {s.index.path: np.memmap(s.index.path, np.uint8, "r") for s in batch}
+    upright = [(s.width, s.height) if s.index.rotation % 180 else (s.height, s.width) for s in batch]
+    (output,) = pipeline.run(  # without a stream it returns when the frames are there
+        files=[files[s.index.path] for s in batch],
+        positions=[s.positions.astype(np.int32) for s in batch],
+        size=[np.array(hw, np.float32) for hw in upright],
+    )
+    if stream is None:
+        frames = [torch.from_numpy(np.array(output.at(i))) for i in range(len(batch))]
+    else:
+        frames = [torch.from_dlpack(output[i]).clone() for i in range(len(batch))]
+        stream.synchronize()
+    for got, sample in zip(frames, batch):
+        if len(got) != len(sample.positions):
+            raise RuntimeError(f"DALI gave {len(got)} frames of {sample.index.path} instead of {len(sample.positions)}")
+    return frames
+
+
+def _finish(frames_THW3: torch.Tensor, index: FrameIndex, device: str) -> torch.Tensor:
+    """The right matrix, then the right way up: DALI takes every file for BT.601 and unrotated.
+
+    Exact but for colours that the wrong matrix sent past 0 or 255, which stay clipped.
+    """
+    if index.matrix in LUMA:
+        correction_33 = _yuv_to_rgb(*LUMA[index.matrix]) @ np.linalg.inv(_yuv_to_rgb(*BT601))
+        matrix = torch.from_numpy(correction_33.astype(np.float32)).to(frames_THW3.device)
+        for frame_HW3 in frames_THW3:
+            frame_HW3.copy_((frame_HW3.float() @ matrix.T).round_().clamp_(0, 255))
+    if index.rotation:
+        frames_THW3 = torch.rot90(frames_THW3, -index.rotation // 90, (1, 2))
+    if index.mirrored:
+        frames_THW3 = frames_THW3.flip(2)
+    return frames_THW3.contiguous()
+
+
+def _yuv_to_rgb(red: float, blue: float) -> NDArray[np.float64]:
+    """Matrix (3, 3) from full-range Y, Cb, Cr to R, G, B. Range and offset cancel in a product with an inverse."""
+    green = 1 - red - blue
+    return np.array(
+        [
+            [1, 0, 2 * (1 - red)],
+            [1, -2 * (1 - blue) * blue / green, -2 * (1 - red) * red / green],
+            [1, 2 * (1 - blue), 0],
+        ]
+    )
+
+
+def nvdec_missing() -> str:
+    """Why there is no NVDEC to use; empty if its library can be loaded."""
+    name = "nvcuvid.dll" if sys.platform == "win32" else "libnvcuvid.so.1"
+    try:
+        ctypes.CDLL(name)
+    except OSError as error:
+        return f"NVDEC cannot be used: {str(error).splitlines()[0]}"
+    return ""
+
+
+def _batches(samples: list[Sample]) -> list[list[Sample]]:
+    batches: list[list[Sample]] = []
+    size = 0
+    for sample in samples:
+        need = len(sample.positions) * sample.index.width * sample.index.height * 3
+        if not batches or len(batches[-1]) == BATCH or size + need > BATCH_BYTES:
+            batches.append([])
+            size = 0
+        batches[-1].append(sample)
+        size += need
+    return batches
+
+
+def _first_line(error: Exception) -> str:
+    """DALI's message without its traceback: the line that follows "encountered:"."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    after = [lines[i + 1] for i, line in enumerate(lines[:-1]) if line.endswith("encountered:")]
+    return (after or lines or [type(error).__name__])[0]

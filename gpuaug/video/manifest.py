@@ -1,0 +1,224 @@
+"""What is in a collection of video files: their lengths, rates, sizes and codecs, or why they cannot be used."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Literal
+
+from tqdm import tqdm
+
+from .demux import Unusable, check_file, one_line
+from .frame_index import read_index
+from .probe_cache import Cache
+
+# What a folder is searched for; a file named as such is probed whatever it is called.
+# fmt: off
+EXTENSIONS = frozenset({
+    "3g2", "3gp", "asf", "avi", "divx", "dv", "f4v", "flv", "gif", "h264", "h265", "hevc", "ivf", "m1v", "m2ts", "m2v",
+    "m4v", "mjpeg", "mjpg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogg", "ogv", "rm", "rmvb", "ts", "vob",
+    "webm", "wmv", "y4m",
+})
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Video:
+    """One file, as far as its container tells.
+
+    duration_seconds: from the first frame's time to the last frame's end. fps: frames / duration. frames: displayed
+    frames (an upper bound for streams without time stamps, and where frames turn out to be damaged). width, height:
+    display size in pixels, after pixel aspect and rotation. rotation: degrees clockwise, 0, 90, 180 or 270, by which
+    the stored picture is turned for display. error: why it cannot be used; then all numbers are 0.
+    """
+
+    path: str
+    label: str | None = None
+    duration_seconds: float = 0.0
+    fps: float = 0.0
+    variable_rate: bool = False
+    frames: int = 0
+    width: int = 0
+    height: int = 0
+    rotation: int = 0
+    codec: str = ""
+    pixel_format: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Videos in the order in which they were found; `usable` and `failed` are its two parts."""
+
+    videos: list[Video]
+
+    @property
+    def usable(self) -> list[Video]:
+        return [video for video in self.videos if video.error is None]
+
+    @property
+    def failed(self) -> list[Video]:
+        return [video for video in self.videos if video.error is not None]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a CSV with a column for each field of Video; paths below its folder are written relative to it."""
+        folder = os.path.dirname(os.path.abspath(path))
+        temporary = f"{os.fspath(path)}.{os.getpid()}.part"
+        with open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            writer = csv.DictWriter(file, [field.name for field in fields(Video)])
+            writer.writeheader()
+            for video in self.videos:
+                absolute = os.path.abspath(video.path)
+                inside = os.path.commonpath([absolute, folder]) == folder
+                row = asdict(video) | {"path": os.path.relpath(absolute, folder) if inside else absolute}
+                writer.writerow({key: "" if value is None else value for key, value in row.items()})
+        os.replace(temporary, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Manifest:
+        """Read what `save` wrote. Raises ValueError if the file is not a manifest."""
+        parse: dict[str, Callable[[str], object]] = {
+            "str": str,
+            "str | None": lambda text: text or None,
+            "float": float,
+            "int": int,
+            "bool": lambda text: text == "True",
+        }
+        folder = os.path.dirname(os.path.abspath(path))
+        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+            reader = csv.DictReader(file)
+            missing = {field.name for field in fields(Video)} - set(reader.fieldnames or ())
+            if missing:
+                raise ValueError(f"{os.fspath(path)} is not a manifest: columns {sorted(missing)} are missing")
+            rows = [{f.name: parse[str(f.type)](row[f.name]) for f in fields(Video)} for row in reader]
+        return cls([Video(**row | {"path": os.path.join(folder, str(row["path"]))}) for row in rows])  # type: ignore[arg-type]
+
+
+PathLike = str | os.PathLike[str]
+
+
+def probe(
+    paths: PathLike | Iterable[PathLike],
+    *,
+    cache: PathLike | Literal[False] | None = None,
+    workers: int | None = None,
+    progress: bool | None = None,
+) -> Manifest:
+    """What is in these files. Containers are read, not decoded (but for one key frame, which tells the rotation).
+
+    Args:
+        paths: files; folders, which are searched for files named as videos (a video's label is the name of its folder,
+            unless that is the searched folder itself); CSV files with columns path and, optionally, label (paths are
+            relative to the CSV); or a list of these.
+        cache: file that remembers what was found, by path, size and modification time; None: one for the user, in
+            $XDG_CACHE_HOME/gpuaug; False: none.
+        workers: files read at the same time; None: four for each core, for this waits for the disk.
+        progress: show a progress bar if it takes longer than a second; None: if standard error is a terminal.
+
+    A file that cannot be used is in the result, with the reason in `error`; only a missing argument raises.
+
+    Raises:
+        FileNotFoundError: one of `paths` does not exist. ValueError: a CSV has no column path.
+    """
+    found = list(dict.fromkeys(_find([paths] if isinstance(paths, str | os.PathLike) else paths)))
+    with Cache(cache) as known, ThreadPoolExecutor(workers or 4 * (os.cpu_count() or 1)) as pool:
+        videos: dict[str, Video] = {}
+        stats: dict[str, os.stat_result] = {}
+        for path, _ in found:
+            try:
+                stats[path] = check_file(path)
+            except (Unusable, OSError) as error:
+                videos[path] = Video(path, error=one_line(error))
+        remembered = known.look_up(stats)
+        videos |= {path: Video(path, **columns) for path, columns in remembered.items()}
+        new = [path for path in stats if path not in remembered]
+        bar = tqdm(
+            zip(new, pool.map(_read, new)),
+            "reading videos",
+            total=len(new),
+            unit="file",
+            delay=1,
+            disable=None if progress is None else not progress,
+        )
+        try:
+            for path, (video, lasting) in bar:
+                videos[path] = video
+                if lasting:
+                    columns = asdict(video)
+                    del columns["path"], columns["label"]
+                    known.remember(path, stats[path], columns)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # an interrupt does not wait for the rest
+    return Manifest([replace(videos[path], label=label) for path, label in found])
+
+
+def _read(path: str) -> tuple[Video, bool]:
+    """(the video, whether that is a property of the file and not of the moment)."""
+    try:
+        index = read_index(path)
+    except Unusable as error:
+        return Video(path, error=one_line(error)), error.lasting
+    except Exception as error:  # whatever a file brings about is that file's failure only
+        return Video(path, error=one_line(error)), False
+    frames, duration = len(index.stamp_N), index.duration_seconds
+    return Video(
+        path=path,
+        duration_seconds=round(duration, 9),
+        fps=round(frames / duration, 9) if duration > 0 else 0.0,
+        variable_rate=index.variable_rate,
+        frames=frames,
+        width=index.width,
+        height=index.height,
+        rotation=index.rotation,
+        codec=index.codec,
+        pixel_format=index.pixel_format,
+    ), True
+
+
+def _find(paths: Iterable[PathLike]) -> Iterator[tuple[str, str | None]]:
+    """(path, label) of every file that is meant."""
+    for given in paths:
+        path = os.fspath(given)
+        if not os.path.lexists(path):
+            raise FileNotFoundError(f"no such file or folder: {path}")
+        if os.path.isdir(path):
+            yield from _search(path)
+        elif path.lower().endswith(".csv"):
+            yield from _listed(path)
+        else:
+            yield path, None
+
+
+def _search(root: str) -> Iterator[tuple[str, str | None]]:
+    """Files named as videos, in alphabetical order; links are followed, but no folder is entered twice."""
+    entered: set[tuple[int, int]] = set()
+    closed: list[str] = []
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=lambda error: closed.append(error.filename)):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        label = None if folder == root else os.path.basename(folder)
+        named = sorted(name for name in [*files, *folders] if _named_as_video(name))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not _named_as_video(name))
+        yield from ((os.path.join(folder, name), label) for name in named)
+    yield from ((folder, None) for folder in closed)
+
+
+def _named_as_video(name: str) -> bool:
+    return Path(name).suffix[1:].lower() in EXTENSIONS and not name.startswith(".")
+
+
+def _listed(path: str) -> Iterator[tuple[str, str | None]]:
+    with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        reader = csv.DictReader(file)
+        if "path" not in (reader.fieldnames or ()):
+            raise ValueError(f"{path} must have a column named path, got columns {reader.fieldnames}")
+        for row in reader:
+            if row["path"]:
+                yield os.path.join(os.path.dirname(path), row["path"]), row.get("label") or None

@@ -1,0 +1,44 @@
+"""`python -m pretrain report RUN`: one self-contained page of a run, with its pictures also as PNG files.
+
+Training curves, held-out accuracies and confusion matrices, how fast it was and what limited it, the configuration;
+with features and annotations of untrimmed videos also Figure 4 of BSP.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..common.cli import command
+from ..data.actions import read_actions
+from ..features.store import Features
+from ..reports.feature_change import Differences, differences
+from ..reports.run_report import write
+
+
+@command("report")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status 0 done, 1 failed, 2 wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m pretrain report", description=__doc__.partition("\n\n")[2])
+    add = parser.add_argument
+    add("run", type=Path, metavar="RUN", help="run folder of `train`")
+    add("--features", nargs="+", metavar="PATH", help="Figure 4: what `extract` wrote, one or more encoders to compare")
+    add("--annotations", metavar="FILE", help="of the same videos: ActivityNet JSON, THUMOS14, TSP's CSV or ours")
+    add(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="default RUN/report.html; pictures go into the folder figures beside it",
+    )
+    args = parser.parse_args(argv)
+    if bool(args.features) != bool(args.annotations):
+        parser.error("--features and --annotations belong together")
+    sets: dict[str, Differences] = {}
+    if args.features:
+        actions = read_actions(args.annotations)
+        short = [Path(path).name for path in args.features]
+        names = short if len(set(short)) == len(short) else args.features
+        sets = {name: differences(Features(path), actions) for name, path in zip(names, args.features)}
+    print(write(args.run, args.out or args.run / "report.html", sets))
+    return 0

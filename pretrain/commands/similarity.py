@@ -1,0 +1,44 @@
+"""`python -m pretrain similarity`: cosine similarity of all clips of a video, with the true actions (TSP, Figure 2).
+
+Takes what `extract` wrote, one picture row per set of features (say, before and after training) and one column per
+video. Green lines are the annotated actions.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..common.cli import command
+from ..data.actions import plain, read_actions
+from ..features.store import Features
+from ..reports.self_similarity import draw
+
+
+@command("similarity")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the picture; 0 done, 1 failed, 2 wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m pretrain similarity", description=__doc__.partition("\n\n")[2])
+    add = parser.add_argument
+    add("--features", nargs="+", required=True, metavar="PATH", help="folders or HDF5 files written by extract")
+    add("--annotations", required=True, metavar="FILE", help="ActivityNet JSON, THUMOS14, TSP's CSV or ours")
+    add("--video", nargs="+", metavar="NAME", help="default: the first one that is annotated and in all features")
+    add("--out", required=True, metavar="FILE.png", help="picture; .pdf and .svg work too")
+    add("--rows", type=int, default=1000, help="the most clips per video, evenly thinned out (default %(default)s)")
+    args = parser.parse_args(argv)
+    if args.rows < 2:
+        parser.error(f"--rows must be ≥ 2, got {args.rows}")
+    sets = {path: Features(path) for path in args.features}
+    actions = read_actions(args.annotations)
+    common = [name for name in next(iter(sets.values())) if all(name in each for each in sets.values())]
+    videos = args.video or [name for name in common if len(actions.get(plain(name), ()))][:1]
+    if not videos:
+        raise ValueError(f"--annotations must have an action in a video that has features, got none in {len(common)}")
+    for video in videos:
+        missing = [path for path, each in sets.items() if video not in each]
+        if missing:
+            raise ValueError(f"--video must have features in every set, {video!r} has none in {missing[0]}")
+    draw(sets, videos, actions, Path(args.out), rows=args.rows)
+    print(args.out)
+    return 0

@@ -1,0 +1,189 @@
+"""`python -m pretrain extract`: features of whole videos from sliding clips, for localisers and for TSP's GVF.
+
+A clip has CLIP frames at FPS frames per second; the next one starts STRIDE frames later. A video gives one row of F
+features per clip, floor((frames - clip) / stride) + 1 in all. The JSON file written beside the features says so, with
+the model, and names what could not be done. A run that was stopped is finished by the same command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from ..common.distributed import Group, pick_device
+from ..data import overlap
+from .extraction_plan import Work, describe, find_work, statement
+from .extractor import Decoders, Extractor, trained, untrained
+from .grid import Grid, rescale
+from .sliding import Job, sliding
+from .store import Store, write_json
+
+PRECISION = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+PLACES = {1: (0.5,), 3: (0.0, 0.5, 1.0)}
+
+
+@dataclass
+class Tally:
+    """What one process did: names of finished videos, {path: reason} of failed ones, clips, time, and time waiting."""
+
+    done: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    clips: int = 0
+    seconds: float = 0.0
+    wait_seconds: float = 0.0
+
+
+def extract(args: argparse.Namespace, group: Group) -> int:
+    """The command, after its arguments were checked; returns the exit status."""
+    device = pick_device(args.device)
+    init = None if args.init == "none" else args.init
+    loaded = [trained(path) for path in args.checkpoint or ()]
+    loaded = loaded or [untrained(args.encoder, init, frames=args.clip, size=args.size, seed=args.seed)]
+    encoders, models, usual = zip(*loaded)
+    clip = args.clip or _same("clip", [net.frames for net in encoders])
+    fit = args.fit or _same("fit", [each["fit"] for each in usual])
+    native = args.fps == "native"
+    fps = 1.0 if native else args.fps or _same("fps", [each["fps"] for each in usual])
+    if fps is None:
+        raise ValueError(f"fps must be given for encoder {encoders[0].name}, which has no usual rate")
+    grid = Grid(fps, clip, args.stride or clip)
+    short = args.short_side or round(max(net.size for net in encoders) / args.crop_share)
+    view = {"crops": args.crops, "crop_share": args.crop_share, "fit": fit, "short_side": short}
+    view |= {"precision": args.precision, "too_short": args.too_short, "names": args.names}
+    settings = describe(grid, native, models, pool=args.pool, rescale=args.rescale, **view)
+    store = Store(args.out, args.format)
+    trained_on = [video for weights in (*(args.checkpoint or ()), init) for video in overlap.of_run(weights)]
+    precision, places = PRECISION[args.precision], PLACES[args.crops]
+    extractor = Extractor(encoders, device=device, places=places, scale=args.crop_share, precision=precision)
+
+    def prepare() -> Work:
+        store.sweep()
+        work = find_work(
+            args.videos, store, settings, frame_bytes=decode.frame_bytes, names=args.names, too_short=args.too_short
+        )
+        write_json(store.settings_file, statement(settings, work, work.there, {}, store, trained_on))
+        return work
+
+    with Decoders(short, fit, device, backend=args.backend, threads=args.threads) as decode:
+        work = _once(prepare, group)
+        tally = run(work.deal(group.world)[group.rank], extractor, decode, store, args, quiet=not group.main)
+    tallies = group.gather(tally)
+
+    def conclude() -> int:
+        failed = {path: reason for t in tallies for path, reason in t.failed.items()}
+        store.merge(settings)
+        content = statement(settings, work, store.finished(), failed, store, trained_on)
+        content["last_run"] = speed(tallies, device)
+        write_json(store.settings_file, content)
+        return report(work, tallies, content, store)
+
+    return _once(conclude, group)
+
+
+def run(
+    jobs: list[Job], extractor: Extractor, decode: Decoders, store: Store, args: argparse.Namespace, *, quiet: bool
+) -> Tally:
+    """Extract and store the features of `jobs`."""
+    tally = Tally()
+    rows: dict[str, list[NDArray[np.float32]]] = {job.name: [] for job in jobs}
+    decode.tall = {job.video.path for job in jobs if job.video.height > job.video.width}
+    begin = waiting = time.perf_counter()
+    with tqdm(total=sum(job.rows for job in jobs), desc="extract", unit="clip", disable=quiet or None) as bar:
+        for chunks in sliding(jobs, decode, memory_bytes=args.memory << 20):
+            tally.wait_seconds += time.perf_counter() - waiting
+            good = [chunk for chunk in chunks if not chunk.error]
+            for chunk, values in zip(good, extractor.encode(good, args.batch)):
+                rows[chunk.job.name].append(values)
+                tally.clips += len(values)
+                bar.update(len(values))
+            for chunk in chunks:
+                job = chunk.job
+                if chunk.error:
+                    tally.failed[job.video.path] = chunk.error
+                    bar.total -= job.rows - sum(map(len, rows.pop(job.name)))
+                elif chunk.last:
+                    store.write(job.name, finish(job, np.concatenate(rows.pop(job.name)), args.pool, args.rescale))
+                    tally.done.append(job.name)
+            bar.set_postfix(videos=len(tally.done), failed=len(tally.failed), refresh=False)
+            del chunks, good
+            waiting = time.perf_counter()
+    tally.seconds = time.perf_counter() - begin
+    return tally
+
+
+def finish(job: Job, rows_TF: NDArray[np.float32], pool: str | None, length: int | None) -> NDArray[np.float32]:
+    """What is stored of a video: its rows, the same rescaled to `length`, or pooled to one vector (TSP's GVF)."""
+    if pool:
+        return rows_TF.max(0) if pool == "max" else rows_TF.mean(0, dtype=np.float64).astype(np.float32)
+    if length:
+        return rescale(rows_TF, job.grid.center_seconds(job.rows), job.video.duration_seconds, length)
+    return rows_TF
+
+
+def speed(tallies: list[Tally], device: torch.device) -> dict[str, Any]:
+    """How fast it was, and what limited it."""
+    clips, seconds = sum(t.clips for t in tallies), max(t.seconds for t in tallies)
+    waiting = max(t.wait_seconds for t in tallies) / max(seconds, 1e-9)
+    return {
+        "device": str(device),
+        "processes": len(tallies),
+        "videos": sum(len(t.done) for t in tallies),
+        "clips": clips,
+        "seconds": seconds,
+        "clips_per_second": clips / max(seconds, 1e-9),
+        "waiting_share": waiting,
+        "limited_by": "decoding" if waiting > 0.5 else "the encoder",
+    }
+
+
+def report(work: Work, tallies: list[Tally], content: dict[str, Any], store: Store) -> int:
+    """Print what was done and what was not; 1 if there are no features at all."""
+    done = sum(len(t.done) for t in tallies)
+    parts = [f"{done} videos extracted"] + [f"{len(work.there)} were there"] * bool(work.there)
+    lists = {"padded": content["padded"], "too short and skipped": content["skipped"], "failed": content["failed"]}
+    parts += [f"{len(names)} {what}" for what, names in lists.items() if names]
+    print(f"{store.out}: {', '.join(parts)}")
+    for what in ("skipped", "failed"):
+        for path, reason in content[what].items():
+            print(f"  {what}: {path}: {reason}", file=sys.stderr)
+    if not done and not work.there:
+        print(f"extract: videos must include a usable file, got none in {len(content['failed'])}", file=sys.stderr)
+        return 1
+    fast = content["last_run"]
+    if fast["clips"]:
+        line = f"  {fast['clips']} clips in {fast['seconds']:.1f} s, {fast['clips_per_second']:.1f} clips/s, limited by"
+        print(f"{line} {fast['limited_by']} ({100 * fast['waiting_share']:.0f} % of the time spent waiting for frames)")
+    return 0
+
+
+def _once(work: Callable[[], Any], group: Group) -> Any:
+    """What `work` returns, or raises, in the main process; in all processes."""
+    result: list[Any] = [None, None]
+    if group.main:
+        try:
+            result[0] = work()
+        except (ValueError, OSError) as error:
+            if group.world == 1:
+                raise
+            result[1] = ValueError(str(error))
+    if group.world > 1:
+        dist.broadcast_object_list(result)
+    if result[1] is not None:
+        raise result[1]
+    return result[0]
+
+
+def _same(name: str, values: list[Any]) -> Any:
+    if len(set(values)) > 1:
+        raise ValueError(f"{name} must be given where the checkpoints' differ, they have {values}")
+    return values[0]

@@ -1,0 +1,167 @@
+"""What an extraction has to do, is done, and could not do; and the JSON file that says so beside the features."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import gpuaug
+
+from ..data.overlap import Named, shared
+from ..data.results import video_id
+from .grid import Grid
+from .sliding import Job
+from .store import Store, read_settings
+
+
+@dataclass
+class Work:
+    """The videos of an extraction.
+
+    Attributes:
+        jobs: of all usable videos that are not left out, in the order of the manifest.
+        there: names of those that are finished.
+        failed, skipped: {path: reason} of unusable ones, and of those left out as too short.
+    """
+
+    jobs: list[Job] = field(default_factory=list)
+    there: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def deal(self, world: int) -> list[list[Job]]:
+        """What is left to do, dealt to `world` processes: disjoint, complete and about equally long.
+
+        Wide videos before tall ones (two decoders), and long ones before short ones.
+        """
+        shares: list[list[Job]] = [[] for _ in range(world)]
+        load = [0] * world
+        for job in sorted((j for j in self.jobs if j.name not in self.there), key=lambda j: (-j.wanted, j.name)):
+            rank = load.index(min(load))
+            load[rank] += job.wanted
+            shares[rank].append(job)
+        return [sorted(share, key=lambda j: j.video.height > j.video.width) for share in shares]
+
+
+def find_work(
+    videos: Sequence[str],
+    store: Store,
+    settings: Mapping[str, Any],
+    *,
+    frame_bytes: Any,
+    names: Literal["stem", "path", "file"] = "stem",
+    too_short: Literal["pad", "skip"] = "pad",
+) -> Work:
+    """Look at the videos and at what is finished.
+
+    Args:
+        videos: what `gpuaug.probe` takes.
+        settings: of `describe`; fps "native" is each video's own average.
+        frame_bytes: function of a video, the size of one decoded frame.
+        names: "stem": file name without suffix; "path": the same with the folders below the one common to all;
+            "file": that with the suffix.
+        too_short: what becomes of videos without one whole clip.
+
+    Errors (ValueError): `store` holds features of other settings, or two videos have one name.
+    """
+    check_settings(store, settings)
+    manifest = gpuaug.probe(videos)
+    work = Work(failed={video.path: str(video.error) for video in manifest.failed})
+    folders = [os.path.dirname(os.path.abspath(video.path)) for video in manifest.videos]
+    root = os.path.commonpath(folders) if folders else ""
+    owner: dict[str, str] = {}
+    for video in manifest.usable:
+        path = Path(Path(video.path).name if names == "stem" else os.path.relpath(os.path.abspath(video.path), root))
+        name = (path if names == "file" else path.with_suffix("")).as_posix()
+        if (other := owner.setdefault(name, video.path)) != video.path:
+            hint = "path" if names == "stem" and Path(other).parent != Path(video.path).parent else "file"
+            raise ValueError(f"names must differ (use --names {hint}), got {name!r} for {other} and {video.path}")
+        fps = video.fps if settings["fps"] == "native" else settings["fps"]
+        job = Job(name, video, Grid(fps, settings["clip_frames"], settings["stride_frames"]), frame_bytes(video))
+        if job.padded and too_short == "skip":
+            work.skipped[video.path] = f"{job.frames} frames at {fps:g} per second, a clip has {job.grid.clip}"
+        else:
+            work.jobs.append(job)
+    work.there = store.finished() & {job.name for job in work.jobs}
+    return work
+
+
+def describe(
+    grid: Grid, native: bool, models: Sequence[Mapping[str, Any]], *, pool: str | None, rescale: int | None, **view: Any
+) -> dict[str, Any]:
+    """What is the same for all videos of an extraction; features of other settings are never mixed with these.
+
+    Row i stands for the middle of its clip, second (offset_frames + i·stride_frames + clip_frames/2)/fps. ActionFormer
+    and OpenTAD state the same in their own ways: for them the offset is that of the first clip's middle. (OpenTAD's
+    THUMOS14 data set counts in the videos' own frames: extract at fps "native" for it.)
+    """
+    about: dict[str, Any] = {
+        "fps": "native" if native else grid.fps,
+        "clip_frames": grid.clip,
+        "stride_frames": grid.stride,
+        "offset_frames": 0,
+        "axes": "F" if pool else "T,F",
+        "dtype": "float32",
+        "features": sum(model["features"] for model in models),
+        "pool": pool,
+        "rescaled_rows": rescale,
+        **view,
+        "models": list(models),
+    }
+    if not (pool or rescale or native):
+        about["actionformer"] = {"default_fps": grid.fps, "feat_stride": grid.stride, "num_frames": grid.clip}
+        about["opentad"] = {"fps": grid.fps, "feature_stride": grid.stride, "offset_frames": grid.clip // 2}
+    return about
+
+
+def check_settings(store: Store, settings: Mapping[str, Any]) -> None:
+    """ValueError if `store` holds features of other settings, or of unknown ones."""
+    old = read_settings(store.out)
+    if not old and store.finished():
+        raise ValueError(f"out must be new or have its {store.settings_file.name}, got {store.out} without")
+    for key, value in settings.items():
+        if old and _essence(old.get(key)) != _essence(value):
+            both = f"{_essence(old.get(key))} there and {_essence(value)} asked for"
+            raise ValueError(f"out must be new or hold features of the same {key}, got {store.out} with {both}")
+
+
+def statement(
+    settings: Mapping[str, Any],
+    work: Work,
+    finished: set[str],
+    failed: Mapping[str, str],
+    store: Store,
+    trained_on: Sequence[Named] = (),
+) -> dict[str, Any]:
+    """The whole JSON file: settings, every finished video, what is missing and why, what the networks were trained on.
+
+    The last are ids, as far as there are annotations, and those of `work`'s videos of the same files.
+    """
+    before = read_settings(store.out)
+    videos = {k: v for k, v in before.get("videos", {}).items() if k in finished}
+    for job in work.jobs:
+        if job.name in finished:
+            about = {"path": job.video.path, "duration_seconds": job.video.duration_seconds, "fps": job.grid.fps}
+            videos[job.name] = about | {"frames": job.frames, "rows": job.rows, "padded": job.padded}
+    known = [Named(job.video.path, video_id(Path(job.name).name)) for job in work.jobs]
+    seen = {video.id for video in (*trained_on, *shared(trained_on, known)) if video.id}
+    missing = [job.name for job in work.jobs if job.name not in finished and job.video.path not in failed]
+    return {
+        **settings,
+        "complete": not missing,
+        "videos": dict(sorted(videos.items())),
+        "padded": sorted(name for name, about in videos.items() if about["padded"]),
+        "skipped": dict(sorted(work.skipped.items())),
+        "failed": dict(sorted({**work.failed, **failed}.items())),
+        "trained_on": sorted({*before.get("trained_on", ()), *seen}),
+    }
+
+
+def _essence(value: Any) -> Any:
+    """A setting as JSON gives it back, without the places of files, which may move."""
+    if isinstance(value, Mapping):
+        return {k: _essence(v) for k, v in value.items() if k != "file"}
+    return [_essence(v) for v in value] if isinstance(value, list | tuple) else value

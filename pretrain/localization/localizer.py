@@ -1,0 +1,198 @@
+"""`python -m pretrain localize`: extracted features and annotations in, predictions that `evaluate` reads out.
+
+Detection: boundary-matching proposals (bmn.py) trained on one subset, soft-NMS, and labels for each proposal from a
+linear classifier of its mean feature or from given scores of whole videos; written in ActivityNet's form.
+Steps: a linear classifier of single features scores segments of 0.2 s (actionness).
+Legend of the shape suffixes: F features, G actions, P proposals, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ..data.overlap import Named, refuse
+from ..data.results import video_id
+from ..data.segments import Instances
+from ..evaluation.actionness import frame_labels
+from ..features.grid import rescale
+from ..features.store import read_settings
+from . import inputs as windows
+from .bmn import BoundaryMatching, fit, targets
+from .classifier import Linear, mean_features
+from .inputs import Subset, Window
+from .postprocess import decode, soft_nms
+
+STEP_SECONDS = 0.2  # segments of CrossTask's actionness protocol (Zhukov et al. 2020)
+STEP_SAMPLES = 200_000  # segments that the actionness classifier is trained on, at most
+LEAST_STEPS = 200  # of the proposal network, where 20 passes over a small set would be fewer
+
+
+class Found(NamedTuple):
+    """Labelled predictions, the same proposals without class, and the mean loss of the last epoch."""
+
+    predictions: Instances
+    proposals: Instances
+    loss: float
+
+
+def localize(
+    train: Subset,
+    test: Subset,
+    *,
+    video_scores: Mapping[str, Mapping[str, float]] | None = None,
+    mode: Literal["rescale", "windows"] = "rescale",
+    length: int | None = None,
+    max_duration: int | None = None,
+    labels: int = 1,
+    keep: int = 100,
+    epochs: int | None = None,
+    batch: int = 16,
+    lr: float = 1e-3,
+    width: int = 32,
+    samples: int = 16,
+    dropout: float = 0.5,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Found:
+    """Train on `train`, localise the actions of `test`. The same seed gives the same result on the same CPU.
+
+    Args:
+        video_scores: {video: {class: score}} in place of the linear classifier of proposals.
+        mode: rescale interpolates every video to one window; windows slides one over the rows, half overlapping.
+        length: cells of a window; none: 100 for rescale (BMN, ActivityNet), 256 for windows (G-TAD, THUMOS14).
+        max_duration: longest proposal in cells; none: the length for rescale (BMN), 64 for windows (G-TAD).
+        labels: classes given to each proposal, the best first; score = proposal's score · class probability.
+        keep: proposals per video after soft-NMS (ActivityNet's results have 100).
+        epochs: passes over the training windows; none: 20, or as many as make 200 steps (ours).
+        batch: windows per step (BMN: 16).
+        lr: learning rate of Adam (BMN: 0.001), a tenth for the last 30 % of the steps.
+        width: channels of the map of proposals (BMN has 128, its sampled features 512; ours).
+        samples: sample points per proposal (BMN has 32; ours).
+        dropout: share of the features left out in training, in 0…1 (BMN: none; ours, for sets of tens of videos).
+        seed: of the initial weights and the order of the windows.
+        device: torch device.
+    """
+    scores = video_scores or {}
+    if video_scores is not None and not scores.keys() >= test.rows.keys():
+        lacking = min(test.rows.keys() - scores.keys())
+        raise ValueError(f"video_scores must have every video of the test subset, has not {lacking!r}")
+    counts = {"labels": labels, "keep": keep, "batch": batch, "width": width, "samples": samples, "epochs": epochs}
+    for name, value in (counts | {"length": length}).items():
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {name}={value}")
+    length = (100 if mode == "rescale" else 256) if length is None else length
+    longest = (length if mode == "rescale" else min(64, length)) if max_duration is None else max_duration
+    used, seen = windows.cut(train, mode, length), windows.cut(test, mode, length)
+    if mode == "windows":  # as BMN does on THUMOS14, train on windows with an action only
+        used = [w for w in used if len(windows.visible(w, train.segments[w.video])[1])]
+    if not any(len(windows.visible(w, train.segments[w.video])[1]) for w in used):
+        raise ValueError("the training subset must have an action with a length, got none")
+    mean_F, spread_F = windows.standardiser(used)
+    for window in used + seen:
+        window.values_TF[: window.cells] = (window.values_TF[: window.cells] - mean_F) / spread_F
+    maps = [targets(windows.visible(w, train.segments[w.video])[0], length, longest) for w in used]
+    values_NFT = torch.stack([torch.from_numpy(w.values_TF.T) for w in used])
+    epochs = max(20, -(-LEAST_STEPS // -(-len(used) // batch))) if epochs is None else epochs
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = BoundaryMatching(
+            len(mean_F), length=length, durations=longest, samples=samples, width=width, dropout=dropout
+        )
+        last = fit(model, values_NFT, maps, epochs=epochs, batch=batch, lr=lr, seed=seed, device=device)
+    classes, classifier = _classifier(used, train) if video_scores is None else ([], None)
+    by_video: dict[str, list[Window]] = {}
+    for window in seen:
+        by_video.setdefault(window.video, []).append(window)
+    rows, bare = [], []
+    for video, own in tqdm(by_video.items(), desc="localise", leave=False, disable=None):
+        segments_P2, score_P, feature_PF = _proposals(model, own, test.duration[video], keep, device)
+        bare += [(video, *segment, "", score) for segment, score in zip(segments_P2.tolist(), score_P.tolist())]
+        if classifier is not None:
+            probability_PC, names = classifier.probability(feature_PF), classes
+        else:
+            names = list(scores[video])
+            probability_PC = np.tile(list(scores[video].values()), (len(score_P), 1))
+        for p, best in enumerate(np.argsort(-probability_PC, 1, kind="stable")[:, :labels]):
+            rows += [(video, *segments_P2[p].tolist(), names[c], score_P[p] * probability_PC[p, c]) for c in best]
+    return Found(Instances.of(rows), Instances.of(bare), last)
+
+
+def _classifier(used: list[Window], train: Subset) -> tuple[list[str], Linear]:
+    """Class names and the classifier of mean features, trained on the actions that the windows show."""
+    features: list[np.ndarray] = []
+    labels: list[str] = []
+    videos: list[str] = []
+    for window in used:
+        segments_G2, rows = windows.visible(window, train.segments[window.video])
+        features.append(mean_features(window, segments_G2))
+        labels += [train.labels[window.video][row] for row in rows]
+        videos += [window.video] * len(rows)
+    classes, y = np.unique(labels, return_inverse=True)
+    return classes.tolist(), Linear(np.concatenate(features), y, len(classes), group_N=np.array(videos))
+
+
+def _proposals(
+    model: BoundaryMatching, own: list[Window], duration_seconds: float, keep: int, device: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A video's best proposals: segments (P, 2) in seconds, scores (P,), mean features (P, F)."""
+    cells, seconds, scores, source = [], [], [], []
+    model.eval()
+    for k, window in enumerate(own):
+        with torch.no_grad():
+            maps = model(torch.from_numpy(window.values_TF.T[None]).to(device))
+        boundary, confidence = (m[0].sigmoid().cpu().numpy().astype(np.float64) for m in maps)
+        found, score = decode(boundary, confidence, window.cells)
+        cells.append(found)
+        seconds.append(np.clip(window.to_seconds(found), 0, duration_seconds))
+        scores.append(score)
+        source.append(np.full(len(found), k))
+    kept, score_P = soft_nms(np.concatenate(seconds), np.concatenate(scores), keep=keep)
+    source_P, cells_P2 = np.concatenate(source)[kept], np.concatenate(cells)[kept]
+    feature_PF = np.zeros((len(kept), own[0].values_TF.shape[1]))
+    for k, window in enumerate(own):
+        feature_PF[source_P == k] = mean_features(window, cells_P2[source_P == k])
+    return np.concatenate(seconds)[kept], score_P, feature_PF
+
+
+def actionness(train: Subset, test: Subset, *, seed: int = 0) -> dict[str, np.ndarray]:
+    """Score of every 0.2 s of the test videos, {video: (segments,) in 0…1}: a linear classifier of the feature there.
+
+    Positive in training: segments whose centre is inside an action; at most about 200,000 segments are drawn.
+    """
+
+    def grid(subset: Subset, video: str) -> np.ndarray:
+        """(segments, F): features interpolated at the segments' centres."""
+        count = max(1, int(subset.duration[video] / STEP_SECONDS + 1e-6))
+        return rescale(*subset.rows[video], count * STEP_SECONDS, count)
+
+    rng = np.random.default_rng(seed)
+    share = STEP_SAMPLES * STEP_SECONDS / sum(train.duration.values())
+    x, y, videos = [], [], []
+    for video in train.rows:
+        values = grid(train, video)
+        chosen = rng.random(len(values)) < share
+        x.append(values[chosen])
+        y.append(frame_labels(train.segments[video], len(values), segment_seconds=STEP_SECONDS)[chosen])
+        videos += [video] * int(chosen.sum())
+    classifier = Linear(np.concatenate(x), np.concatenate(y), 2, group_N=np.array(videos))
+    return {video: classifier.probability(grid(test, video))[:, 1] for video in test.rows}
+
+
+def _trained_on(features: Path, train: Subset, test: Subset) -> set[str]:
+    """Ids of what the localiser and the features' networks are trained on.
+
+    Errors (ValueError): a video to be localised is among them.
+    """
+    about = read_settings(features)
+    files = {video_id(Path(name).name): str(each["path"]) for name, each in about.get("videos", {}).items()}
+    own, held_out = ([Named(files.get(video, ""), video) for video in subset.rows] for subset in (train, test))
+    refuse(own, held_out, "--subset", by=" as --train-subset")
+    by_networks = [Named(id=video) for video in about.get("trained_on", ())]
+    refuse(by_networks, held_out, "--subset", by=f" by the networks that made {features}")
+    return {video.id for video in (*own, *by_networks)}

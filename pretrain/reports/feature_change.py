@@ -1,0 +1,128 @@
+"""How much features change where actions start and end, and elsewhere: the numbers of BSP's Figure 4.
+
+Legend: T snippets of a video, P pairs of consecutive snippets, F features, B boundaries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..data.actions import plain
+from ..features.store import Features
+
+
+class Auc(NamedTuple):
+    """Area under the ROC curve with a 95 % interval (Hanley and McNeil 1982, which takes pairs as independent)."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Absolute differences of the unit-length features of consecutive snippets.
+
+    Attributes:
+        change_P: float64, mean over the features of each pair.
+        boundary_P: bool, whether an action starts or ends between the two snippets' middles.
+        at_boundary_F, elsewhere_F: mean over the pairs of either kind; NaN where there is none.
+        videos: how many videos they come from.
+    """
+
+    change_P: NDArray[np.float64]
+    boundary_P: NDArray[np.bool_]
+    at_boundary_F: NDArray[np.float64]
+    elsewhere_F: NDArray[np.float64]
+    videos: int
+
+    @property
+    def auc(self) -> Auc:
+        """How well the change alone tells boundaries from the rest; 0.5 is chance."""
+        return auc(self.change_P, self.boundary_P)
+
+
+def differences(features: Features, actions: Mapping[str, NDArray[np.float64]]) -> Differences:
+    """The differences in all videos that have both features and annotations.
+
+    Args:
+        features: of snippets; where these overlap only every so many are taken that they do not.
+        actions: of `similarity.read_actions`: start and end of every action in seconds, by video.
+
+    Errors (ValueError): no pair of snippets, or not both kinds of pairs.
+    """
+    change, boundary = [], []
+    total = np.zeros((2, 0))
+    videos = 0
+    for name in features:
+        if plain(name) not in actions:
+            continue
+        grid = features.grid(name)
+        apart = -(-grid.clip // grid.stride)
+        rows_TF = features[name][::apart].astype(np.float64)
+        change_PF = np.abs(np.diff(unit(rows_TF), axis=0))
+        if not len(change_PF):
+            continue
+        at_P = crossed(features.center_seconds(name)[::apart], actions[plain(name)].ravel())
+        change.append(change_PF.mean(1))
+        boundary.append(at_P)
+        part = np.stack([change_PF[at_P].sum(0), change_PF[~at_P].sum(0)])
+        total = total + part if total.size else part
+        videos += 1
+    if not videos:
+        here, there = next(iter(features)), next(iter(actions), "none")
+        raise ValueError(f"annotations must be of videos with features, got {there} …, but features of {here} …")
+    change_P, boundary_P = np.concatenate(change), np.concatenate(boundary)
+    counts = np.array([boundary_P.sum(), (~boundary_P).sum()])
+    if not counts.all():
+        what = "elsewhere" if counts[1] else "at boundaries"
+        raise ValueError(
+            f"features must have snippets at boundaries and elsewhere, all {counts.max()} pairs are {what}"
+        )
+    at_F, elsewhere_F = total / counts[:, None]
+    return Differences(change_P, boundary_P, at_F, elsewhere_F, videos)
+
+
+def crossed(center_T: NDArray[np.float64], boundary_B: ArrayLike) -> NDArray[np.bool_]:
+    """bool (T − 1,): does a boundary lie between the times of snippets p and p + 1? At the latter, it does.
+
+    >>> crossed(np.array([1.0, 2.0, 3.0, 4.0]), [0.5, 2.0, 3.1]).tolist()
+    [True, False, True]
+    """
+    place_B = np.searchsorted(center_T, np.asarray(boundary_B, np.float64)) - 1
+    inside_B = place_B[(place_B >= 0) & (place_B < len(center_T) - 1)]
+    found = np.zeros(max(0, len(center_T) - 1), bool)
+    found[inside_B] = True
+    return found
+
+
+def unit(rows_TF: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Every row divided by its length; rows of zeros stay."""
+    length = np.linalg.norm(rows_TF, axis=1, keepdims=True)
+    return np.asarray(rows_TF / np.where(length > 0, length, 1))
+
+
+def auc(score: ArrayLike, positive: ArrayLike) -> Auc:
+    """Probability that a positive has a higher score than a negative, equal scores counting half.
+
+    Errors (ValueError): not both kinds.
+
+    >>> [round(float(x), 3) for x in auc([0.1, 0.4, 0.35, 0.8], [False, False, True, True])]
+    [0.75, 0.208, 1.0]
+    """
+    score_N, positive_N = np.asarray(score, np.float64), np.asarray(positive, bool)
+    above, below = score_N[positive_N], np.sort(score_N[~positive_N])
+    m, n = len(above), len(below)
+    if not m or not n:
+        raise ValueError(f"positive must have both values, got {m} of {m + n}")
+    wins = np.searchsorted(below, above, "left") + np.searchsorted(below, above, "right")
+    value = float(wins.sum() / (2 * m * n))
+    one, two = value / (2 - value), 2 * value**2 / (1 + value)
+    variance = (value * (1 - value) + (m - 1) * (one - value**2) + (n - 1) * (two - value**2)) / (m * n)
+    half = 1.96 * max(0.0, variance) ** 0.5
+    return Auc(value, max(0.0, value - half), min(1.0, value + half))

@@ -1,0 +1,270 @@
+"""PAL, pseudo action localisation (UP-TAL, CVPR 2022): one action on two backgrounds, found in both.
+
+A video is J clips (the windows of a group of slots). Two regions of consecutive clips of one video are pasted on two
+other videos, softly and at their own speeds; the two regions' features are to agree, and to differ from all others.
+
+Legend: N rows of a batch, first all queries, then their keys in the same order; P = N/2 pairs; J clips of a video,
+T = J · frames output frames; F features, D of the embedding.
+In the options' notes, [P] is the paper, [D] a default of ours where the paper leaves it open.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+
+import gpuaug
+
+from .moco import Keys, Slow, gathered, info_nce, retrieved
+from .triplets import draw_triples, whole_groups
+
+CANDIDATES = 64  # keys among which a held-out query has to find its own
+
+
+def sample(
+    rng: np.random.Generator,
+    bank: gpuaug.ClipBank,
+    n: int,
+    *,
+    frames: int = 8,
+    length_min: int = 1,
+    length_max: int | None = None,
+    stride_max: int = 4,
+    opacity: tuple[float, float] = (0.6, 1.0),
+) -> tuple[gpuaug.Plan, dict[str, NDArray]]:
+    """The plan of `n` pairs, 2n rows: the queries, then their keys; and the targets read from it (see `targets`).
+
+    Args:
+        frames: frames of a clip [P: 8; the supplement says 4].
+        length_min: least number of clips of a region, ≥ 1 [D].
+        length_max: greatest number, at most J − 2, which leaves a background clip on each side. None: J − 2 [P].
+        stride_max: a clip takes every 1st … `stride_max`-th frame of its window; one stride per region [P; D] and one
+            per background [D]. Windows too short for it get smaller ones; those shorter than a clip repeat their end.
+        opacity: lowest and highest weight β of the region over its background, in (0.5, 1]; one per region [P; D].
+
+    Errors: ValueError for options out of range; gpuaug.Starved where the reuse limits leave too few videos.
+    """
+    low, high = opacity
+    if frames < 1 or stride_max < 1:
+        raise ValueError(f"frames and stride_max must be ≥ 1, got frames={frames}, stride_max={stride_max}")
+    if not 0.5 < low <= high <= 1:
+        raise ValueError(f"opacity must be 0.5 < low ≤ high ≤ 1, got opacity={opacity}")
+    if bank.reuse_max == 1:
+        raise ValueError("reuse_max must be ≥ 2 for PAL, whose query and key show one video, got reuse_max=1")
+    slot_GJ = whole_groups(bank)
+    clips = slot_GJ.shape[1]
+    longest = clips - 2 if length_max is None else length_max
+    if not 1 <= length_min <= longest <= clips - 2:
+        bounds = f"length_min={length_min}, length_max={longest}"
+        raise ValueError(f"lengths must be 1 ≤ min ≤ max ≤ windows − 2 = {clips - 2}, got {bounds}")
+    group_3P = draw_triples(rng, bank, slot_GJ, n)
+    action_N, background_N = np.tile(group_3P[0], 2), group_3P[1:].reshape(-1)
+
+    length = rng.integers(length_min, longest + 1, 2 * n)
+    first = rng.integers(0, clips - length + 1)  # s: the region's first clip in its own video
+    place = rng.integers(1, clips - length)  # and in the composite, between two background clips
+    action = _clips(rng, bank, slot_GJ[action_N], frames, stride_max)
+    region = action.at(first[:, None] * frames + np.arange(longest * frames), edge="repeat")
+    background = _clips(rng, bank, slot_GJ[background_N], frames, stride_max)
+    beta = rng.uniform(low, high, 2 * n)
+    start, stop = place * frames, (place + length) * frames
+    plan = gpuaug.edits.paste(background, region, start=start, stop=stop, opacity=beta)
+    return plan, targets(plan, bank.info, frames)
+
+
+def targets(plan: gpuaug.Plan, info: NDArray, frames: int) -> dict[str, NDArray]:
+    """What a plan of composites says about itself; the greater weight in a frame decides which video it shows.
+
+    Args:
+        plan: N samples of T = J · frames output frames; the first clip is background.
+        info: the bank's table. frames: of a clip.
+
+    Returns:
+        start, stop: int64 (N,), the clips start … stop−1 of the composite show the region; 0 and 0 without one.
+        opacity: float32 (N,), the weight β of the region; 0 without one.
+        video: int64 (N, J), the video that each clip shows.
+        source: int64 (N, J), which clip of that video it is: source[start] and source[stop−1] are the ends of the
+            region in its own video.
+    """
+    slot_NT, _ = plan.source()
+    slot_NJ = slot_NT[:, ::frames]
+    video_NJ = info["video"][slot_NJ]
+    region_NJ = video_NJ != video_NJ[:, :1]
+    start, length = region_NJ.argmax(1), region_NJ.sum(1)
+    weight_N = plan.weight[np.arange(len(start)), start * frames].max(1)
+    return {
+        "start": start,
+        "stop": start + length,
+        "opacity": np.where(length > 0, weight_N, 0).astype(np.float32),
+        "video": video_NJ,
+        "source": info["position"][slot_NJ],
+    }
+
+
+class Head(nn.Module):
+    """PAL's loss: the aligned regions of query and key agree (InfoNCE with a slow copy of the network and a queue).
+
+    Args:
+        dim: length D of the embedding [P].
+        layers: of the MLP F_n from F to D, batch norm and ReLU between them [D].
+        temporal_layers: temporal convolutions F_t over the J clips, kernel 3, ReLU between them [P: 2, Table of 0 … 3].
+        queue: keys of earlier composites that serve as negatives [P].
+        temperature: of InfoNCE [P].
+        momentum: share of its old weights that the slow network keeps per step [D: MoCo's].
+        batch_statistics: batch norm of the slow network uses the batch's statistics, over all processes [P]; without,
+            running ones, since those of a small batch tell which keys belong to it, and nothing else is learnt [D].
+        same_video: keep queued keys of the query's own video as negatives; without, they are left out, since data
+            echoing brings a video back while its keys are queued [D].
+    """
+
+    recipe: dict[str, Any] = {  # noqa: RUF012 — the loop's defaults, read only
+        "encoder": "i3d_resnet50",  # [P] I3D
+        "frames": 8,  # [P]
+        "size": 112,  # [P]
+        "fps": 30.0,  # [D] strides are in frames of this rate
+        "window": 29,  # (8 − 1) · 4 + 1 frames hold a clip at stride 4
+        "windows": 8,  # [P] J
+        "place": "spread",  # [P] uniformly
+        "batch": 8,  # [P] 512 on 64 GPUs
+        "epochs": 200,  # [P]
+        "optimizer": "adam",  # [P]
+        "lr": 1e-4,  # [P]
+        "weight_decay": 1e-5,  # [P]
+        "schedule": "plateau",  # [P] ÷ 10 when the validation loss stops falling
+        "gamma": 0.1,  # [P]
+        "crop": "resized",  # [P] random crop and flip; the strengths of MoCo v2 [D]
+        "jitter": 0.8,  # [P; D]
+        "grayscale": 0.2,  # [D]
+        "blur": 0.5,  # [P; D]
+        "sync_bn": True,  # [P] instead of shuffled BN
+    }
+
+    def __init__(
+        self,
+        features: int,
+        classes: list[str],
+        *,
+        dim: int = 128,
+        layers: int = 2,
+        temporal_layers: int = 2,
+        queue: int = 16384,
+        temperature: float = 0.07,
+        momentum: float = 0.999,
+        batch_statistics: bool = False,
+        same_video: bool = False,
+    ) -> None:
+        super().__init__()
+        if not 0 <= momentum <= 1 or temperature <= 0:
+            raise ValueError(f"momentum must be in [0, 1] and temperature > 0, got {momentum} and {temperature}")
+        self.temperature, self.same_video = temperature, same_video
+        self.embed = Embedding(features, dim, layers, temporal_layers)
+        self._slow, self._keys = Slow(momentum, batch_statistics=batch_statistics), Keys(queue, dim)
+        self._held_out: list[torch.Tensor] = []
+        self.constant = {"retrieval": 1 / CANDIDATES}
+
+    @staticmethod
+    def least_frames() -> int:
+        """How many frames a window needs: one, since shorter windows repeat their end."""
+        return 1
+
+    def loss(
+        self, encoder: nn.Module, clip_NCTYX: torch.Tensor, target: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
+        """The mean loss, and per pair: "contrast", whether the query is nearer to its own key than to all negatives.
+
+        Negatives are the queue and the other keys of the batch, of all processes. Without the latter, nothing but the
+        drift of the slow network needs to be learnt: it tells the newest keys from the queued ones [D].
+        On held-out data also "retrieval", whether it finds its own among the keys of 64 pairs: one value per pair for
+        every full 64 pairs, so none in most batches.
+        """
+        start_N, stop_N, video_NJ = target["start"], target["stop"], target["video"]
+        pairs = len(start_N) // 2
+        query_PD = region_mean(
+            self.embed(encoder, clip_NCTYX[:pairs], video_NJ.shape[1]), start_N[:pairs], stop_N[:pairs]
+        )
+        with torch.no_grad():
+            slow_encoder, slow_embed = self._slow.follow(encoder, self.embed, update=self.training)
+            key_NJD = slow_embed(slow_encoder, clip_NCTYX[pairs:], video_NJ.shape[1])
+            key_PD = region_mean(key_NJD, start_N[pairs:], stop_N[pairs:])
+            video_P = video_NJ.gather(1, start_N[:, None])[:pairs, 0]
+            (key_QD, first), (video_Q, _) = (
+                gathered(value) if self.training else (value, 0) for value in (key_PD, video_P)
+            )
+            queued_QD, queued_video_Q = self._keys.content(key_PD)
+            other_QD, other_video_Q = torch.cat([key_QD, queued_QD]), torch.cat([video_Q, queued_video_Q])
+            own_P = first + torch.arange(pairs, device=key_PD.device)
+            hidden_PQ = own_P[:, None] == torch.arange(len(other_QD), device=key_PD.device)
+            if self.training and not self.same_video:
+                hidden_PQ |= video_P[:, None] == other_video_Q
+        loss_P, hit_P = info_nce(query_PD, key_PD, other_QD, hidden_PQ, self.temperature)
+        scores: dict[str, Any] = {"contrast": hit_P}
+        if self.training:
+            self._keys.push(key_QD, video_Q)
+        else:
+            self._held_out.append(torch.stack([query_PD.detach(), key_PD]))
+            scores["retrieval"], self._held_out = retrieved(self._held_out, CANDIDATES)
+        return loss_P.mean(), scores
+
+    def train(self, mode: bool = True) -> Head:
+        self._held_out = []
+        return super().train(mode)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The slow network and the queue, which are no parameters of this module."""
+        return {"slow": self._slow.state_dict(), "keys": self._keys.state_dict()}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self._slow.load_state_dict(state["slow"])
+        self._keys.load_state_dict(state["keys"])
+
+
+class Embedding(nn.Module):
+    """Clips of J · frames frames to unit vectors (N, J, D): encoder per clip, MLP F_n, temporal convolutions F_t."""
+
+    def __init__(self, features: int, dim: int, layers: int, temporal_layers: int) -> None:
+        super().__init__()
+        if layers < 1 or temporal_layers < 0:
+            raise ValueError(f"layers must be ≥ 1 and temporal_layers ≥ 0, got {layers} and {temporal_layers}")
+        hidden: list[nn.Module] = []
+        for _ in range(layers - 1):
+            hidden += [nn.Linear(features, features, bias=False), nn.BatchNorm1d(features), nn.ReLU()]
+        self.mlp = nn.Sequential(*hidden, nn.Linear(features, dim))
+        blocks = [module for _ in range(temporal_layers) for module in (nn.ReLU(), nn.Conv1d(dim, dim, 3, padding=1))]
+        self.temporal = nn.Sequential(*blocks[1:])
+
+    def forward(self, encoder: nn.Module, clip_NCTYX: torch.Tensor, clips: int) -> torch.Tensor:
+        n, c, t, height, width = clip_NCTYX.shape
+        each = clip_NCTYX.view(n, c, clips, t // clips, height, width).transpose(1, 2).flatten(0, 1)
+        vector_NJD = self.mlp(encoder(each)).view(n, clips, -1)
+        return F.normalize(self.temporal(vector_NJD.transpose(1, 2)).transpose(1, 2).float(), dim=2)
+
+
+def region_mean(vector_NJD: torch.Tensor, start_N: torch.Tensor, stop_N: torch.Tensor) -> torch.Tensor:
+    """Unit vectors (N, D): the mean of clips start … stop−1, the slice that is aligned with the region [P; norm D].
+
+    >>> vector = torch.eye(3)[None]
+    >>> region_mean(vector, torch.tensor([1]), torch.tensor([2])).tolist()
+    [[0.0, 1.0, 0.0]]
+    """
+    j = torch.arange(vector_NJD.shape[1], device=vector_NJD.device)
+    inside_NJ1 = ((j >= start_N[:, None]) & (j < stop_N[:, None]))[:, :, None]
+    return F.normalize((vector_NJD * inside_NJ1).sum(1), dim=1)
+
+
+def _clips(
+    rng: np.random.Generator, bank: gpuaug.ClipBank, slot_NJ: NDArray[np.int64], frames: int, stride_max: int
+) -> gpuaug.Plan:
+    """The J clips of every row one after another, all with one stride and one offset in their windows."""
+    clips = slot_NJ.shape[1]
+    shortest = bank.info["frames"][slot_NJ].min(1)
+    highest = np.clip((shortest - 1) // max(1, frames - 1), 1, stride_max)
+    stride = rng.integers(1, highest + 1)
+    offset = rng.integers(0, np.maximum(shortest - 1 - stride * (frames - 1), 0) + 1)
+    time_NF = offset[:, None] + stride[:, None] * np.arange(frames)
+    slot_NT, time_NT = np.repeat(slot_NJ, frames, 1), np.tile(time_NF, (1, clips))
+    return gpuaug.Plan.take(slot_NT, time_NT, frames=bank.info["frames"], edge="repeat")

@@ -1,0 +1,74 @@
+"""What config.json and summary.json say about a run."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import zlib
+from typing import Any
+
+import torch
+
+from ..common.distributed import Group
+from ..data.dataset import Dataset
+from ..models.encoders import Encoder
+from .loop import Loop
+from .run_folder import environment
+
+
+def config(
+    args: argparse.Namespace,
+    net: Encoder,
+    dataset: Dataset,
+    names: dict[str, list[str]],
+    device: torch.device,
+    dtype: torch.dtype,
+    group: Group,
+) -> dict[str, Any]:
+    """What config.json and every checkpoint say about the run."""
+    return {
+        "task": args.task,
+        "encoder": {"name": net.name, "frames": net.frames, "size": net.size, "features": net.features},
+        "mean": list(net.mean),
+        "std": list(net.std),
+        "fps": args.fps,
+        "classes": dataset.classes,
+        "empty_classes": dataset.empty_classes,
+        "segments": fingerprint(dataset),
+        "names": {name: list(values) for name, values in names.items()},
+        "precision": str(dtype).removeprefix("torch."),
+        "world": group.world,
+        "flags": {name: plain(value) for name, value in vars(args).items()},
+        **environment(device),
+    }
+
+
+def summary(status: str, loop: Loop, train_set: Dataset, val_set: Dataset | None) -> dict[str, Any]:
+    """What summary.json says: how it ended, how good, how fast, and what limited it."""
+    share = loop.meter.shares()
+    limit = "decoding" if share["wait"] > 0.2 else "rendering" if share["render"] > 0.4 else "the encoder"
+    return {
+        "status": status,
+        "steps": loop.step,
+        "samples": loop.step * loop.samples,
+        "seconds": loop.seconds,
+        "samples_per_second": loop.step * loop.samples / max(1e-9, loop.seconds),
+        "limited_by": limit,
+        "share_of_time": {**share, "encoder": max(0.0, 1 - sum(share.values()))},
+        "best": loop.best if math.isfinite(loop.best) else None,
+        "validation": loop.last,
+        "training_videos": len(train_set.videos),
+        "held_out_videos": len(val_set.videos) if val_set else 0,
+        "skipped": [list(each) for each in train_set.skipped],
+        **loop.feed.report(),
+    }
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """Eight hexadecimal digits that change with the segments: their places in the videos, labels and order."""
+    rows = [(s.path, round(s.start_seconds, 3), round(s.end_seconds, 3), s.label) for s in dataset.segments]
+    return f"{zlib.crc32(repr(rows).encode()):08x}"
+
+
+def plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

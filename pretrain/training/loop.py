@@ -1,0 +1,262 @@
+"""The training loop: steps, logs, validations, checkpoints, and every way in which a run can end.
+
+Legend: N samples, C channels, T frames, Y X picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import signal
+import time
+import zlib
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ..common.cli import Failed
+from ..common.distributed import Group
+from ..feed.feed import Feed
+from ..models import checkpoint
+from . import schedule
+from .meter import Meter, NotFinite, Watch
+from .optimizer import Optimizer
+from .run_folder import Record
+from .scores import quality
+from .validation import Validation
+
+
+class Model(nn.Module):
+    """Encoder and head as one module, so that one wrapper serves both."""
+
+    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.head = encoder, head
+
+    def forward(self, clip_NCTYX: torch.Tensor, target: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, Any]]:
+        return self.head.loss(self.encoder, clip_NCTYX, target)  # type: ignore[operator]
+
+
+class Loop:
+    """A run, from its first step or from a checkpoint to its end.
+
+    Args:
+        args: the flags.
+        model: on its device. optimizer: of its parameters.
+        feed: of training batches. validation: None for none.
+        config: goes into every checkpoint, so that it can be used alone.
+        epoch_steps: steps of one pass over the training segments.
+        dtype: of autocast; float32 for none.
+    """
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        model: Model,
+        optimizer: Optimizer,
+        feed: Feed,
+        validation: Validation | None,
+        *,
+        group: Group,
+        record: Record,
+        config: dict[str, Any],
+        epoch_steps: float,
+        dtype: torch.dtype,
+    ) -> None:
+        self.args, self.model, self.optimizer, self.feed, self.validation = args, model, optimizer, feed, validation
+        self.group, self.record, self.config, self.epoch_steps, self.dtype = group, record, config, epoch_steps, dtype
+        self.device = next(model.parameters()).device
+        self.trained = DistributedDataParallel(model) if group.world > 1 else model
+        self.total = args.steps or max(1, round(args.epochs * epoch_steps))
+        self.step = self.plans = 0
+        self.seconds = 0.0
+        self.best = -float("inf")
+        self.last: dict[str, Any] = {}
+        self.plateau = schedule.Plateau(args.patience, args.gamma)
+        self._watch, self.meter = Watch(), Meter(self.device)
+        self._stop, self._saved = "", -1
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is over."""
+        return self.seconds / (60 * self.args.minutes) if self.args.minutes else self.step / self.total
+
+    def run(self) -> str:
+        """How the run ended: "finished", or "stopped" by a signal. The newest checkpoint has the last step."""
+        old = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            if self.progress >= 1 and self.last:
+                return "finished"  # resumed after its end
+            self.model.train()
+            while self.progress < 1 and not self._stopping():
+                mark = self._validation_mark()
+                self._train()
+                done = self.progress >= 1
+                if self.step % self.args.log_every == 0 or done:
+                    self._log()
+                due = done or self._validation_mark() > mark
+                if due or self.step % self.args.checkpoint_every == 0:
+                    self._watch.check()  # nothing that is not finite is saved
+                    self._save(due and self._validate())
+            if self.progress >= 1:
+                return "finished"
+            self._watch.check()
+            if self._saved != self.step:
+                self._save(False)
+            return "stopped"
+        except NotFinite as error:
+            raise self._inspect(error) from None
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint, exactly."""
+        if len(state["feed"]) != self.group.world:
+            raise ValueError(f"a run of {len(state['feed'])} processes cannot be resumed by {self.group.world}")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.feed.load_state_dict(pickle.loads(state["feed"][self.group.rank]))
+        self.plans = state["plans"][self.group.rank]
+        self.step, self.seconds, self.best, self.last = (state[k] for k in ("step", "seconds", "best", "last"))
+        self.plateau = schedule.Plateau(**state["plateau"])
+
+    def autocast(self) -> Any:
+        return torch.autocast(self.device.type, self.dtype) if self.dtype != torch.float32 else nullcontext()
+
+    def _train(self) -> None:
+        """One step: gradients of `accumulate` batches, one update."""
+        started = time.perf_counter()
+        for part in range(self.args.accumulate):
+            number = self.step * self.args.accumulate + part
+            begun = time.perf_counter()
+            batch = self.feed.batch(number)
+            self.meter.feed(time.perf_counter() - begun, batch.wait_seconds)
+            for array in (batch.plan.clip, batch.plan.time, batch.plan.weight):
+                self.plans = zlib.crc32(array.tobytes(), self.plans)
+            seed = np.random.SeedSequence([self.args.seed, self.group.rank, number]).generate_state(1)
+            torch.manual_seed(int(seed[0]))  # dropout
+            last = part == self.args.accumulate - 1
+            with self.meter.encoder(), nullcontext() if last else self._no_sync():
+                with self.autocast():
+                    loss, scores = self.trained(batch.clips, batch.target)
+                self.optimizer.backward(loss / self.args.accumulate)
+                if last:
+                    rate = schedule.factor(
+                        self.args.schedule,
+                        epoch=(self.step + 1) / self.epoch_steps,
+                        progress=self.progress,
+                        warmup=self.args.warmup,
+                        milestones=self.args.milestones,
+                        gamma=self.args.gamma,
+                        plateau=self.plateau.factor,
+                    )
+                    norm = self.optimizer.step(rate)
+            # float16 gradients may overflow: then the scaler leaves the step out
+            self._watch.add(self.step, batch, loss, norm if last and not self.optimizer.scaler.is_enabled() else None)
+            self.meter.scores.add(scores)
+        self.step += 1
+        self.meter.step(time.perf_counter() - started, norm)
+        self.seconds += time.perf_counter() - started
+
+    def _no_sync(self) -> Any:
+        return self.trained.no_sync() if isinstance(self.trained, DistributedDataParallel) else nullcontext()
+
+    def _log(self) -> None:
+        """One line of the log, over the steps since the one before."""
+        mine = self.feed.report()
+        parts = self.group.gather({name: mine[name] for name in ("decoded_windows", "rendered_windows")})
+        decoded, rendered = (sum(part[name] for part in parts) for name in parts[0])
+        row = {
+            "step": self.step,
+            "epoch": self.step / self.epoch_steps,
+            "samples": self.step * self.samples,
+            "seconds": round(self.seconds, 3),
+            "loss": self._watch.mean(),
+            "lr": self.optimizer.rate,
+            **self.meter.read(self.samples),
+            "decoded_windows": decoded,
+            "rendered_windows": rendered,
+            "echo": rendered / max(1, decoded),
+            "failures": len(mine["failures"]),
+            "plans": f"{self.plans:08x}",
+        }
+        self.record.log(row)
+        text = f"loss {row['loss']:.3f}, {row['samples_per_second']:.3g} samples/s, echo {row['echo']:.3g}"
+        minutes = self.args.minutes
+        done, total = (self.seconds / 60, minutes) if minutes else (self.step, self.total)
+        self.record.bar(total, done, text, "min" if minutes else "steps")
+
+    @property
+    def samples(self) -> int:
+        """Samples per step, over all processes."""
+        return self.args.batch * self.args.accumulate * self.group.world
+
+    def _validation_mark(self) -> int:
+        """Grows by one whenever a validation is due."""
+        if self.validation is None:
+            return 0
+        every = self.args.val_every
+        return int(self.step / self.epoch_steps / every) if every else int(10 * min(1.0, self.progress))
+
+    def _validate(self) -> bool:
+        """Validate and log; is this the best model so far?"""
+        if self.validation is None:
+            return True
+        result, batch = self.validation.run(self.model, self.autocast)
+        self.plateau.update(result["loss"])
+        self.last = {"step": self.step, **result}
+        self.record.log({"step": self.step, "validation": result})
+        self.record.clips(self.step, batch.clips, self.config["mean"], self.config["std"])
+        scores = "".join(f", {name} {each['value']:.3f}" for name, each in result.items() if isinstance(each, dict))
+        self.record.say(f"step {self.step}, held out: loss {result['loss']:.3f}{scores}")
+        better = quality(result) > self.best
+        self.best = max(self.best, quality(result))
+        return better
+
+    def _save(self, best: bool) -> None:
+        feeds = self.group.gather((pickle.dumps(self.feed.state_dict()), self.plans))
+        self._saved = self.step
+        if not self.group.main:
+            return
+        state = {
+            "config": self.config,
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "last": self.last,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "plateau": asdict(self.plateau),
+            "feed": [each[0] for each in feeds],
+            "plans": [each[1] for each in feeds],
+        }
+        checkpoint.save(self.record.folder, state, keep=self.args.keep, best=best)
+
+    def _on_signal(self, number: int, _: Any) -> None:
+        if self._stop and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._stop = signal.Signals(number).name
+
+    def _stopping(self) -> bool:
+        """Has a signal come? Processes agree at logged steps, so that all stop after the same one."""
+        if self.group.world == 1:
+            return bool(self._stop)
+        if self.step % self.args.log_every == 0 and self.group.any(bool(self._stop)):
+            self._stop = self._stop or "another process"
+            return True
+        return False
+
+    def _inspect(self, error: NotFinite) -> Failed:
+        """Save the batch that broke the run."""
+        path = self.record.folder / f"nonfinite-rank{self.group.rank}.pt"
+        batch, plan = error.batch, error.batch.plan
+        arrays = {name: torch.from_numpy(getattr(plan, name)) for name in ("clip", "time", "weight")}
+        self.record.folder.mkdir(parents=True, exist_ok=True)
+        torch.save({"step": error.step, "clips": batch.clips, "target": batch.target, "plan": arrays}, path)
+        return Failed(f"training broke down: {error}; the batch is in {path}")

@@ -1,0 +1,161 @@
+"""The run folder: config.json, log.jsonl, summary.json, the progress bar, TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+import gpuaug
+
+PACKAGES = ["torch", "torchvision", "numpy", "av", "cupy-cuda12x", "cupy-cuda13x", "nvidia-dali-cuda120"]
+PACKAGES += ["nvidia-dali-cuda130", "timm", "transformers"]
+
+
+class Record:
+    """What a run leaves behind. Only the first process writes; the others' calls do nothing.
+
+    Args:
+        folder: created if need be.
+        writes: is this the process that writes?
+        tensorboard: also write event files into the folder.
+        quiet: no progress bar.
+    """
+
+    def __init__(self, folder: str | Path, *, writes: bool = True, tensorboard: bool = False, quiet: bool = False):
+        self.folder, self.writes, self.quiet = Path(folder), writes, quiet
+        self._bar: tqdm | None = None
+        self._board: Any = None
+        if not writes:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                raise ValueError("--tensorboard needs the package tensorboard (pip install tensorboard)") from None
+            self._board = SummaryWriter(str(self.folder))
+
+    def json(self, name: str, content: dict[str, Any]) -> None:
+        """Write a JSON file that is complete whenever it exists; numbers that JSON lacks become null."""
+        if self.writes:
+            part = self.folder / f".{name}.part"
+            part.write_text(json.dumps(_plain(content), indent=1) + "\n", encoding="utf-8")
+            os.replace(part, self.folder / name)
+
+    def log(self, row: dict[str, Any]) -> None:
+        """Add a line to log.jsonl."""
+        if not self.writes:
+            return
+        with open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(_plain(row)) + "\n")
+        if self._board:
+            for name, value in _flat(row):
+                self._board.add_scalar(name, value, row["step"])
+
+    def rewind(self, step: int) -> None:
+        """Drop the log's lines after `step`, which will be written again, and a half-written last one."""
+        path = self.folder / "log.jsonl"
+        if not self.writes or not path.exists():
+            return
+        kept = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + "\n")
+            except (ValueError, KeyError):
+                continue
+        part = self.folder / ".log.part"
+        part.write_text("".join(kept), encoding="utf-8")
+        os.replace(part, path)
+
+    def clips(self, step: int, clip_NCTYX: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        """Show a few samples in TensorBoard, each as a row of frames."""
+        if self._board:
+            some = clip_NCTYX[:4].float().cpu()
+            some = some * torch.tensor(std)[:, None, None, None] + torch.tensor(mean)[:, None, None, None]
+            rows = some.clamp(0, 1).permute(1, 0, 3, 2, 4).flatten(3).flatten(1, 2)  # C, N·Y, T·X
+            self._board.add_image("clips", rows, step)
+
+    def bar(self, total: float, done: float, text: str, unit: str) -> None:
+        """Move the progress bar to `done` of `total`."""
+        if not self.writes or self.quiet:
+            return
+        if self._bar is None:
+            form = "{l_bar}{bar}| {n:.0f}/{total:.0f} {unit} [{elapsed}<{remaining}]{postfix}"
+            form = form if unit == "steps" else form.replace(".0f", ".1f")
+            self._bar = tqdm(total=total, initial=done, desc="training", unit=unit, bar_format=form, disable=None)
+        self._bar.n = min(done, total)
+        self._bar.set_postfix_str(text, refresh=True)
+
+    def say(self, text: str) -> None:
+        """Print a line on standard error, above the bar."""
+        if self.writes:
+            tqdm.write(text, file=sys.stderr)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        if self._board:
+            self._board.close()
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Versions, machine, and the commit of this source tree if it is one."""
+    versions = {"gpuaug": gpuaug.__version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    machine = {"device": str(device), "gpu": gpu, "cpu": platform.processor() or platform.machine()}
+    return {"commit": _commit(), "versions": versions, "machine": {**machine, "cores": os.cpu_count()}}
+
+
+def _commit() -> str | None:
+    """The commit, with "+" if files differ from it; None outside a git checkout of this project."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        calls = (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        head, changes = (
+            subprocess.run(
+                ["git", "-C", str(root), *call], capture_output=True, text=True, timeout=10, check=True
+            ).stdout
+            for call in calls
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head.strip() + ("+" if changes.strip() else "")
+
+
+def _flat(row: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+    found = []
+    for name, value in row.items():
+        if isinstance(value, dict):
+            found += _flat(value, f"{prefix}{name}/")
+        elif isinstance(value, int | float) and name != "step":
+            found.append((prefix + name, value))
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

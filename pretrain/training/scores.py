@@ -1,0 +1,86 @@
+"""What validation and the log say of a head's scores: accuracies with intervals, confusion matrices.
+
+Legend: N samples.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..common.statistics import accuracy, confusion_matrix, mean_interval
+
+Scores = dict[str, Any]  # per sample: values (N,), hits (N,) of bool, or a pair of truth (N,) and prediction (N,)
+
+
+class ScoreBook:
+    """Collects a head's scores over steps without reading them from the device."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[Any]] = defaultdict(list)
+
+    def add(self, scores: Scores) -> None:
+        for name, value in scores.items():
+            self._rows[name].append(value)
+
+    def arrays(self) -> dict[str, Any]:
+        """Per score: values or hits (N,), or (truth, prediction) without the samples whose truth is −1."""
+        found: dict[str, Any] = {}
+        for name, rows in self._rows.items():
+            if isinstance(rows[0], tuple):
+                truth, prediction = (torch.cat([row[i] for row in rows]).cpu().numpy() for i in (0, 1))
+                found[name] = (truth[truth >= 0], prediction[truth >= 0])
+            else:
+                values = torch.cat([row.reshape(-1) for row in rows])
+                found[name] = (values if values.dtype == torch.bool else values.float()).cpu().numpy()
+        return found
+
+    def means(self) -> dict[str, float]:
+        """Accuracies and means, NaN where nothing counted; the book is empty afterwards."""
+        found = {
+            name: float((value[0] == value[1]).mean()) if isinstance(value, tuple) else float(value.mean())
+            for name, value in self.arrays().items()
+            if len(value[0] if isinstance(value, tuple) else value)
+        }
+        self._rows.clear()
+        return found
+
+
+def averaged(values: np.ndarray) -> dict[str, Any]:
+    """The mean with its interval: Wilson's of hits, which are bool, Student's t of numbers.
+
+    >>> averaged(np.array([True, False, True, True]))["low"] > 0 > averaged(np.array([1.0, 0.0, 1.0, 1.0]))["low"]
+    True
+    """
+    if values.dtype == bool:
+        return accuracy(np.ones_like(values), values)._asdict()
+    return mean_interval(values)._asdict()
+
+
+def classified(truth: np.ndarray, prediction: np.ndarray, names: list[str] | None) -> dict[str, Any]:
+    """Accuracy with its interval, the same per class, the confusion matrix (row: truth), and the best constant answer.
+
+    >>> result = classified(np.array([0, 0, 1]), np.array([0, 1, 1]), ["dc", "ss"])
+    >>> round(result["value"], 3), result["classes"]["ss"]["value"], result["confusion"], round(result["constant"], 3)
+    (0.667, 1.0, [[1, 1], [0, 1]], 0.667)
+    """
+    count = int(max(truth.max(initial=0), prediction.max(initial=0))) + 1
+    names = names or [str(i) for i in range(count)]
+    counts = np.bincount(truth, minlength=1)
+    return {
+        **accuracy(truth, prediction)._asdict(),
+        "constant": float(counts.max() / max(1, len(truth))),
+        "classes": {
+            names[c]: accuracy(truth[truth == c], prediction[truth == c])._asdict() for c in np.flatnonzero(counts)
+        },
+        "confusion": confusion_matrix(truth, prediction, len(names)).tolist(),
+    }
+
+
+def quality(result: dict[str, Any]) -> float:
+    """One number to choose the best model by: the mean of all accuracies, or the negative loss if there are none."""
+    values = [each["value"] for each in result.values() if isinstance(each, dict) and "confusion" in each]
+    return float(np.mean(values)) if values else -result["loss"]

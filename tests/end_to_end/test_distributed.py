@@ -1,0 +1,97 @@
+"""Two processes on the CPU: the same flags, disjoint samples, gradients of the joined batch, exact resume."""
+
+import json
+import os
+import pickle
+import shutil
+import socket
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+
+from pretrain.models import checkpoint
+from pretrain.toy.dataset import make_actions
+
+HERE = Path(__file__).parent
+
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
+
+
+def torchrun(script, *arguments):
+    """Run a script of this folder in two processes."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = [*launcher, str(HERE / script), *map(str, arguments)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=250, env=ENVIRONMENT, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def pair(script, *arguments):
+    """The same without torchrun, which takes seconds to start."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    words = [sys.executable, str(HERE / script), *map(str, arguments)]
+    ranks = [{**ENVIRONMENT, **address, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in (0, 1)]
+    jobs = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=rank) for rank in ranks]
+    try:
+        texts = [job.communicate(timeout=120)[1] for job in jobs]
+    finally:
+        for job in jobs:  # one that waits for a dead one
+            job.kill()
+            job.communicate()
+    assert [job.returncode for job in jobs] == [0, 0], texts
+    return texts
+
+
+def test_gradients_are_those_of_one_process_on_the_joined_batch():
+    assert ["agrees" in text for text in pair("ranks.py")] == [True, True]
+
+
+def test_training_under_torchrun(tmp_path):
+    videos = tmp_path / "videos"
+    style = {"sizes": [(36, 48)], "rates": [Fraction(15)], "codecs": ["mjpeg"], "seconds": (2.0, 2.2)}
+    make_actions(videos, classes=2, clips_per_class=12, progress=False, **style)
+    flags = ["--videos", videos, "--batch", 4, "--checkpoint-every", 2, "--val-batches", 1, "--val-every", 100]
+    torchrun("small.py", *flags, "--out", tmp_path / "a", "--steps", 4)
+    (tmp_path / "b").mkdir()
+    shutil.copy(tmp_path / "a" / "checkpoint.1.pt", tmp_path / "b" / checkpoint.NAME)
+    pair("small.py", *flags, "--out", tmp_path / "b", "--steps", 4, "--resume")
+
+    assert checkpoint.read(tmp_path / "a" / "checkpoint.1.pt")["step"] == 2
+    whole, resumed = (checkpoint.read(tmp_path / name / checkpoint.NAME) for name in "ab")
+    assert whole["plans"] == resumed["plans"]
+    assert len(set(whole["plans"])) == 2  # each process has its own plans …
+    segments = [{c[0] for c in pickle.loads(part)["refiller"]["content"]} for part in whole["feed"]]
+    assert segments[0]
+    assert segments[1]
+    assert not segments[0] & segments[1]  # … of its own videos
+    assert all(torch.equal(whole["model"][key], resumed["model"][key]) for key in whole["model"])
+    summary = json.loads((tmp_path / "a" / "summary.json").read_text())
+    assert summary["samples"] == 4 * 4 * 2
+    assert summary["validation"]["boundary"]["samples"] == 2 * 4
+    rows = [json.loads(line) for line in (tmp_path / "a" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3, 4]
+
+
+def test_minutes_are_for_one_process(monkeypatch, tmp_path, capsys):
+    import pretrain.training.session
+    from pretrain.common.distributed import Group
+
+    monkeypatch.setattr(pretrain.training.session, "start", lambda device: Group(1, 2, 0))
+    flags = ["--task", "bsp", "--videos", "x", "--out", str(tmp_path), "--minutes", "1", "--device", "cpu"]
+    monkeypatch.setattr(Group, "close", lambda self: None)
+    assert pretrain.commands.train.main(flags) == 1
+    assert "--minutes is for one process" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("world", [1])
+def test_a_group_of_one(world):
+    from pretrain.common.distributed import start
+
+    group = start("cpu")
+    assert (group.rank, group.world, group.main, group.gather(3), group.any(True)) == (0, world, True, [3], True)

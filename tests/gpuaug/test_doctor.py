@@ -1,0 +1,58 @@
+"""The doctor: it tries things, says what it found, and never fails because something is missing."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from gpuaug import doctor
+from gpuaug.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_it_reports_what_was_tried(capsys):
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    for name in ("torch", "PyAV", "CPU kernels", "compiler", "CuPy", "DALI", "NVDEC", "h264", "vp9", "mjpeg"):
+        assert name in out
+    rows = {line.split()[0]: line.split()[1] for line in out.splitlines() if line.split()[:1] and len(line.split()) > 1}
+    assert rows["h264"] == rows["vp9"] == rows["mjpeg"] == "yes", "PyAV decodes these everywhere"
+    if not torch.cuda.is_available():
+        assert "no CUDA device" in out
+        assert "What would make it faster" in out
+
+
+def test_wrong_frames_are_not_called_a_success(monkeypatch, tmp_path):
+    """Negative control: a decoder that returns grey pictures fails the trial."""
+    file = doctor._clip(tmp_path, "h264")
+    assert doctor._try("cpu", "pyav", file) == "yes"
+
+    def grey(self, windows):
+        return [torch.full((12, 64, 64, 3), 128, dtype=torch.uint8)], []
+
+    monkeypatch.setattr(doctor.gpuaug.Decoder, "decode", grey)
+    assert doctor._try("cpu", "pyav", file) == "wrong frames"
+
+
+def test_a_broken_backend_is_a_reason_not_a_crash(tmp_path):
+    assert doctor._try("cpu", "pyav", tmp_path / "missing.mp4").startswith("no (")
+
+
+@pytest.mark.skipif(shutil.which("env") is None, reason="needs env")
+def test_it_works_without_compiler_and_nvidias_libraries():
+    code = """
+import sys
+for name in ("cupy", "cupy_backends", "nvidia.dali"):
+    sys.modules[name] = None
+from gpuaug.__main__ import main
+sys.exit(main(["doctor"]))
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", code], env={"PATH": ""}, capture_output=True, text=True, cwd=ROOT, timeout=200
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "none found" in answer.stdout

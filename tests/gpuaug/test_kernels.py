@@ -1,0 +1,182 @@
+"""The two compilers: machine code for GPUs without having one, sanitizers over the CPU build, life without either."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gpuaug import Plan, blend, render
+from gpuaug.kernels import host, kernel_args
+from support import kernel_implementations
+
+HERE = Path(__file__).parent
+KERNELS = kernel_implementations.KERNELS
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("kernel", ["blend", "render"])
+@pytest.mark.parametrize("dtype", host.DTYPES)
+def test_kernels_compile_for_gpus(kernel, dtype, arch):
+    """An ELF file that holds the kernel's entry, for every dtype, channels and specialisation of K."""
+    cuda = pytest.importorskip("gpuaug.kernels.cuda", reason="needs CuPy", exc_type=ImportError)
+    cases = [(1, 1), (1, 2), (1, 0)] if kernel == "blend" else [(3, 1), (3, 2), (3, 0), (1, 1)]
+    for (channels, taps), layout in zip(cases, (1, 2, 0, 1)):
+        code = cuda.cubin(kernel, arch, dtype, channels=channels, taps=taps, layout=layout if kernel == "render" else 0)
+        assert code[:4] == b"\x7fELF"
+        assert f"gpuaug_{kernel}".encode() in code
+
+
+def test_compile_errors_show_the_log(monkeypatch):
+    cuda = pytest.importorskip("gpuaug.kernels.cuda", reason="needs CuPy", exc_type=ImportError)
+    monkeypatch.setitem(cuda.TYPES, "uint8", "no_such_type")
+    with pytest.raises(RuntimeError, match=r"render\.cu does not compile for sm_90: (.|\n)*no_such_type"):
+        cuda.cubin("render", "sm_90", "uint8")
+
+
+def test_jobs_mirror_the_header():
+    """The fields of the structs in pixel.cuh, in order, are the names in kernel_args.py."""
+    header = (KERNELS / "pixel.cuh").read_text(encoding="utf-8")
+
+    def fields(struct):
+        body = re.sub(r"//.*", "", re.search(rf"struct {struct} \{{(.*?)\}};", header, re.DOTALL)[1])
+        return [name.strip() for line in re.findall(r"(?:i64|Taps) ([^;]+);", body) for name in line.split(",")]
+
+    def expand(names):
+        return [part for name in names for part in (fields("Taps") if name == "taps" else [name])]
+
+    assert expand(fields("RenderJob")) == list(kernel_args.RENDER)
+    assert expand(fields("BlendJob")) == [
+        *kernel_args.BLEND,
+        f"sizes[{kernel_args.DIMENSIONS}]",
+        f"out_strides[{kernel_args.DIMENSIONS}]",
+    ]
+
+
+def test_without_extension_the_reference_serves_with_one_warning(monkeypatch, tmp_path):
+    (tmp_path / "host.py").touch()
+    monkeypatch.setattr(host, "__file__", str(tmp_path / "host.py"))
+    host.library.cache_clear()
+    try:
+        frames = torch.arange(6, dtype=torch.uint8).view(1, 6, 1, 1, 1)
+        with pytest.warns(RuntimeWarning, match="not built.*NumPy reference"):
+            assert blend(frames, Plan.take(0, [4, 2])).flatten().tolist() == [4, 2]
+        got = render(
+            frames, Plan.take(0, [4, 2]), size=(1, 1), dtype=torch.uint8
+        )  # no second one: it would be an error
+        assert got.flatten().tolist() == [4, 2]
+        host.library.cache_clear()
+        (tmp_path / f"_host{importlib.machinery.EXTENSION_SUFFIXES[0]}").write_text("no library")
+        with pytest.warns(RuntimeWarning, match="cannot be loaded"):
+            assert host.library() is None
+    finally:
+        host.library.cache_clear()
+
+
+def test_threads_follow_torch_and_change_nothing():
+    library = kernel_implementations.compiled()
+    assert library is not None
+    rng = np.random.default_rng(0)
+    frames = torch.from_numpy(rng.integers(0, 256, (4, 6, 20, 30, 3), dtype=np.uint8))
+    plan = Plan.take(rng.integers(0, 4, 8), rng.integers(0, 6, (8, 5)))
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            results.append(render(frames, plan, size=(15, 17)))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2])
+
+
+@pytest.mark.gpu
+def test_gpu_does_not_wait_and_follows_the_stream():
+    """After the first call nothing synchronises or allocates; work is queued behind what the stream already holds."""
+    bank = torch.randint(0, 256, (4, 6, 40, 50, 3), dtype=torch.uint8, device="cuda")
+    plan = Plan.take([0, 3], [[0, 5, 2]])
+    out = torch.empty(2, 3, 3, 20, 25, device="cuda")
+    expected = render(255 - bank, plan, size=(20, 25), out=out).clone()
+    torch.cuda.synchronize()
+    allocated = torch.cuda.memory_stats()["num_device_alloc"]
+    stream = torch.cuda.Stream()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        with torch.cuda.stream(stream):
+            torch.cuda._sleep(50_000_000)
+            other = 255 - bank
+            render(other, plan, size=(20, 25), out=out.fill_(torch.nan))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert not stream.query()  # still at work: nobody has waited
+    stream.synchronize()
+    assert torch.equal(out, expected)
+    for _ in range(3):
+        render(bank, plan, size=(20, 25), out=out)
+    assert torch.cuda.memory_stats()["num_device_alloc"] <= allocated + 1  # the side stream's own first block
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_host_kernels_under_sanitizers(tmp_path):
+    """The tests of pixels once more on a build with AddressSanitizer and UBSan; a planted overflow must be caught."""
+    planted = tmp_path / "kernels"
+    shutil.copytree(KERNELS, planted)
+    header = (planted / "pixel.cuh").read_text(encoding="utf-8")
+    assert "last = pixels - 1;" in header
+    (planted / "pixel.cuh").write_text(header.replace("last = pixels - 1;", "last = pixels;"), encoding="utf-8")
+    with ThreadPoolExecutor(2) as pool:
+        bad = pool.submit(build_sanitized, planted, tmp_path / "bad.so")
+        good = build_sanitized(KERNELS, tmp_path / "good.so")
+        caught = pool.submit(lambda: run_sanitized(bad.result(), tmp_path, "test_odd_sizes and host"))
+        done = run_sanitized(good, tmp_path, "host and not torchvision and not twice and not algebra")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.stdout.count(".") > 80, done.stdout[-3000:]  # one dot per test passed
+    assert caught.result().returncode != 0
+    assert "AddressSanitizer: heap-buffer-overflow" in caught.result().stdout + caught.result().stderr
+
+
+def build_sanitized(folder: Path, target: Path) -> Path:
+    compiler = kernel_implementations.require_compiler()
+    flags = ["-std=c++17", "-O1", "-g", "-shared", "-fPIC", "-fopenmp", "-fno-omit-frame-pointer"]
+    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    done = subprocess.run(
+        [compiler, *flags, *sanitizers, *map(str, folder.glob("*.cpp")), "-o", str(target)],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        pytest.skip(f"the compiler has no sanitizers: {done.stderr.splitlines()[-1]}")
+    return target
+
+
+def run_sanitized(library: Path, folder: Path, selection: str) -> subprocess.CompletedProcess[str]:
+    compiler = kernel_implementations.require_compiler()
+    names = []
+    for name in ("libasan.so", "libstdc++.so"):  # the second, so that the first finds the exceptions it has to watch
+        found = subprocess.run([compiler, f"-print-file-name={name}"], capture_output=True, text=True).stdout.strip()
+        if not Path(found).is_absolute():
+            pytest.skip(f"no {name} to load first")
+        names.append(found)
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": " ".join(names),
+        "GPUAUG_TEST_LIBRARY": str(library),
+        "ASAN_OPTIONS": "detect_leaks=0:halt_on_error=1",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONMALLOC": "malloc",
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-k", selection]
+    files = [str(HERE / f"test_{name}.py") for name in ("render", "blend", "host_edits")]
+    return subprocess.run([*command, *files], capture_output=True, text=True, env=environment, cwd=HERE.parent)

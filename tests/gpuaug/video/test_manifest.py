@@ -1,0 +1,241 @@
+"""Finding, labelling and remembering files; the command. (What is read from real files: test_shared_data.py.)"""
+
+import csv
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import gpuaug.__main__ as command
+from gpuaug import Manifest, Video, probe
+from gpuaug.video import manifest, probe_cache
+from support.assets import EVEN, FINE, encode
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def folder(assets, tmp_path):
+    """ROOT/{a,b}/{1,2}.mp4, ROOT/top.MKV, and things to be left alone."""
+    root = tmp_path / "videos"
+    for label in ("b", "a"):
+        (root / label).mkdir(parents=True)
+        for name in ("2.mp4", "1.mp4"):
+            os.link(assets["cfr"], root / label / name)
+    os.link(assets["mkv"], root / "top.MKV")
+    (root / "a" / "._1.mp4").write_bytes(b"resource fork")
+    (root / "notes.txt").write_text("not a video")
+    (root / ".hidden").mkdir()
+    os.link(assets["cfr"], root / ".hidden" / "x.mp4")
+    return root
+
+
+def names(found: Manifest, root: Path):
+    return [(str(Path(video.path).relative_to(root)), video.label) for video in found.videos]
+
+
+def test_folders_are_classes(folder):
+    found = [("top.MKV", None), ("a/1.mp4", "a"), ("a/2.mp4", "a"), ("b/1.mp4", "b"), ("b/2.mp4", "b")]
+    assert names(probe(folder), folder) == found
+    assert names(probe([folder / "b", folder / "top.MKV"]), folder) == [("b/1.mp4", None), ("b/2.mp4", None), found[0]]
+
+
+def test_links_that_go_round_in_circles(folder):
+    (folder / "a" / "up").symlink_to(folder)
+    (folder / "a" / "self").symlink_to(folder / "a")
+    (folder / "loop").symlink_to(folder / "loop")
+    (folder / "c").symlink_to(folder / "b")
+    assert len(probe(folder).videos) == 5
+
+
+def test_columns(assets):
+    video = probe(assets["cfr"]).videos[0]
+    expected = Video(str(assets["cfr"]), None, 2.0, 25.0, False, 50, 160, 96, 0, "h264", "yuv420p", None)
+    assert video == expected
+    assert probe(assets["vfr"]).videos[0].variable_rate
+    turned, wide = probe([assets["turned_90"], assets["sar"]]).videos
+    assert (turned.width, turned.height, turned.rotation) == (160, 96, 90)
+    assert (wide.width, wide.height) == (213, 96)
+    ntsc, rounded = probe([assets["ntsc"], assets["mkv"]]).videos
+    assert ntsc.fps == pytest.approx(30000 / 1001, rel=1e-6)
+    assert rounded.fps == pytest.approx(30000 / 1001, rel=1e-3)
+    assert not rounded.variable_rate  # 33 and 34 ms
+
+
+def test_a_csv_gives_labels(folder, tmp_path):
+    table = tmp_path / "list.csv"
+    table.write_text(
+        'path,label,fold\nvideos/a/1.mp4,jump,1\n"videos/b/2.mp4","run, fast",2\nvideos/top.MKV,,1\nnone.mp4,x,1\n'
+    )
+    found = probe(table)
+    assert [(v.label, v.error) for v in found.videos] == [
+        ("jump", None), ("run, fast", None), (None, None), ("x", "no such file"),
+    ]  # fmt: skip
+    assert found.usable[0].frames == 50
+    (tmp_path / "bad.csv").write_text("file,label\na.mp4,x\n")
+    with pytest.raises(ValueError, match="must have a column named path, got columns"):
+        probe(tmp_path / "bad.csv")
+    with pytest.raises(FileNotFoundError, match=r"no such file or folder: .*nowhere"):
+        probe(tmp_path / "nowhere")
+
+
+def test_save_and_load(folder, tmp_path, assets):
+    (folder / "a" / "broken.mp4").write_text('text, with "quotes"')
+    found = probe([folder, assets["vfr"]])
+    found.save(tmp_path / "videos.csv")
+    assert Manifest.load(tmp_path / "videos.csv") == found
+    assert probe(tmp_path / "videos.csv") == found  # a manifest is such a CSV, too
+    with open(tmp_path / "videos.csv", newline="") as file:
+        paths = [row["path"] for row in csv.DictReader(file)]
+    assert paths[0] == "videos/top.MKV"
+    assert os.path.isabs(paths[-1])
+    with pytest.raises(ValueError, match="is not a manifest: columns"):
+        Manifest.load(folder / "notes.txt")
+
+
+def test_names_that_are_not_text(assets, tmp_path):
+    strange = [
+        os.path.join(os.fsencode(tmp_path), name) for name in (b"a\xff.mp4", 'ü,"\n.mp4'.encode(), b"clip:01.mp4")
+    ]
+    for name in strange:
+        os.link(assets["cfr"], name)
+    for _ in range(2):  # the second time from the cache
+        found = probe(tmp_path, cache=tmp_path / "cache")
+        assert sorted(os.fsencode(video.path) for video in found.usable) == sorted(strange)
+    found.save(tmp_path / "m.csv")
+    assert Manifest.load(tmp_path / "m.csv") == found
+
+
+class TestCache:
+    @pytest.fixture
+    def reads(self, monkeypatch):
+        """Paths that were read and not remembered."""
+        read = []
+        original = manifest._read
+        monkeypatch.setattr(manifest, "_read", lambda path: read.append(Path(path).name) or original(path))
+        return read
+
+    def test_only_what_changed_is_read_again(self, folder, tmp_path, reads, assets):
+        (folder / "bad.mp4").write_text("no video")
+        first = probe(folder, cache=tmp_path / "cache")
+        assert len(reads) == 6
+        reads.clear()
+        assert probe(folder, cache=tmp_path / "cache") == first
+        assert reads == []
+        encode(folder / "new.mp4", EVEN[:5], FINE)
+        os.replace(folder / "new.mp4", folder / "a" / "1.mp4")  # another size
+        os.utime(folder / "bad.mp4", ns=(0, 1))  # another time
+        changed = probe(folder, cache=tmp_path / "cache")
+        assert sorted(reads) == ["1.mp4", "bad.mp4"]
+        assert [v.frames for v in changed.videos if v.path.endswith("a/1.mp4")] == [5]
+
+    def test_labels_are_not_remembered(self, folder, tmp_path, reads):
+        probe(folder, cache=tmp_path / "cache")
+        os.rename(folder / "a", folder / "z")
+        assert {v.label for v in probe(folder / "b", cache=tmp_path / "cache").videos} == {None}
+        reads.clear()
+        assert "z" in {v.label for v in probe(folder, cache=tmp_path / "cache").videos}
+
+    def test_another_version_reads_again(self, folder, tmp_path, reads, monkeypatch):
+        probe(folder, cache=tmp_path / "cache")
+        monkeypatch.setattr(probe_cache, "VERSION", "0")
+        reads.clear()
+        probe(folder, cache=tmp_path / "cache")
+        assert len(reads) == 5
+
+    def test_none_and_the_users(self, folder, reads):
+        probe(folder, cache=False)
+        probe(folder, cache=False)
+        assert len(reads) == 10
+        probe(folder)
+        reads.clear()
+        probe(folder)
+        assert reads == []
+
+    def test_what_is_no_cache_is_done_without(self, folder, tmp_path):
+        (tmp_path / "cache").write_text("this is not SQLite " * 100)
+        with pytest.warns(RuntimeWarning, match="going on without the cache"):
+            assert len(probe(folder, cache=tmp_path / "cache").usable) == 5
+
+    def test_an_interrupted_run_goes_on(self, folder, tmp_path, reads, monkeypatch):
+        monkeypatch.setattr(probe_cache, "COMMIT_EVERY", 1)
+        original = manifest._read
+
+        def interrupted(path):
+            if path.endswith("b/2.mp4"):
+                raise KeyboardInterrupt
+            return original(path)
+
+        monkeypatch.setattr(manifest, "_read", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            probe(folder, cache=tmp_path / "cache", workers=1)
+        monkeypatch.setattr(manifest, "_read", original)
+        reads.clear()
+        assert len(probe(folder, cache=tmp_path / "cache").usable) == 5
+        assert reads == ["2.mp4"]
+
+    def test_ten_thousand_unchanged_files_take_seconds(self, tmp_path):
+        root = tmp_path / "many"
+        root.mkdir()
+        (root / "0.mp4").touch()
+        for i in range(1, 10_000):
+            (root / f"{i}.mp4").write_bytes(b"%d" % i)
+        with probe_cache.Cache(tmp_path / "cache") as cache:
+            columns = {"frames": 7, "duration_seconds": 1.0}
+            for i in range(1, 10_000):
+                cache.remember(str(root / f"{i}.mp4"), os.stat(root / f"{i}.mp4"), columns)
+        start = time.perf_counter()
+        found = probe(root, cache=tmp_path / "cache")
+        assert time.perf_counter() - start < 10  # 0.5 s on two quiet cores
+        assert len(found.usable) == 9_999
+
+
+class TestCommand:
+    def run(self, *arguments):
+        return command.main(["probe", *map(str, arguments)])
+
+    def test_a_folder(self, folder, tmp_path, capsys):
+        (folder / "bad.mp4").touch()
+        assert self.run(folder, "-o", tmp_path / "m.csv") == 0
+        out, err = capsys.readouterr()
+        assert out.startswith("5 usable videos, 0.00 hours, 2 classes; 1 unusable\nwritten to ")
+        assert err == f"  {folder}/bad.mp4: empty file\n"
+        assert len(Manifest.load(tmp_path / "m.csv").videos) == 6
+
+    @pytest.mark.parametrize(
+        ("arguments", "status", "message"),
+        [
+            (["nowhere"], 1, "error: no such file or folder: nowhere\n"),
+            ([], 2, "the following arguments are required: PATH"),
+            (["x", "-o", "no/such/folder/m.csv"], 2, "--out: no such folder: no/such/folder"),
+            (["x", "--workers", "0"], 2, "--workers must be >= 1, got 0"),
+            (["--help"], 0, ""),
+        ],
+    )
+    def test_usage(self, arguments, status, message, capsys):
+        assert self.run(*arguments) == status
+        assert message in capsys.readouterr().err
+
+    def test_nothing_usable_is_a_failure(self, tmp_path):
+        assert self.run(tmp_path) == 1
+
+    def test_as_a_program(self):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        call = [sys.executable, "-m", "gpuaug"]
+        for arguments, status in ((["probe", "nowhere"], 1), (["fly"], 2)):
+            run = subprocess.run([*call, *arguments], capture_output=True, text=True, check=False, env=environment)
+            assert run.returncode == status
+            assert "Traceback" not in run.stderr
+
+
+def test_a_progress_bar_after_a_second(folder, capsys, monkeypatch):
+    original = manifest._read
+    monkeypatch.setattr(manifest, "_read", lambda path: time.sleep(0.6) or original(path))
+    probe(folder, cache=False, workers=1, progress=True)
+    assert "reading videos" in capsys.readouterr().err
+    monkeypatch.setattr(manifest, "_read", original)
+    probe(folder, cache=False, progress=True)
+    assert "reading videos" not in capsys.readouterr().err

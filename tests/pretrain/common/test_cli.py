@@ -1,0 +1,150 @@
+"""Commands: dispatch, exit statuses, one-line errors, and flags made from functions."""
+
+import argparse
+from typing import Literal
+
+import pytest
+
+from pretrain.__main__ import main
+from pretrain.common.cli import Failed, add_options, command, take_options
+from pretrain.training.settings import TASKS, parse, recipe_notes
+
+
+def options(
+    rng: int,
+    *,
+    count: int = 3,
+    rates: tuple[float, ...] = (1.0, 2.0),
+    span: tuple[int, int] | None = None,
+    mode: Literal["a", "b"] = "a",
+    sync: bool = True,
+    path: str = "",
+) -> None:
+    """A function.
+
+    Args:
+        rng: not an option.
+        count: how many, ≥ 1
+            and no more than 100 %.
+        rates, span: two of
+            a kind.
+
+    Errors: none: nothing here.
+    """
+
+
+class Thing:
+    """A class.
+
+    Args:
+        count: taken from the function before.
+        size: in pixels.
+    """
+
+    def __init__(self, features: int, *, count: int = 3, size: int = 5) -> None:
+        pass
+
+
+def parser():
+    made = argparse.ArgumentParser()
+    add_options(made, (options, Thing))
+    return made
+
+
+def test_flags_have_the_types_and_defaults_of_the_parameters():
+    args = parser().parse_args([])
+    assert take_options(options, args) == {
+        "count": 3,
+        "rates": (1.0, 2.0),
+        "span": None,
+        "mode": "a",
+        "sync": True,
+        "path": "",
+    }
+    words = ["--rates", "0.5", "4", "8", "--span", "1", "2", "--mode", "b", "--no-sync", "--path", "x", "--count", "7"]
+    args = parser().parse_args([*words, "--size", "9"])
+    assert take_options(options, args) == {
+        "count": 7,
+        "rates": (0.5, 4.0, 8.0),
+        "span": (1, 2),
+        "mode": "b",
+        "sync": False,
+        "path": "x",
+    }
+    assert take_options(Thing, args) == {"count": 7, "size": 9}
+
+
+def test_help_comes_from_the_docstring():
+    text = " ".join(parser().format_help().split())
+    assert "how many, ≥ 1 and no more than 100 %. (default 3)" in text
+    assert text.count("two of a kind.") == 2
+    assert "nothing here" not in text
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--mode", "c"])
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_every_option_of_every_task_has_a_help_text_and_every_default_a_source(name, capsys):
+    assert main(["train", "--task", name, "--help"]) == 0
+    assert f"options of {name}:" in capsys.readouterr().out
+    _, task = parse(["--task", name, "--videos", "x", "--out", "y"], prog="train")
+    made = argparse.ArgumentParser(add_help=False)
+    add_options(made, (task.sample, task.Head))
+    texts = {action.dest: action.help for action in made._actions}
+    assert [name for name, text in texts.items() if text.startswith(" (default")] == []
+    assert set(task.Head.recipe) - set(recipe_notes(task.Head)) <= {"window"}
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [],
+        ["--task", "bsp"],
+        ["--task", "xyz", "--videos", "a", "--out", "b"],
+        ["--task", "bsp", "--videos", "a", "--out", "b", "--batch", "0"],
+        ["--task", "bsp", "--videos", "a", "--out", "b", "--lr", "-1"],
+        ["--task", "bsp", "--videos", "a", "--out", "b", "--steps", "3", "--minutes", "1"],
+        ["--task", "bsp", "--videos", "a", "--out", "b", "--val-subset", "v"],
+        ["--task", "bsp", "--videos", "a", "--out", "b", "--mode", "magic"],
+    ],
+)
+def test_wrong_usage_is_status_2(flags, capsys):
+    assert main(["train", *flags]) == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "error:" in message
+
+
+def test_dispatch(capsys):
+    assert main([]) == 2
+    assert main(["--help"]) == 0
+    assert "train" in capsys.readouterr().out
+    assert main(["tarin"]) == 2
+    assert "there is no command 'tarin'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("size must be ≥ 1,\n got size=0"), "x: size must be ≥ 1, got size=0"),
+        (Failed("it broke"), "x: it broke"),
+        (FileNotFoundError(2, "No such file", "a"), "x: [Errno 2] No such file: 'a'"),
+        (KeyboardInterrupt(), "x: interrupted"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_1(error, text, capsys, monkeypatch):
+    @command("x")
+    def broken(argv=None):
+        raise error
+
+    monkeypatch.delenv("GPUAUG_TRACEBACK", raising=False)
+    assert broken() == 1
+    assert capsys.readouterr().err == text + "\n"
+
+
+def test_bugs_keep_their_traceback():
+    @command("x")
+    def broken(argv=None):
+        raise IndexError("a bug")
+
+    with pytest.raises(IndexError):
+        broken()

@@ -1,0 +1,166 @@
+"""Detection mAP, mAP by length and AR@AN: values of the reference tools, named choices, errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pretrain.data.segments import Instances
+from pretrain.evaluation import detection
+from pretrain.evaluation.detection import ACTIVITYNET
+from pretrain.evaluation.matching import pairs
+
+TRUTH = Instances.of(
+    [
+        ("v1", 0, 10, "A"),
+        ("v1", 20, 30, "A"),
+        ("v1", 40, 45, "B"),
+        ("v2", 5, 15, "A"),
+        ("v2", 50, 60, "B"),
+        ("v3", 0, 100, "B"),
+    ]
+)
+ROWS = [
+    ("v1", 0, 10, "A", 0.9),
+    ("v1", 1, 10, "A", 0.8),
+    ("v1", 21, 31, "A", 0.7),
+    ("v2", 4, 12, "A", 0.6),
+    ("v9", 0, 5, "A", 0.95),
+    ("v1", 40, 46, "B", 0.5),
+    ("v2", 50, 58, "B", 0.5),
+    ("v3", 10, 90, "B", 0.4),
+    ("v3", 0, 52, "B", 0.3),
+    ("v2", 5, 15, "B", 0.85),
+]
+PREDICTIONS = Instances.of(ROWS)
+INSIDE = Instances.of([row for row in ROWS if row[0] != "v9"])
+
+
+def test_fixture_detection():
+    found = detection.detection_map(TRUTH, PREDICTIONS)
+    assert found.classes == ["A", "B"]
+    expected_a = [0.6] * 3 + [1 / 3] * 4 + [1 / 6] * 3
+    expected_b = [0.75] * 7 + [0.0] * 3
+    np.testing.assert_allclose(found.ap_CI, [expected_a, expected_b], atol=1e-6)
+    assert found.average_map == pytest.approx(0.444166667, abs=1e-6)
+    assert ACTIVITYNET[8] == 0.8999999999999999
+
+
+@pytest.mark.parametrize(
+    ("proposals", "limit", "recall", "auc"),
+    [
+        (INSIDE, 1, 0.333333, 11.166667),
+        (INSIDE, 2, 0.45, 21.425),
+        (INSIDE, 3, 0.8, 32.65),
+        (INSIDE, 100, 0.8, 78.616667),
+        (PREDICTIONS, 2, 0.45, 20.575),
+    ],
+)
+def test_fixture_proposals(proposals, limit, recall, auc):
+    curve = detection.average_recall(TRUTH, proposals, max_proposals=limit)
+    assert curve.ar_A[-1] == pytest.approx(recall, abs=1e-6)
+    assert 100 * curve.auc == pytest.approx(auc, abs=1e-6)
+    assert curve.an_A[-1] == pytest.approx(limit)
+
+
+def test_fixture_ties_and_threshold():
+    truth = Instances.of([("v", 0, 10, "A")])
+    good, bad = ("v", 0, 10, "A", 0.5), ("v", 50, 60, "A", 0.5)
+    assert detection.detection_map(truth, Instances.of([bad, good])).average_map == 1
+    assert detection.detection_map(truth, Instances.of([good, bad])).average_map == 0.5
+    assert detection.detection_map(truth, Instances.of([good, bad]), ties="earlier").average_map == 1
+    just = detection.detection_map(truth, Instances.of([("v", 0, 5.5, "A", 1.0)]))
+    assert just.map_I.tolist() == [1, 1] + [0] * 8  # hit at .5 and .55, miss at .6
+
+
+def test_order_of_rows_matters_with_ties():
+    """The control of the test above: with equal scores it would fail."""
+    first = detection.detection_map(TRUTH, PREDICTIONS).average_map
+    rows = [(*row[:4], 0.5) for row in ROWS]
+    assert detection.detection_map(TRUTH, Instances.of(rows)).average_map != first
+    reverse = detection.detection_map(TRUTH, Instances.of(rows[::-1])).average_map
+    assert reverse != detection.detection_map(TRUTH, Instances.of(rows)).average_map
+
+
+def test_by_length_conventions():
+    """Two classes; the long action of A is found with the best score, the short one behind a false positive."""
+    truth = Instances.of([("v", 0, 10, "A"), ("v", 100, 200, "A"), ("v", 50, 60, "B"), ("v", 0, 0, "B")])
+    rows = [("v", 100, 200, "A", 0.9), ("v", 400, 410, "A", 0.8), ("v", 0, 10, "A", 0.7)]
+    plain = detection.map_by_length(truth, Instances.of(rows), convention="plain")
+    assert plain["(0,30]"] == pytest.approx(np.full(10, 0.25))  # A: hit at rank 2 of 2 (the long one is left out); B 0
+    assert plain["(60,120]"] == pytest.approx(np.ones(10))
+    assert np.isnan(plain[">180"]).all()
+    detad = detection.map_by_length(truth, Instances.of(rows))
+    typical = 3 / 2  # the one without length does not count
+    assert detad["(0,30]"] == pytest.approx(np.full(10, typical / (typical + 1) / 2))
+    # a prediction that takes the long action at .5 only is left out of the short bucket at every threshold by DETAD
+    rows = [("v", 100, 152, "A", 0.9), ("v", 0, 10, "A", 0.7)]
+    one = Instances.of([("v", 0, 10, "A"), ("v", 100, 200, "A")])
+    assert detection.map_by_length(one, Instances.of(rows))["(0,30]"] == pytest.approx(np.ones(10))
+    assert detection.map_by_length(one, Instances.of(rows), convention="plain")["(0,30]"] == pytest.approx(
+        [1] + [0.5] * 9
+    )
+
+
+def test_zero_length_segments():
+    truth = Instances.of([("v", 5, 5, "A"), ("v", 10, 20, "A")])
+    rows = Instances.of([("v", 30, 30, "A", 0.9), ("v", 10, 20, "A", 0.8)])
+    assert detection.detection_map(truth, rows).average_map == pytest.approx(0.25)  # half precision, half recall
+    assert detection.detection_map(truth, rows, zero_length="official").average_map == pytest.approx(1)
+
+
+def test_unknown_and_missing_classes():
+    rows = Instances.of([("v1", 0, 10, "A", 0.5), ("v1", 0, 10, "Z", 0.5), ("v1", 0, 9, "Z", 0.5)])
+    found = detection.detection_map(TRUTH, rows)
+    assert found.ignored == {"Z": 2}
+    assert found.ap_CI[1].tolist() == [0] * 10  # B has no prediction
+    with pytest.raises(ValueError, match="classes of the ground truth only, got also Z"):
+        detection.detection_map(TRUTH, rows, unknown="error")
+
+
+def test_no_predictions_at_all():
+    nothing = Instances.of([])
+    assert detection.detection_map(TRUTH, nothing).average_map == 0
+    assert detection.average_recall(TRUTH, nothing).auc == 0
+    assert detection.average_recall(TRUTH, Instances.of([("v9", 0, 1)])).auc == 0
+    assert all(np.isnan(v).all() or (v == 0).all() for v in detection.map_by_length(TRUTH, nothing).values())
+
+
+def test_matched_rows_are_reported():
+    found = detection.detection_map(TRUTH, PREDICTIONS, thresholds=[0.5])
+    assert found.matched_IP[0].tolist() == [0, -1, 1, 3, -1, 2, 4, 5, -1, -1]
+
+
+def test_of_equally_good_ground_truths_the_later_row_is_taken():
+    truth = Instances.of([("v", 0, 12, "A"), ("v", 2, 14, "A")])
+    found = detection.detection_map(truth, Instances.of([("v", 2, 12, "A", 0.5)]), thresholds=[0.5])
+    assert found.matched_IP.tolist() == [[1]]
+
+
+def test_pairs_counts():
+    rng = np.random.default_rng(1)
+    p, g = rng.integers(0, 5, 30), rng.integers(0, 5, 20)
+    left, right = pairs(p, g)
+    assert {(int(a), int(b)) for a, b in zip(left, right)} == {
+        (a, b) for a in range(30) for b in range(20) if p[a] == g[b]
+    }
+    assert len(left) == (p[:, None] == g).sum()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Instances.of([("v", 5, 4, "A")]), r"start <= end, got segment \[5.0, 4.0\]"),
+        (lambda: Instances.of([("v", 0, np.nan, "A")]), "must be finite"),
+        (lambda: Instances.of([("v", 0, 1, "A", np.inf)]), "must be finite"),
+        (lambda: detection.detection_map(Instances.of([]), PREDICTIONS), "truth must hold at least one segment"),
+        (lambda: detection.detection_map(TRUTH, PREDICTIONS, thresholds=[0.5, 1.5]), r"tIoU in \(0, 1\]"),
+        (lambda: detection.detection_map(TRUTH, PREDICTIONS, ties="random"), "ties must be 'later' or 'earlier'"),
+        (lambda: detection.detection_map(TRUTH, PREDICTIONS, zero_length="x"), "zero_length must be one of"),
+        (lambda: detection.average_recall(TRUTH, PREDICTIONS, max_proposals=0), "max_proposals must be above 0"),
+        (lambda: detection.map_by_length(TRUTH, PREDICTIONS, convention="x"), "convention must be one of"),
+    ],
+)
+def test_errors_name_argument_value_and_rule(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

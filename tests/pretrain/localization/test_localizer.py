@@ -1,0 +1,231 @@
+"""Windows, and the localiser as a whole: planted boundaries are found, shuffled features give chance."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pretrain.commands import evaluate as evaluate_command
+from pretrain.commands import localize
+from pretrain.data import results
+from pretrain.data.results import BadFile
+from pretrain.localization import inputs as windows
+from pretrain.localization.inputs import Rows, Window
+
+FPS, CLIP, STRIDE = 10.0, 8, 4
+SETTINGS = {"fps": FPS, "clip_frames": CLIP, "stride_frames": STRIDE}
+
+
+def plant(folder, *, shuffle=False, videos=36, width=12):
+    """Videos of noise in which three kinds of action shift the mean of the features; two thirds are for training."""
+    (folder / "features").mkdir(parents=True)
+    rng, database = np.random.default_rng(0), {}
+    shift = 3 * np.eye(3, width)
+    for k in range(videos):
+        count = int(rng.integers(60, 120))
+        seconds = (np.arange(count) * STRIDE + CLIP / 2) / FPS
+        duration = seconds[-1] + 1
+        values, actions, start = rng.normal(size=(count, width)), [], rng.uniform(1, 6)
+        while start < duration - 5:
+            end, kind = min(start + rng.uniform(4, 10), duration - 1), int(rng.integers(3))
+            values[(seconds >= start) & (seconds < end)] += shift[kind]
+            actions.append({"segment": [start, end], "label": "abc"[kind]})
+            start = end + rng.uniform(3, 8)
+        if shuffle:
+            values = rng.permutation(values)
+        np.save(folder / "features" / f"video{k}.npy", values.astype(np.float32))
+        subset = "training" if k < videos * 2 // 3 else "validation"
+        database[f"video{k}"] = {"subset": subset, "duration": duration, "annotations": actions}
+    (folder / "features" / "features.json").write_text(json.dumps(SETTINGS))
+    (folder / "truth.json").write_text(json.dumps({"database": database}))
+    return folder
+
+
+SMALL = ["--epochs", "40", "--batch", "8", "--width", "12", "--samples", "8"]
+
+
+def run(folder, *more, task="detection", measure="average_map"):
+    """Localise and evaluate through the commands; the measured number."""
+    files = ["--features", folder / "features", "--annotations", folder / "truth.json", "--out", folder / "out.json"]
+    assert (
+        localize.main([str(a) for a in [*files, *SMALL, *more, *(["--task", "steps"] if task == "steps" else [])]]) == 0
+    )
+    files = ["--truth", folder / "truth.json", "--predictions", folder / "out.json", "--json", folder / "numbers.json"]
+    assert evaluate_command.main([str(a) for a in [task, *files]]) == 0
+    return json.loads((folder / "numbers.json").read_text())[measure]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    return plant(tmp_path_factory.mktemp("planted"))
+
+
+@pytest.fixture(scope="module")
+def shuffled(tmp_path_factory):
+    return plant(tmp_path_factory.mktemp("shuffled"), shuffle=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "mode",
+    [
+        ["--length", "50"],
+        ["--mode", "windows", "--length", "48", "--max-duration", "32", "--epochs", "14"],
+    ],
+)
+def test_planted_boundaries_are_found_and_shuffled_ones_are_not(planted, shuffled, mode):
+    assert run(planted, *mode) > 0.5  # 0.66 and 0.78 when written; shuffled 0.02
+    assert run(shuffled, *mode) < 0.1
+
+
+@pytest.mark.slow
+def test_proposals_seed_and_given_video_scores(planted, tmp_path):
+    mode = ["--length", "40", "--epochs", "6"]
+    first = run(planted, *mode, "--proposals", tmp_path / "bare.json")
+    written = (planted / "out.json").read_bytes()
+    assert run(planted, *mode) == first
+    assert (planted / "out.json").read_bytes() == written  # the same seed, the same file
+    assert run(planted, *mode, "--seed", "1") != first
+    bare = results.read_activitynet_results(tmp_path / "bare.json")
+    assert set(bare.label.tolist()) == {""}
+    assert np.bincount(np.unique(bare.video, return_inverse=True)[1]).max() <= 100
+    durations = results.read_activitynet_truth(planted / "truth.json", subset="validation")[1]
+    wrong = {video: [{"label": "a", "score": 0.9}, {"label": "b", "score": 0.1}] for video in durations}
+    (tmp_path / "scores.json").write_text(json.dumps({"results": wrong}))
+    run(planted, *mode, "--video-scores", tmp_path / "scores.json", "--labels", "2")
+    predictions = results.read_activitynet_results(planted / "out.json")
+    assert sorted(set(predictions.label.tolist())) == ["a", "b"]
+    pairs = predictions.score.reshape(-1, 2)
+    np.testing.assert_allclose(pairs[:, 0], 9 * pairs[:, 1])
+    assert predictions.segment.min() >= 0
+    assert all(end <= durations[video] for video, (_, end) in zip(predictions.video, predictions.segment))
+
+
+def test_actionness(planted, shuffled):
+    found = run(planted, task="steps", measure="average_precision")
+    chance = json.loads((planted / "numbers.json").read_text())["positive_share"]
+    assert found > 0.9
+    assert run(shuffled, task="steps", measure="average_precision") < chance + 0.1
+
+
+# ---------------------------------------------------------------- failures
+
+
+def test_videos_without_features_are_listed(planted, tmp_path, capsys):
+    folder = tmp_path / "copy"
+    (folder / "features").mkdir(parents=True)
+    for path in (planted / "features").iterdir():
+        (folder / "features" / path.name).write_bytes(path.read_bytes())
+    (folder / "truth.json").write_bytes((planted / "truth.json").read_bytes())
+    (folder / "features" / "video0.npy").unlink()
+    (folder / "features" / "video1.npy").write_bytes(b"not an array")
+    np.save(folder / "features" / "video2.npy", np.full((5, 12), np.nan, np.float32))
+    run(folder, task="steps", measure="average_precision")
+    out = capsys.readouterr().out
+    assert "3 videos left out:" in out
+    assert "video0: no features in" in out
+    assert "'video1': must be readable features" in out
+    assert "'video2': row 0 must be finite" in out
+
+
+def test_errors_and_exit_status(planted, tmp_path, capsys):
+    files = ["--features", str(planted / "features"), "--annotations", str(planted / "truth.json")]
+    out = ["--out", str(tmp_path / "o.json")]
+    cases = [
+        ([*files, *out, "--subset", "testing"], 1, "must have videos of the subset 'testing'"),
+        (["--features", str(tmp_path), *files[2:], *out], 1, "features must be in a folder or an HDF5 file"),
+        ([*files, *out, "--max-duration", "200"], 1, "durations must be in [1, length=100]"),
+        ([*files, *out, "--keep", "0"], 1, "keep must be at least 1, got keep=0"),
+        ([*files, *out, "--epochs", "0"], 1, "epochs must be at least 1, got epochs=0"),
+        ([*files, *out, "--device", "tpu"], 2, "invalid choice"),
+        (files, 2, "--out"),
+    ]
+    (tmp_path / "scores.json").write_text('{"results": {"video1": []}}')
+    cases.append(([*files, *out, "--video-scores", str(tmp_path / "scores.json")], 1, "must have every video"))
+    for arguments, status, message in cases:
+        got = localize.main(arguments)
+        error = capsys.readouterr().err
+        assert got == status
+        assert message in error
+        assert "Traceback" not in error
+    assert not (tmp_path / "o.json").exists()
+
+
+def test_features_without_their_settings(planted, tmp_path):
+    np.save(tmp_path / "video30.npy", np.zeros((3, 2), np.float32))
+    (tmp_path / "features.json").write_text('{"fps": 10}')
+    with pytest.raises(ValueError, match="must state 'clip_frames'"):
+        windows.read_subset(tmp_path, planted / "truth.json", "validation")
+    (tmp_path / "features.json").write_text(json.dumps(SETTINGS))
+    assert list(windows.read_subset(tmp_path, planted / "truth.json", "validation").rows) == ["video30"]
+    np.save(tmp_path / "video31.npy", np.zeros((3, 4), np.float32))
+    with pytest.raises(BadFile, match=r"must have one width, got \[2, 4\]"):
+        windows.read_subset(tmp_path, planted / "truth.json", "validation")
+
+
+# ---------------------------------------------------------------- windows
+
+
+def test_reading(tmp_path):
+    """Ids with a leading v_, a duration that the annotations lack, actions of the other subset left out."""
+    np.save(tmp_path / "v_abcdefghijk.npy", np.arange(8, dtype=np.float16).reshape(4, 2))
+    (tmp_path / "features.json").write_text(json.dumps(SETTINGS))
+    action = {"segment": [0, 1], "label": "a"}
+    database = {
+        "abcdefghijk": {"subset": "validation", "duration": 0, "annotations": [action]},
+        "other": {"subset": "training", "annotations": [action]},
+    }
+    (tmp_path / "truth.txt").write_text(json.dumps({"database": database}))
+    found = windows.read_subset(tmp_path, tmp_path / "truth.txt", "validation")
+    rows = found.rows["abcdefghijk"]
+    assert rows.values_TF.dtype == np.float32
+    assert rows.center_seconds_T == pytest.approx(
+        [0.4, 0.8, 1.2, 1.6]
+    )  # middles of 8 frames, every 4, at 10 per second
+    assert found.duration == {"abcdefghijk": pytest.approx(1.8)}
+    assert found.labels == {"abcdefghijk": ["a"]}
+    (tmp_path / "a").mkdir()
+    np.save(tmp_path / "a" / "abcdefghijk.npy", np.zeros((1, 2), np.float32))
+    with pytest.raises(BadFile, match="must be the only features of its video"):
+        windows.read_subset(tmp_path, tmp_path / "truth.txt", "validation")
+
+
+@pytest.mark.parametrize("mode", ["rescale", "windows"])
+def test_an_action_lands_on_its_features(mode):
+    """Features that are their own time: every cell of a window holds the time that the window says it has."""
+    count = 30
+    times = 0.6 + 0.4 * np.arange(count)
+    subset = windows.Subset()
+    subset.add("v", Rows(times[:, None].astype(np.float32), times), times[-1] + 0.4, np.array([[3.0, 7.0]]), ["a"])
+    for window in windows.cut(subset, mode, 16):
+        cells = np.arange(window.cells)
+        middle = window.to_seconds(cells + 0.5)
+        inside = (middle >= times[0]) & (middle <= times[-1])
+        np.testing.assert_allclose(window.values_TF[: window.cells, 0][inside], middle[inside], atol=1e-5)
+        np.testing.assert_allclose(window.to_cells(window.to_seconds(cells)), cells, atol=1e-9)
+
+
+def test_visible_actions():
+    window = Window("v", np.zeros((10, 1), np.float32), origin_seconds=5.0, cell_seconds=0.5, cells=8)  # 5…9 s
+    segments = np.array([[5.5, 6.5], [4.0, 6.0], [8.0, 12.0], [6.0, 6.0], [20, 21]])
+    cells, rows = windows.visible(window, segments)
+    assert rows.tolist() == [0, 1]  # a quarter of the third, nothing of the fourth and fifth
+    assert cells.tolist() == [[1, 3], [0, 2]]
+
+
+def test_sliding_windows_cover_the_video():
+    for total in (1, 3, 8, 9, 12, 21, 32):
+        rows = Rows(np.arange(total, dtype=np.float32)[:, None], np.arange(total) + 0.5)
+        found = windows.sliding("v", rows, length=8)
+        seen = {float(v) for w in found for v in w.values_TF[: w.cells, 0]}
+        assert seen == set(map(float, range(total)))
+        assert all(w.values_TF.shape == (8, 1) for w in found)
+        assert len(found) == (1 if total <= 8 else len({*range(0, total - 8, 4), total - 8}))
+
+
+def test_standardiser_ignores_the_padding():
+    one = Window("v", np.array([[1.0], [3.0], [0.0]], np.float32), 0, 1, cells=2)
+    mean, spread = windows.standardiser([one])
+    assert (mean.tolist(), spread.tolist()) == ([2.0], [1.0])

@@ -1,0 +1,41 @@
+"""Contrastive learning: retrieval, the ring of keys, the slow networks."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from pretrain.tasks.pal.moco import Keys, Slow, info_nce, retrieved
+
+
+def test_retrieval_counts_ties_as_misses():
+    same = torch.ones(4, 2) / 2**0.5
+    assert retrieved([torch.stack([same, same])], 4)[0].tolist() == [0.0] * 4
+    query = F.normalize(torch.randn(4, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    assert retrieved([torch.stack([query, query])], 4)[0].tolist() == [1.0] * 4
+    loss, hit = info_nce(same, same, same, torch.eye(4, dtype=torch.bool), 0.07)
+    torch.testing.assert_close(loss, torch.full((4,), float(np.log(4))))
+    assert hit.tolist() == [0.0] * 4
+
+
+def test_a_queue_shorter_than_a_batch_keeps_the_last_keys():
+    keys = Keys(3, 1)
+    keys.push(torch.arange(5.0)[:, None], torch.arange(5))
+    assert sorted(keys.content(torch.zeros(1))[0].ravel().tolist()) == [2.0, 3.0, 4.0]
+
+
+def test_statistics_of_the_slow_networks():
+    """Its own, of the batches it sees; or those of the fast one, averaged: the mean at first, then slowly moving."""
+    net, own, following = nn.BatchNorm1d(1), Slow(0.5, batch_statistics=True), Slow(0.75)
+    own.follow(net, update=True)
+    following.follow(net, update=True)
+    seen = []
+    for value in (1.0, 2.0, 3.0, 4.0, 5.0):
+        net.running_mean.fill_(value)
+        seen.append(following.follow(net, update=True)[0].running_mean.item())
+    assert own.follow(net, update=True)[0].running_mean.item() == 0
+    assert seen == pytest.approx([1.0, 1.5, 2.0, 2.5, 2.5 * 0.75 + 5 * 0.25])
+    assert own.follow(net, update=False)[0].training
+    assert not following.follow(net, update=False)[0].training
+    assert not own.follow(net.eval(), update=False)[0].training

@@ -1,0 +1,86 @@
+"""The run folder: complete files, a log that can be rewound, TensorBoard events."""
+
+import json
+import math
+import sys
+import warnings
+
+import pytest
+import torch
+
+from pretrain.training.run_folder import Record, environment
+
+
+def test_json_is_standard_and_whole(tmp_path):
+    record = Record(tmp_path / "run")
+    record.json("summary.json", {"a": math.nan, "b": (1, math.inf, "x"), 3: {"c": None, "d": True}, "e": tmp_path})
+    text = (tmp_path / "run" / "summary.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail) == {
+        "a": None,
+        "b": [1, None, "x"],
+        "3": {"c": None, "d": True},
+        "e": str(tmp_path),
+    }
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["summary.json"]
+
+
+def test_rewind_drops_what_will_come_again_and_half_a_line(tmp_path):
+    record = Record(tmp_path)
+    record.rewind(3)  # no log yet
+    for step in range(1, 6):
+        record.log({"step": step, "loss": 0.5})
+    with open(tmp_path / "log.jsonl", "a") as file:
+        file.write('{"step": 2, "lo')
+    record.rewind(3)
+    record.log({"step": 4, "loss": 0.25})
+    assert [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [1, 2, 3, 4]
+
+
+def test_other_processes_write_nothing(tmp_path, capsys):
+    record = Record(tmp_path / "run", writes=False)
+    record.json("config.json", {})
+    record.log({"step": 1})
+    record.rewind(0)
+    record.say("hello")
+    record.bar(10, 1, "", "steps")
+    record.close()
+    assert not (tmp_path / "run").exists()
+    assert capsys.readouterr().err == ""
+
+
+def test_bar_and_messages_go_to_standard_error(tmp_path, capsys):
+    record = Record(tmp_path)
+    record.say("a line")
+    record.bar(10, 3, "loss 0.5", "steps")
+    record.close()
+    assert "a line" in capsys.readouterr().err
+
+
+def test_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        record = Record(tmp_path, tensorboard=True)
+        record.log({"step": 7, "loss": 0.5, "validation": {"boundary": {"value": 0.75}}, "plans": "ab"})
+        record.clips(7, torch.zeros(6, 3, 5, 8, 8), (0.5,) * 3, (0.25,) * 3)
+        record.close()
+        events = EventAccumulator(str(tmp_path)).Reload()
+    assert set(events.Tags()["scalars"]) == {"loss", "validation/boundary/value"}
+    assert [(e.step, e.value) for e in events.Scalars("loss")] == [(7, 0.5)]
+    (image,) = events.Images("clips")
+    assert (image.height, image.width) == (4 * 8, 5 * 8)
+
+
+def test_tensorboard_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ValueError, match="--tensorboard needs the package tensorboard"):
+        Record(tmp_path, tensorboard=True)
+
+
+def test_environment():
+    about = environment(torch.device("cpu"))
+    assert {"torch", "numpy", "gpuaug", "python"} <= set(about["versions"])
+    assert about["machine"]["device"] == "cpu"
+    assert about["commit"] is None or len(about["commit"].rstrip("+")) == 40

@@ -1,0 +1,129 @@
+"""The implementations that every test of pixels runs on, as one fixture, and the CUDA kernels compiled for the CPU.
+
+"reference": NumPy serves, as where there is no compiler. "host": the compiled extension. "emulated": the .cu files
+themselves, built by the C++ compiler, block by block and thread by thread. "cuda": a GPU.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gpuaug.kernels import host, kernel_args
+
+KERNELS = Path(host.__file__).parent
+COMPILER = shutil.which("c++")
+TYPES = {"uint8": "u8", "float16": "Half", "bfloat16": "BFloat", "float32": "float"}
+SHIM = """
+#define __global__
+#define __launch_bounds__(n)
+struct Index {{ unsigned x; }};
+struct alignas(16) uint4 {{ unsigned x, y, z, w; }};
+static thread_local Index blockIdx, blockDim, threadIdx;
+#define TYPE {type}
+#define CHANNELS {channels}
+#define TAPS {taps}
+#define LAYOUT {layout}
+#include "{kernel}.cu"
+extern "C" void run(const char* job, long long blocks, long long per_frame) {{
+    for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x) {{
+{block}
+    }}
+}}
+"""
+# A block, thread by thread; render's threads meet at its barrier between make and put.
+BLOCKS = {
+    "blend": "for (threadIdx.x = 0; threadIdx.x < 256; ++threadIdx.x) gpuaug_blend(job, per_frame);",
+    "render": """
+        static thread_local uint4 tile[PIXELS * CHANNELS / LANES];
+        for (int i = 0; i < 256; ++i) make(job, blockIdx.x, i, per_frame, (TYPE*)tile);
+        for (int i = 0; LAYOUT && i < 256; ++i) put(job, blockIdx.x, i, per_frame, (const TYPE*)tile);
+    """,
+}
+
+
+@pytest.fixture(params=["reference", "host", "emulated", pytest.param("cuda", marks=pytest.mark.gpu)])
+def fixture(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """The device to put tensors on, with one implementation in charge of it."""
+    return put_in_charge(request.param, monkeypatch)
+
+
+@pytest.fixture(params=["host", "emulated", pytest.param("cuda", marks=pytest.mark.gpu)])
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """The same without the NumPy reference."""
+    return put_in_charge(request.param, monkeypatch)
+
+
+def put_in_charge(name: str, monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    if name == "reference":
+        monkeypatch.setattr(host, "library", lambda: None)
+    elif name == "host":
+        library = compiled()
+        monkeypatch.setattr(host, "library", lambda: library)
+    elif name == "emulated":
+        require_compiler()
+        library = compiled()
+        monkeypatch.setattr(host, "library", lambda: library)
+        monkeypatch.setattr(host, "launch", emulate)
+    return torch.device("cuda" if name == "cuda" else "cpu")
+
+
+def require_compiler() -> str:
+    if COMPILER is None:
+        pytest.skip("needs a C++ compiler")
+    return COMPILER
+
+
+def compiled() -> ctypes.CDLL:
+    """The extension, or the library that GPUAUG_TEST_LIBRARY names (a build with sanitizers)."""
+    named = os.environ.get("GPUAUG_TEST_LIBRARY")
+    library = host.load(Path(named)) if named else host.library()
+    if library is None:
+        require_compiler()
+        pytest.fail("gpuaug.kernels._host is not built: python setup.py build_ext --inplace")
+    return library
+
+
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets plans with planted errors through to the kernels."""
+    monkeypatch.setattr(
+        importlib.import_module("gpuaug.arguments"),
+        "shown",
+        lambda plan, lengths: kernel_args.Shown(plan.clip, plan.frame, plan.weight),
+    )
+
+
+def emulate(_library: ctypes.CDLL, kernel: str, work: np.ndarray, dtype: str, _threads: int) -> None:
+    """Runs render.cu or blend.cu on the CPU, launched as cuda.py launches it."""
+    grid = kernel_args.grid(kernel, work, dtype)
+    library = build_emulated(kernel, TYPES[dtype], grid.channels, grid.taps, grid.layout)
+    library.run(
+        ctypes.c_void_p(work.ctypes.data), ctypes.c_longlong(grid.blocks), ctypes.c_longlong(grid.blocks_per_frame)
+    )
+
+
+@functools.cache
+def build_emulated(kernel: str, type_: str, channels: int, taps: int, layout: int) -> ctypes.CDLL:
+    folder = Path(_folder().name)
+    name = f"{kernel}-{type_}-{channels}-{taps}-{layout}"
+    source, target = folder / f"{name}.cpp", folder / f"{name}.so"
+    values = {"kernel": kernel, "type": type_, "channels": channels, "taps": taps, "layout": layout}
+    source.write_text(SHIM.format(**values, block=BLOCKS[kernel]))
+    command = [require_compiler(), "-std=c++17", "-O1", "-shared", "-fPIC", "-Wno-unknown-pragmas", f"-I{KERNELS}"]
+    subprocess.run([*command, str(source), "-o", str(target)], check=True, capture_output=True, text=True)
+    return ctypes.CDLL(str(target))
+
+
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="gpuaug-kernels-")
