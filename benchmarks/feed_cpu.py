@@ -4,7 +4,9 @@
 and from the folder `actions` of real clips in GPUAUG_DATA or ../shared/data, where there is one. Ours is the feed of
 the training loop at a reuse of 1 and of 8; the other is torch's DataLoader with 2 workers, in which torchcodec decodes
 just the frames that a sample shows, straight to the size of our bank, and torchvision v2 crops, resizes, flips and
-normalises. Its plans are drawn beforehand by the same `sample` of BSP from windows of the same files, so that it makes the same kinds of sample and pays nothing for planning. Clocks start when the stock of decoded windows is used up.
+normalises. Its plans are drawn beforehand by the same `sample` of BSP from windows of the same files, so that it
+makes the same kinds of sample and pays nothing for planning. Clocks start when the stock of decoded windows is used
+up.
 The limiting stage is decoding where the feed waits for it most of the time.
 """
 

@@ -8,24 +8,21 @@ import socket
 import subprocess
 import sys
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 import torch
 
 from pretrain.models import checkpoint
 from pretrain.toy.dataset import make_actions
+from support.paths import PYTHONPATH, SUPPORT
 
-HERE = Path(__file__).parent
-
-
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PYTHONPATH}
 
 
 def torchrun(script, *arguments):
     """Run a script of this folder in two processes."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    words = [*launcher, str(HERE / script), *map(str, arguments)]
+    words = [*launcher, str(SUPPORT / script), *map(str, arguments)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=250, env=ENVIRONMENT, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -35,7 +32,7 @@ def pair(script, *arguments):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
-    words = [sys.executable, str(HERE / script), *map(str, arguments)]
+    words = [sys.executable, str(SUPPORT / script), *map(str, arguments)]
     ranks = [{**ENVIRONMENT, **address, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in (0, 1)]
     jobs = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=rank) for rank in ranks]
     try:
@@ -57,10 +54,10 @@ def test_training_under_torchrun(tmp_path):
     style = {"sizes": [(36, 48)], "rates": [Fraction(15)], "codecs": ["mjpeg"], "seconds": (2.0, 2.2)}
     make_actions(videos, classes=2, clips_per_class=12, progress=False, **style)
     flags = ["--videos", videos, "--batch", 4, "--checkpoint-every", 2, "--val-batches", 1, "--val-every", 100]
-    torchrun("small.py", *flags, "--out", tmp_path / "a", "--steps", 4)
+    torchrun("tiny_training.py", *flags, "--out", tmp_path / "a", "--steps", 4)
     (tmp_path / "b").mkdir()
     shutil.copy(tmp_path / "a" / "checkpoint.1.pt", tmp_path / "b" / checkpoint.NAME)
-    pair("small.py", *flags, "--out", tmp_path / "b", "--steps", 4, "--resume")
+    pair("tiny_training.py", *flags, "--out", tmp_path / "b", "--steps", 4, "--resume")
 
     assert checkpoint.read(tmp_path / "a" / "checkpoint.1.pt")["step"] == 2
     whole, resumed = (checkpoint.read(tmp_path / name / checkpoint.NAME) for name in "ab")

@@ -14,6 +14,7 @@ import pytest
 
 from pretrain.commands.extract import main
 from pretrain.features.store import Features
+from support.paths import PYTHONPATH, SUPPORT
 from support.tiny_extraction import TINY, film, folder_of, install, make_films, shown
 
 
@@ -128,9 +129,8 @@ def test_an_hdf5_file_grows(films, tmp_path, capsys):
 
 def program(*arguments, **environment):
     """The command as a process of its own."""
-    command = [sys.executable, str(Path(__file__).parent / "tiny.py"), *map(str, arguments)]
-    root = str(Path(__file__).parent.parent)
-    env = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", **environment}
+    command = [sys.executable, str(SUPPORT / "tiny_extraction.py"), *map(str, arguments)]
+    env = {**os.environ, "PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": "1", **environment}
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

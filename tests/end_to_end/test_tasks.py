@@ -17,9 +17,9 @@ import pretrain.features.extractor
 from pretrain.commands import extract, similarity
 from pretrain.models import checkpoint
 from support import tiny_training
+from support.paths import PYTHONPATH, SUPPORT
 from support.tiny_training import lines
 
-HERE = Path(__file__).parent
 TASKS = sorted(tiny_training.UNTRIMMED_FLAGS)
 
 
@@ -74,7 +74,7 @@ def start_two(task, videos, out, *flags):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
-    path = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
+    path = {"OMP_NUM_THREADS": "1", "PYTHONPATH": PYTHONPATH}
     ranks = [{**os.environ, **path, **address, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in (0, 1)]
     words = [
         *tiny_training.untrimmed_flags(task, videos),
@@ -86,7 +86,7 @@ def start_two(task, videos, out, *flags):
         1,
         *flags,
     ]
-    words = [sys.executable, HERE / "small.py", *words, "--holdout", 0.4]
+    words = [sys.executable, SUPPORT / "tiny_training.py", *words, "--holdout", 0.4]
     return [subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True, env=rank) for rank in ranks]
 
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,9 +15,9 @@ import pretrain.training.loop
 from pretrain.models import checkpoint
 from pretrain.tasks.bsp import task as bsp
 from support import tiny_training
+from support.paths import PYTHONPATH, SUPPORT
 from support.tiny_training import lines, train
 
-HERE = Path(__file__).parent
 TIMES = {"seconds", "samples_per_second", "step_ms", "encoder_ms", "feed_ms", "wait_ms", "wait_seconds"}
 
 
@@ -116,8 +115,9 @@ def test_a_signal_stops_cleanly_and_resume_ends_as_if_nothing_had_happened(
 
 def test_killed_and_resumed_with_a_damaged_checkpoint(videos, whole, tmp_path, capsys):
     """kill -9 in the middle, then the newest checkpoint is destroyed too: still the same run in the end."""
-    command = [sys.executable, str(HERE / "small.py"), "--videos", str(videos), "--out", str(tmp_path)]
-    with subprocess.Popen([*command, *map(str, TWELVE)], stderr=subprocess.PIPE) as job:
+    command = [sys.executable, str(SUPPORT / "tiny_training.py"), "--videos", str(videos), "--out", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
+    with subprocess.Popen([*command, *map(str, TWELVE)], env=environment, stderr=subprocess.PIPE) as job:
         deadline = time.monotonic() + 120
         while not (tmp_path / "checkpoint.1.pt").exists():
             assert job.poll() is None, job.stderr.read()

@@ -179,4 +179,4 @@ def run_sanitized(library: Path, folder: Path, selection: str) -> subprocess.Com
     }
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-k", selection]
     files = [str(HERE / f"test_{name}.py") for name in ("render", "blend", "host_edits")]
-    return subprocess.run([*command, *files], capture_output=True, text=True, env=environment, cwd=HERE.parent)
+    return subprocess.run([*command, *files], capture_output=True, text=True, env=environment, cwd=HERE.parents[1])

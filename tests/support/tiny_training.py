@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+import pretrain.commands.train
 import pretrain.models.checkpoint
 import pretrain.training.session
 from pretrain.models.encoders import Encoder, encoder

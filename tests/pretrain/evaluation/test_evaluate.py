@@ -6,13 +6,13 @@ import json
 
 import numpy as np
 import pytest
-from test_detection import ROWS, TRUTH
 
 from pretrain.commands.evaluate import main
 from pretrain.data import charades_crosstask as cc
 from pretrain.data import results
 from pretrain.data.charades_crosstask import Query, Step
 from pretrain.data.segments import Instances
+from support.detections import ROWS, TRUTH
 
 
 @pytest.fixture

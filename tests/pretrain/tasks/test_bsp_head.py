@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from test_bsp import T, draw
 from torch import nn
 
 from pretrain.tasks.bsp import task as bsp
+from support.bsp_samples import T, draw
 
 
 class Pool(nn.Module):
