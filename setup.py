@@ -21,7 +21,7 @@ else:
 
 host_kernels = Extension(
     "gpuaug.kernels._host",
-    sources=[f"gpuaug/kernels/{name}.cpp" for name in ("host", "host_edit", "host_render")],
+    sources=[f"gpuaug/kernels/{name}.cpp" for name in ("host", "host_render")],
     depends=["gpuaug/kernels/pixel.cuh", "gpuaug/kernels/host.h"],
     extra_compile_args=compile_args,
     extra_link_args=link_args,

@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 from . import color, crop, edits, reference
 from .bank import ClipBank, Starved
-from .functional import concatenate, crossfade, paste, resample_speed, take
+from .functional import concatenate, crossfade, freeze, paste, resample_speed, take
 from .kernels import host_allocator as host_memory
 from .plan import Plan, fade, where
 from .render import blend, render
@@ -34,6 +34,7 @@ __all__ = [
     "crossfade",
     "edits",
     "fade",
+    "freeze",
     "host_memory",
     "paste",
     "probe",

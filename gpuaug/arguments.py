@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .kernels.kernel_args import Shown
+from .kernels.kernel_args import FrameTaps
 from .plan import Plan
 
 MOST_REDUCTION = 2.0  # source pixels per output pixel that bilinear sampling bears without antialias
 SLACK = 1e-6  # source pixels by which a computed box may miss its frame, and share by which it may be too large
 
 
-def shown(plan: Plan, lengths: NDArray[np.int64]) -> Shown:
+def shown(plan: Plan, lengths: NDArray[np.int64]) -> FrameTaps:
     """The plan in frames of clips that exist; `lengths` (S,) is the number of frames of every clip.
 
     Raises:
@@ -37,12 +37,12 @@ def shown(plan: Plan, lengths: NDArray[np.int64]) -> Shown:
         n, t, k = np.argwhere(bad)[0]
         where = f"frame {frame[n, t, k]} of clip {clip[n, t, k]} at sample {n}, output frame {t}"
         raise ValueError(f"plan must show frames inside its clips, got {where}; the clip has {limit[n, t, k]} frames")
-    return Shown(np.where(visible, clip, 0), np.where(visible, frame, 0), plan.weight)
+    return FrameTaps(np.where(visible, clip, 0), np.where(visible, frame, 0), plan.weight)
 
 
 def boxes(
     box: ArrayLike | None,
-    plan: Shown,
+    plan: FrameTaps,
     heights: NDArray[np.int64],
     widths: NDArray[np.int64],
     size: tuple[int, int],

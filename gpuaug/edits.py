@@ -1,13 +1,14 @@
-"""Temporal edits as functions from plans to plans: BSP Eq. (1)–(3), PAL's paste, any frame list.
+"""Temporal edits: one rule each, and the functions that apply it to plans (BSP Eq. (1)–(3), PAL's paste, any frames).
 
-`gpuaug.functional` has the same functions, with the same arguments, on arrays. Legend: N samples, T frames.
-Every parameter is a scalar or one value per sample.
+A rule says which frames an edit shows; nothing else knows it. `gpuaug.functional` executes the same rules on arrays,
+through functions of the same names and arguments. Every parameter is a scalar or one value per sample.
+Used by functional, compile, tasks and users; imports plan. Legend: N samples, T frames.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,27 @@ from numpy.typing import ArrayLike, NDArray
 from .plan import Plan, _integers, fade
 
 FARTHEST = 1 << 62  # whole numbers below it can be added and subtracted in int64
+
+
+class Frames(NamedTuple):
+    """What an edit shows, each (N or 1, T or 1): a frame of the first clip, one of the second, the second's weight.
+
+    `first` may be float positions, of which the nearest frame is shown. A weight of bool shows one of the two; the
+    edits of one clip never show a second.
+    """
+
+    first: NDArray
+    second: NDArray[np.int64] = np.zeros((1, 1), np.int64)
+    alpha: NDArray = np.zeros((1, 1), bool)
+
+
+# rule(counts, n, **parameters): the frames of an edit of clips of `counts` frames, for n samples; ValueError for what
+# cannot be had
+Rule = Callable[..., Frames]
+RULES: dict[str, Rule] = {}  # by the edit's name
+
+
+# ---- on plans --------------------------------------------------------------------------------------------------------
 
 
 def crossfade(first: Plan, second: Plan, *, length: int, center: ArrayLike, overlap: ArrayLike) -> Plan:
@@ -37,9 +59,7 @@ def crossfade(first: Plan, second: Plan, *, length: int, center: ArrayLike, over
     >>> plan.clip[0, :, 0].tolist()
     [0, 0, 0, 0, 0, 1, 1, 1]
     """
-    n = _samples(first, second, center, overlap)
-    alpha, shown_first, shown_second = _sides(length, center, overlap, (first.shape[1], second.shape[1]), n)
-    return fade(_rows(first, n).at(shown_first), _rows(second, n).at(shown_second), alpha)
+    return _apply("crossfade", [first, second], length=length, center=center, overlap=overlap)
 
 
 def concatenate(first: Plan, second: Plan, *, length: int, center: ArrayLike) -> Plan:
@@ -48,7 +68,118 @@ def concatenate(first: Plan, second: Plan, *, length: int, center: ArrayLike) ->
     >>> concatenate(Plan.take(0, range(4)), Plan.take(1, range(4)), length=4, center=2).frame[0, :, 0].tolist()
     [0, 1, 0, 1]
     """
-    return crossfade(first, second, length=length, center=center, overlap=0)
+    return _apply("crossfade", [first, second], length=length, center=center, overlap=0)
+
+
+def resample_speed(clip: Plan, *, length: int, change_point: ArrayLike, rate: ArrayLike) -> Plan:
+    """`clip` at its own speed for `change_point` frames, then at `rate` times that speed (BSP Eq. (3)).
+
+    Times are composed; the nearest source frame is taken when the plan is executed.
+
+    Args: as in `speed_times`; `clip` must reach the last position,
+        (change_point − 1) + rate·(length − change_point), rounded to the nearest frame.
+
+    >>> resample_speed(Plan.take(0, range(9)), length=6, change_point=3, rate=0.5).frame[0, :, 0].tolist()
+    [0, 1, 2, 3, 3, 4]
+    """
+    return _apply("resample_speed", [clip], length=length, change_point=change_point, rate=rate)
+
+
+def paste(background: Plan, region: Plan, *, start: ArrayLike, stop: ArrayLike, opacity: ArrayLike) -> Plan:
+    """`background` whose frames start…stop−1 show opacity·region[i−start] + (1−opacity)·background[i] (PAL).
+
+    Args:
+        background: plan of T frames; the result has T frames.
+        region: plan of at least stop − start frames.
+        start, stop: ints, 0 ≤ start ≤ stop ≤ T; half-open.
+        opacity: float in [0, 1] (PAL draws it from [0.6, 1]).
+
+    >>> plan = paste(Plan.take(0, range(4)), Plan.take(1, range(4)), start=1, stop=3, opacity=0.75)
+    >>> plan.weight[0].tolist()
+    [[1.0, 0.0], [0.25, 0.75], [0.25, 0.75], [1.0, 0.0]]
+    """
+    return _apply("paste", [background, region], start=start, stop=stop, opacity=opacity)
+
+
+def take(clip: Plan, frames: ArrayLike) -> Plan:
+    """The frames of `clip` in the given order: reverse, freeze, drop, repeat, shuffle.
+
+    Args:
+        clip: plan of T frames.
+        frames: ints in [0, T−1], (T',) for all samples or (N, T').
+
+    >>> take(Plan.take(0, [10, 11, 12]), [2, 2, 0]).frame[0, :, 0].tolist()
+    [12, 12, 10]
+    """
+    return _apply("take", [clip], frames=frames)
+
+
+def freeze(clip: Plan, *, length: int, start: ArrayLike, duration: ArrayLike) -> Plan:
+    """`clip`, whose frame `start` stays for `duration` output frames; then it goes on.
+
+    Output frame i (from 0): i < start shows clip[i]; then clip[start] for `duration` frames; afterwards
+    clip[i − (duration − 1)].
+
+    Args:
+        clip: plan of more than `start` frames, and of as many as are shown.
+        length: output frames, ≥ 1.
+        start: int ≥ 0; at or beyond `length` nothing is frozen.
+        duration: int ≥ 1; 1 changes nothing.
+
+    >>> freeze(Plan.take(0, range(4)), length=6, start=1, duration=3).frame[0, :, 0].tolist()
+    [0, 1, 1, 1, 2, 3]
+    """
+    return _apply("freeze", [clip], length=length, start=start, duration=duration)
+
+
+def _apply(edit: str, plans: Sequence[Plan], **parameters: ArrayLike) -> Plan:
+    """A rule on plans: times are composed, and only a second clip adds taps."""
+    n = _samples(plans, parameters)
+    first, second, alpha = RULES[edit]([plan.shape[1] for plan in plans], n, **parameters)
+    shown = _rows(plans[0], n).at(first)
+    return fade(shown, _rows(plans[1], n).at(second), alpha) if len(plans) > 1 else shown
+
+
+# ---- rules ----------------------------------------------------------------------------------------------------------
+
+
+def _rule(function: Rule) -> Rule:
+    RULES[function.__name__.removeprefix("_")] = function
+    return function
+
+
+@_rule
+def _crossfade(counts: Sequence[int], n: int, /, length: int, center: ArrayLike, overlap: ArrayLike = 0) -> Frames:
+    length = _length(length)
+    center, overlap = _per_sample("center", center, n), _per_sample("overlap", overlap, n)
+    half = overlap // 2
+    begin, end = center - half, center + half
+    fits = (overlap == 2 * half) & (half >= 0) & (begin >= 0) & (end <= min(length, counts[0]))
+    if not _all(fits & ((length - begin <= counts[1]) | (center == length))):
+        inside = (center >= 0) & (center <= length)
+        _require(inside, f"center must be in [0, length={length}], got center={{}}", center)
+        even = (overlap == 2 * half) & (overlap >= 0) & (overlap <= 2 * center)
+        _require(even, "overlap must be even and in [0, 2*center], got overlap={}", overlap)
+        _require(end <= length, "overlap must be at most 2*(length - center), got overlap={}", overlap)
+        _require(end <= counts[0], f"first must have center + overlap/2 = {{}} frames, got {counts[0]}", end)
+        need = np.where(center == length, 1, length - begin)
+        rule = f"second must have length - center + overlap/2 = {{}} frames, got {counts[1]}"
+        _require(need <= counts[1], rule, need)
+    i = np.arange(length)[None]
+    alpha = i >= center
+    if not _all(overlap == 0):
+        part = (i - begin + 1) / np.maximum(overlap, 1)
+        alpha = np.where(overlap > 0, np.minimum(np.maximum(part, 0), 1), alpha)
+    return Frames(np.minimum(i, counts[0] - 1), np.minimum(np.maximum(i - begin, 0), counts[1] - 1), alpha)
+
+
+@_rule
+def _resample_speed(counts: Sequence[int], n: int, /, length: int, change_point: ArrayLike, rate: ArrayLike) -> Frames:
+    times = speed_times(length, change_point, rate)
+    reached = np.floor(times[:, -1] + 0.5)
+    rule = f"clip must reach frame {{:.0f}} for this change_point and rate, it has {counts[0]} frames"
+    _require(reached < counts[0], rule, reached)
+    return Frames(times)
 
 
 def speed_times(length: int, change_point: ArrayLike, rate: ArrayLike) -> NDArray[np.float64]:
@@ -75,119 +206,9 @@ def speed_times(length: int, change_point: ArrayLike, rate: ArrayLike) -> NDArra
     return np.where(i < change, i, (change - 1) + rate * (i - change + 1))
 
 
-def resample_speed(clip: Plan, *, length: int, change_point: ArrayLike, rate: ArrayLike) -> Plan:
-    """`clip` at its own speed for `change_point` frames, then at `rate` times that speed (BSP Eq. (3)).
-
-    Times are composed; the nearest source frame is taken when the plan is executed.
-
-    Args: as in `speed_times`; `clip` must reach the last position,
-        (change_point − 1) + rate·(length − change_point), rounded to the nearest frame.
-
-    >>> resample_speed(Plan.take(0, range(9)), length=6, change_point=3, rate=0.5).frame[0, :, 0].tolist()
-    [0, 1, 2, 3, 3, 4]
-    """
-    times = _reached(speed_times(length, change_point, rate), clip.shape[1])
-    return _rows(clip, max(len(times), clip.shape[0])).at(times)
-
-
-def paste(background: Plan, region: Plan, *, start: ArrayLike, stop: ArrayLike, opacity: ArrayLike) -> Plan:
-    """`background` whose frames start…stop−1 show opacity·region[i−start] + (1−opacity)·background[i] (PAL).
-
-    Args:
-        background: plan of T frames; the result has T frames.
-        region: plan of at least stop − start frames.
-        start, stop: ints, 0 ≤ start ≤ stop ≤ T; half-open.
-        opacity: float in [0, 1] (PAL draws it from [0.6, 1]).
-
-    >>> plan = paste(Plan.take(0, range(4)), Plan.take(1, range(4)), start=1, stop=3, opacity=0.75)
-    >>> plan.weight[0].tolist()
-    [[1.0, 0.0], [0.25, 0.75], [0.25, 0.75], [1.0, 0.0]]
-    """
-    n = _samples(background, region, start, stop, opacity)
-    alpha, shown = _pasted(start, stop, opacity, background.shape[1], region.shape[1], n)
-    return fade(_rows(background, n), _rows(region, n).at(shown), alpha)
-
-
-def take(clip: Plan, frames: ArrayLike) -> Plan:
-    """The frames of `clip` in the given order: reverse, freeze, drop, repeat, shuffle.
-
-    Args:
-        clip: plan of T frames.
-        frames: ints in [0, T−1], (T',) for all samples or (N, T').
-
-    >>> take(Plan.take(0, [10, 11, 12]), [2, 2, 0]).frame[0, :, 0].tolist()
-    [12, 12, 10]
-    """
-    order = _order(frames, clip.shape[1])
-    return _rows(clip, max(clip.shape[0], len(order))).at(order)
-
-
-# ---- the same edits as frame numbers, for `gpuaug.functional`; host_edit.cpp has their rules once more ---
-
-
-class Frames(NamedTuple):
-    """What an edit shows, each (N or 1, T or 1): a frame of the first clip, one of the second, the second's weight.
-
-    A weight of bool shows one of the two; the edits of one clip never show a second.
-    """
-
-    first: NDArray[np.int64]
-    second: NDArray[np.int64] = np.zeros((1, 1), np.int64)
-    alpha: NDArray = np.zeros((1, 1), bool)
-
-
-def frames(edit: str, counts: Sequence[int], n: int, **parameters: Any) -> Frames:
-    """The frames of an edit by name, for clips of `counts` frames and n samples. Errors are those of the edit.
-
-    >>> frames("concatenate", [4, 4], 1, length=4, center=2)[:2]
-    (array([[0, 1, 2, 3]]), array([[0, 0, 0, 1]]))
-    """
-    if edit in ("crossfade", "concatenate"):
-        alpha, first, second = _sides(counts=counts, n=n, **{"overlap": 0, **parameters})
-        return Frames(first, second, alpha)
-    if edit == "paste":
-        alpha, second = _pasted(**parameters, length=counts[0], frames=counts[1], n=n)
-        return Frames(np.arange(counts[0])[None], second, alpha)
-    if edit == "take":
-        return Frames(_order(parameters["frames"], counts[0]))
-    return Frames(np.floor(_reached(speed_times(**parameters), counts[0]) + 0.5).astype(np.int64))
-
-
-def _sides(
-    length: int, center: ArrayLike, overlap: ArrayLike, counts: Sequence[int], n: int
-) -> tuple[NDArray, NDArray[np.int64], NDArray[np.int64]]:
-    """Of a cross-fade, (N or 1, T) each: weight of the second clip (bool: hard cuts), frame of the first and second.
-
-    `counts` are the two clips' numbers of frames.
-    """
-    length = _length(length)
-    center, overlap = _per_sample("center", center, n), _per_sample("overlap", overlap, n)
-    half = overlap // 2
-    begin, end = center - half, center + half
-    fits = (overlap == 2 * half) & (half >= 0) & (begin >= 0) & (end <= min(length, counts[0]))
-    if not _all(fits & ((length - begin <= counts[1]) | (center == length))):
-        inside = (center >= 0) & (center <= length)
-        _require(inside, f"center must be in [0, length={length}], got center={{}}", center)
-        even = (overlap == 2 * half) & (overlap >= 0) & (overlap <= 2 * center)
-        _require(even, "overlap must be even and in [0, 2*center], got overlap={}", overlap)
-        _require(end <= length, "overlap must be at most 2*(length - center), got overlap={}", overlap)
-        _require(end <= counts[0], f"first must have center + overlap/2 = {{}} frames, got {counts[0]}", end)
-        need = np.where(center == length, 1, length - begin)
-        rule = f"second must have length - center + overlap/2 = {{}} frames, got {counts[1]}"
-        _require(need <= counts[1], rule, need)
-    i = np.arange(length)[None]
-    alpha = i >= center
-    if not _all(overlap == 0):
-        part = (i - begin + 1) / np.maximum(overlap, 1)
-        alpha = np.where(overlap > 0, np.minimum(np.maximum(part, 0), 1), alpha)
-    shown_second = np.minimum(np.maximum(i - begin, 0), counts[1] - 1)
-    return alpha, np.minimum(i, counts[0] - 1), shown_second
-
-
-def _pasted(
-    start: ArrayLike, stop: ArrayLike, opacity: ArrayLike, length: int, frames: int, n: int
-) -> tuple[NDArray, NDArray[np.int64]]:
-    """Of a paste, (N or 1, T) each: weight of the region, which has `frames`, and its frame."""
+@_rule
+def _paste(counts: Sequence[int], n: int, /, start: ArrayLike, stop: ArrayLike, opacity: ArrayLike) -> Frames:
+    length, frames = counts
     start, stop = _per_sample("start", start, n), _per_sample("stop", stop, n)
     opacity = _per_sample("opacity", opacity, n, whole=False)
     _require((start >= 0) & (start <= stop), "start must be in [0, stop], got start={}", start)
@@ -196,26 +217,33 @@ def _pasted(
     _require(stop - start <= frames, f"region must have stop - start = {{}} frames, got {frames}", stop - start)
     i = np.arange(length)[None]
     alpha = np.where((i >= start) & (i < stop), opacity, 0.0)
-    return alpha, np.minimum(np.maximum(i - start, 0), frames - 1)
+    return Frames(i, np.minimum(np.maximum(i - start, 0), frames - 1), alpha)
 
 
-def _reached(times: NDArray[np.float64], frames: int) -> NDArray[np.float64]:
-    """The times of a change of speed, where a clip of so many frames reaches the last one."""
-    reached = np.floor(times[:, -1] + 0.5)
-    rule = f"clip must reach frame {{:.0f}} for this change_point and rate, it has {frames} frames"
-    _require(reached < frames, rule, reached)
-    return times
-
-
-def _order(frames: ArrayLike, length: int) -> NDArray[np.int64]:
-    """int64 (N or 1, T'), each in [0, length − 1]."""
+@_rule
+def _take(counts: Sequence[int], n: int, /, frames: ArrayLike) -> Frames:
     order = _integers("frames", frames)
     order = order[None] if order.ndim == 1 else order
     if order.ndim != 2 or 0 in order.shape:
         raise ValueError(f"frames must have shape (T',) or (N, T') and not be empty, got {np.shape(frames)}")
-    if order.min() < 0 or order.max() >= length:
-        _require((order >= 0) & (order < length), f"frames must be in [0, {length - 1}], got frames={{}}", order)
-    return order
+    if order.min() < 0 or order.max() >= counts[0]:
+        _require((order >= 0) & (order < counts[0]), f"frames must be in [0, {counts[0] - 1}], got frames={{}}", order)
+    return Frames(order)
+
+
+@_rule
+def _freeze(counts: Sequence[int], n: int, /, length: int, start: ArrayLike, duration: ArrayLike) -> Frames:
+    length = _length(length)
+    start, duration = _per_sample("start", start, n), _per_sample("duration", duration, n)
+    _require((start >= 0) & (start < counts[0]), f"start must be in [0, {counts[0] - 1}], got start={{}}", start)
+    _require(duration >= 1, "duration must be ≥ 1, got duration={}", duration)
+    i = np.arange(length)[None]
+    shown = np.minimum(i, np.maximum(start, i - (duration - 1)))
+    need = shown[:, -1:] + 1
+    _require(
+        need <= counts[0], f"clip must have {{}} frames for this length, start and duration, got {counts[0]}", need
+    )
+    return Frames(shown)
 
 
 def _length(length: int) -> int:
@@ -224,9 +252,14 @@ def _length(length: int) -> int:
     return int(length)
 
 
-def _samples(a: Plan, b: Plan, *parameters: ArrayLike) -> int:
-    """The batch size of two plans and their parameters; a single sample or value serves a whole batch."""
-    sizes = {a.shape[0], b.shape[0], *(len(p) for p in map(np.asarray, parameters) if p.ndim == 1)} - {1}
+def _samples(plans: Sequence[Plan], parameters: dict[str, ArrayLike]) -> int:
+    """The batch size of plans and parameters; a single sample or value serves a whole batch."""
+    sizes = {plan.shape[0] for plan in plans}
+    for name, value in parameters.items():
+        shape = np.shape(value)
+        if len(shape) == (2 if name == "frames" else 1):  # a list of frames is one value
+            sizes.add(shape[0])
+    sizes -= {1}
     if len(sizes) > 1:
         raise ValueError(f"plans and parameters must have one number of samples (or one sample), got {sorted(sizes)}")
     return sizes.pop() if sizes else 1

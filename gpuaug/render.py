@@ -1,4 +1,4 @@
-"""blend and render: check the arguments, choose the device, run one kernel. Nothing else touches pixels.
+"""blend and render: check the arguments, then run one kernel on the device that the frames are on.
 
 Legend: N samples, T output frames, K taps, S clips, L frames of a clip, H W source, Y X output, C channels.
 """
@@ -6,21 +6,19 @@ Legend: N samples, T output frames, K taps, S clips, L frames of a clip, H W sou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from . import arguments, reference
-from .kernels import host, host_allocator, kernel_args
+from . import arguments, compile
+from .execute import DTYPES, blend_into, new, render_into, view
+from .kernels import kernel_args
 from .plan import Plan
 
 Layout = Literal["NCTHW", "NTCHW", "NTHWC"]
 LAYOUTS = ("NCTHW", "NTCHW", "NTHWC")
-CPU = torch.device("cpu")
-DTYPES = tuple(getattr(torch, name) for name in host.DTYPES)
 
 
 def blend(frames: Tensor | Sequence[Tensor], plan: Plan) -> Tensor:
@@ -43,7 +41,7 @@ def blend(frames: Tensor | Sequence[Tensor], plan: Plan) -> Tensor:
         raise ValueError(f"frames must be clips (L_i, …) of one trailing shape, got {sorted(shapes)}")
     out = new(banks[0].device, (*plan.clip.shape[:2], *banks[0].shape[2:]), banks[0].dtype)
     if torch.compiler.is_compiling():
-        _blend_op(banks, *_tensors(plan), out)
+        compile.blend(banks, *compile.tensors(plan), out)
     else:
         views = [view(bank) for bank in banks]
         blend_into(views, arguments.shown(plan, kernel_args.lengths(views)), out)
@@ -117,81 +115,10 @@ def render(
     means, stds = arguments.per_channel("mean", mean, channels), arguments.per_channel("std", std, channels)
     if torch.compiler.is_compiling():
         boxes, colors = (None if v is None else torch.as_tensor(v, dtype=torch.float64) for v in (box, color))
-        _render_op(banks, *_tensors(plan), boxes, colors, means, stds, layout, allow_aliasing, out)
+        compile.render(banks, *compile.tensors(plan), boxes, colors, means, stds, layout, allow_aliasing, out)
     else:
-        _render(banks, plan, box, color, means, stds, layout, allow_aliasing, out)
+        render_into(banks, plan, box, color, means, stds, layout, allow_aliasing, out)
     return out
-
-
-def new(device: torch.device, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """An uninitialised tensor; large ones on the CPU from the memory of those before."""
-    if device == CPU and not torch.compiler.is_compiling():
-        return host_allocator.new(shape, dtype)
-    return torch.empty(shape, dtype=dtype, device=device)
-
-
-def view(clips: Tensor) -> kernel_args.View:
-    """The memory of a tensor (S, L, …)."""
-    return kernel_args.View(clips.data_ptr(), tuple(clips.shape), clips.stride(), clips.element_size(), clips)
-
-
-def blend_into(views: list[kernel_args.View], shown: kernel_args.Shown, out: Tensor) -> None:
-    """`blend` of clips in views of one dtype, device and trailing shape into `out` (N, T, …), of any strides."""
-    if out.numel() == 0:
-        return
-    if out.is_cuda or host.library():
-        _launch("blend", kernel_args.blend(shown, views, view(out)), out)
-    else:
-        plan = Plan(shown.clip, shown.frame.astype(np.float64), shown.weight)
-        _fill(out, reference.blend(_arrays(views), plan))
-
-
-def _render(
-    banks: list[Tensor],
-    plan: Plan,
-    box: ArrayLike | None,
-    color: ArrayLike | None,
-    mean: list[float],
-    std: list[float],
-    layout: str,
-    allow_aliasing: bool,
-    out: Tensor,
-) -> None:
-    views = [view(bank) for bank in banks]
-    for v in views:
-        if (v.shape[4] > 1 and v.strides[4] != 1) or (v.shape[3] > 1 and v.strides[3] != v.shape[4]):
-            raise ValueError(f"frames must have the pixels of a row side by side, got strides {v.strides}")
-    shown = arguments.shown(plan, kernel_args.lengths(views))
-    size = (out.shape[layout.index("H")], out.shape[layout.index("W")])
-    heights, widths = (np.repeat([v.shape[d] for v in views], [v.shape[0] for v in views]) for d in (2, 3))
-    box_NTK4 = arguments.boxes(box, shown, heights, widths, size, allow_aliasing)
-    matrix = arguments.matrix(color, mean, std, plan.shape[0], 255.0 if out.dtype == torch.uint8 else 1.0)
-    if out.numel() == 0:
-        return
-    if out.is_cuda or host.library():
-        work = kernel_args.render(shown, views, view(out), layout=layout, box_NTK4=box_NTK4, matrix=matrix)
-        _launch("render", work, out)
-    else:
-        value = reference.render(
-            _arrays(views), plan, size=size, box=box, color=color, mean=mean, std=std, layout=layout
-        )
-        _fill(out, value * 255 if out.dtype == torch.uint8 else value)
-
-
-def _launch(kernel: str, work: NDArray[np.uint8], out: Tensor) -> None:
-    dtype = str(out.dtype).removeprefix("torch.")
-    if not out.is_cuda:
-        library = host.library()
-        assert library is not None
-        host.launch(library, kernel, work, dtype, torch.get_num_threads())
-        return
-    try:
-        from .kernels import cuda
-    except ImportError as error:
-        raise RuntimeError(
-            f"tensors on {out.device} need CuPy (pip install 'gpuaug[cuda12]' or [cuda13]): {error}"
-        ) from None
-    cuda.launch(kernel, work, out.device, dtype)
 
 
 def _banks(frames: Tensor | Sequence[Tensor], dtypes: tuple[torch.dtype, ...], plan: Plan) -> list[Tensor]:
@@ -217,62 +144,3 @@ def _banks(frames: Tensor | Sequence[Tensor], dtypes: tuple[torch.dtype, ...], p
     if any(bank.ndim < 2 or 0 in bank.shape for bank in banks):
         raise ValueError(f"frames must be (S, L, …) or clips (L, …), not empty, got {[tuple(b.shape) for b in banks]}")
     return banks
-
-
-def _arrays(views: list[kernel_args.View]) -> list[NDArray]:
-    """Every clip as a NumPy array, for the reference."""
-    arrays: list[NDArray] = []
-    for v in views:
-        array = v.array
-        if isinstance(array, Tensor):
-            array = (array.float() if array.dtype == torch.bfloat16 else array).numpy()
-        arrays.extend(array)
-    return arrays
-
-
-def _fill(out: Tensor, value: NDArray[np.float64]) -> None:
-    if out.dtype == torch.uint8:
-        value = np.floor(np.clip(value, 0, 255) + 0.5)
-    out.copy_(torch.from_numpy(value))
-
-
-# ---- torch.compile: the plan goes in as CPU tensors, and everything that looks at its values happens inside ----------
-
-
-def _tensors(plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
-    return torch.as_tensor(plan.clip), torch.as_tensor(plan.time), torch.as_tensor(plan.weight)
-
-
-@torch.library.custom_op("gpuaug::blend", mutates_args={"out"})
-def _blend_op(banks: list[Tensor], clip: Tensor, time: Tensor, weight: Tensor, out: Tensor) -> None:
-    views, plan = [view(bank) for bank in banks], Plan(clip.numpy(), time.numpy(), weight.numpy())
-    blend_into(views, arguments.shown(plan, kernel_args.lengths(views)), out)
-
-
-@torch.library.custom_op("gpuaug::render", mutates_args={"out"})
-def _render_op(
-    banks: list[Tensor],
-    clip: Tensor,
-    time: Tensor,
-    weight: Tensor,
-    box: Tensor | None,
-    color: Tensor | None,
-    mean: list[float],
-    std: list[float],
-    layout: str,
-    allow_aliasing: bool,
-    out: Tensor,
-) -> None:
-    plan = Plan(clip.numpy(), time.numpy(), weight.numpy())
-    boxes, colors = (None if v is None else v.numpy() for v in (box, color))
-    _render(banks, plan, boxes, colors, mean, std, layout, allow_aliasing, out)
-
-
-@_blend_op.register_fake
-def _(banks: Any, clip: Any, time: Any, weight: Any, out: Any) -> None:
-    return None
-
-
-@_render_op.register_fake
-def _(banks: Any, clip: Any, time: Any, weight: Any, box: Any, color: Any, *rest: Any) -> None:
-    return None

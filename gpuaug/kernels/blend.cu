@@ -1,10 +1,9 @@
-// Blends frames over time. TYPE and TAPS (0: any number) come from cuda.py. A block works on one output frame: 256
+// Blends frames over time. TYPE, TAPS (0: any number), THREADS and ITEMS come from cuda.py. A block works on one output frame: THREADS
 // threads, each of which moves ITEMS times 16 bytes, all loads before the first store. Where the frames do not lie in
 // one run, or not on multiples of 16 bytes, or for more than two taps, it goes element by element.
 #include "pixel.cuh"
-#include "words.cuh"
+#include "vector.cuh"
 
-#define ITEMS 4
 #define LANES (16 / (int)sizeof(TYPE))  // elements in 16 bytes
 #define CHUNK 8                         // elements that a thread adds up at a time, one by one
 
@@ -24,7 +23,7 @@ GPUAUG_FN void elements(const char* bytes, const BlendJob& job, i64 nt, TYPE* ou
     const int taps = TAPS ? TAPS : (int)job.k;
 #pragma unroll 1
     for (int chunk = 0; chunk < ITEMS * LANES; chunk += CHUNK) {
-        const i64 first = begin + chunk * 256 + threadIdx.x;
+        const i64 first = begin + chunk * THREADS + threadIdx.x;
         float value[CHUNK];
         for (int j = 0; j < CHUNK; ++j) value[j] = 0.f;
         for (int k = 0; k < taps; ++k) {
@@ -34,12 +33,12 @@ GPUAUG_FN void elements(const char* bytes, const BlendJob& job, i64 nt, TYPE* ou
             const TYPE* frame = (const TYPE*)source.address + at<int>(bytes, job.taps.frame)[tap] * source.frame_stride;
             float weight = at<float>(bytes, job.taps.weight)[tap];
             for (int j = 0; j < CHUNK; ++j) {
-                i64 i = first + j * 256;
+                i64 i = first + j * THREADS;
                 if (i < job.per_frame) value[j] += weight * load(frame[offset(job, source.strides, i)]);
             }
         }
         for (int j = 0; j < CHUNK; ++j) {
-            i64 i = first + j * 256;
+            i64 i = first + j * THREADS;
             if (i < job.per_frame) out[offset(job, job.out_strides, i)] = Cast<TYPE>::of(value[j]);
         }
     }
@@ -47,7 +46,7 @@ GPUAUG_FN void elements(const char* bytes, const BlendJob& job, i64 nt, TYPE* ou
 
 #if TAPS
 // 16 bytes at a time; false where these frames do not allow it.
-GPUAUG_FN bool words(const char* bytes, const BlendJob& job, i64 nt, TYPE* out, i64 begin) {
+GPUAUG_FN bool vectors(const char* bytes, const BlendJob& job, i64 nt, TYPE* out, i64 begin) {
     bool fit = job.flat && job.out_strides[5] == 1 && aligned(out) && job.per_frame % LANES == 0;
     const TYPE* frame[2] = {0, 0};
     float weight[2] = {0.f, 0.f};
@@ -68,14 +67,14 @@ GPUAUG_FN bool words(const char* bytes, const BlendJob& job, i64 nt, TYPE* out, 
     uint4 from_a[ITEMS], from_b[ITEMS];
 #pragma unroll
     for (int j = 0; j < ITEMS; ++j) {
-        const i64 i = first + j * 256 * LANES;
+        const i64 i = first + j * THREADS * LANES;
         from_a[j] = from_b[j] = uint4();
         if (a && i < job.per_frame) from_a[j] = *(const uint4*)(a + i);
         if (both && i < job.per_frame) from_b[j] = *(const uint4*)(frame[1] + i);
     }
 #pragma unroll
     for (int j = 0; j < ITEMS; ++j) {
-        const i64 i = first + j * 256 * LANES;
+        const i64 i = first + j * THREADS * LANES;
         if (i >= job.per_frame) break;
         uint4 word = from_a[j];  // a frame as it is: most frames of most plans
         if (both)
@@ -89,14 +88,14 @@ GPUAUG_FN bool words(const char* bytes, const BlendJob& job, i64 nt, TYPE* out, 
 }
 #endif
 
-extern "C" __global__ void __launch_bounds__(256) gpuaug_blend(const char* bytes, i64 blocks_per_frame) {
+extern "C" __global__ void __launch_bounds__(THREADS) gpuaug_blend(const char* bytes, i64 blocks_per_frame) {
     const BlendJob& job = *(const BlendJob*)bytes;
     const u32 nt = blockIdx.x / (u32)blocks_per_frame, block = blockIdx.x - nt * (u32)blocks_per_frame;
     const u32 n = nt / (u32)job.t, t = nt - n * (u32)job.t;
     TYPE* out = (TYPE*)job.out + n * job.out_n + t * job.out_t;
-    const i64 begin = (i64)block * 256 * ITEMS * LANES;
+    const i64 begin = (i64)block * THREADS * ITEMS * LANES;
 #if TAPS
-    if (words(bytes, job, nt, out, begin)) return;
+    if (vectors(bytes, job, nt, out, begin)) return;
 #endif
     elements(bytes, job, nt, out, begin);
 }

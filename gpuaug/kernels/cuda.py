@@ -30,6 +30,7 @@ def source(kernel: str) -> str:
 def options(dtype: str, channels: int, taps: int, layout: int) -> tuple[str, ...]:
     """Compiler options for one output dtype, number of channels, K (0: any), and place in `kernel_args.LAYOUTS`."""
     values = {"TYPE": TYPES[dtype], "CHANNELS": channels, "TAPS": taps, "LAYOUT": layout}
+    values |= {"THREADS": kernel_args.THREADS, "ITEMS": kernel_args.ITEMS}
     return ("--std=c++17", *(f"-D{name}={value}" for name, value in values.items()))
 
 

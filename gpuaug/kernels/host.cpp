@@ -1,5 +1,5 @@
-// blend on the CPU, and what Python needs besides. Plain C interface for ctypes. render is in host_render.cpp, the edits
-// of arrays in host_edit.cpp.
+// blend on the CPU, the edits of arrays with dense frames, and what Python needs besides. Plain C interface for ctypes.
+// render is in host_render.cpp.
 #include "host.h"
 
 #if defined(__linux__)
@@ -119,17 +119,35 @@ CLONES void mix_float(char* o, const char* a, const char* b, float w, i64 n) { m
 
 }  // namespace
 
-MixFrame mixer(int dtype) {
-    const MixFrame mixers[] = {mix_u8, mix_half, mix_bfloat, mix_float};
-    return mixers[dtype];
-}
-
 // dtype: 0 uint8, 1 float16, 2 bfloat16, 3 float32. Returns 0, or 1 where there is no memory for scratch.
 EXPORT int gpuaug_blend(const char* bytes, int dtype, int threads) {
     const BlendJob& job = *(const BlendJob*)bytes;
     void (*const frame[])(const char*, i64, char*) = {blend_u8, blend_half, blend_bfloat, blend_float};
     const i64 scratch = job.k * (i64)(sizeof(BlendTap) + sizeof(i64));
     return for_frames(job.n * job.t, threads, scratch, [=](i64 nt, char* s) { frame[dtype](bytes, nt, s); });
+}
+
+// out = (1 − weight)·a[first] + weight·b[second] for every frame; what has no weight is not read. dtype and result as for
+// gpuaug_blend; 2 where a frame is none of its clip's, and then nothing was written.
+EXPORT int gpuaug_mix(const char* bytes, int dtype, int threads) {
+    const MixJob& job = *(const MixJob*)bytes;
+    void (*const mix[])(char*, const char*, const char*, float, i64) = {mix_u8, mix_half, mix_bfloat, mix_float};
+    const i64 *first = (const i64*)job.first, *second = (const i64*)job.second;
+    const float* weight = (const float*)job.weight;
+    for (i64 n = 0; n < (job.first_n ? job.n : 1); ++n)
+        for (i64 t = 0; t < (job.first_t ? job.t : 1); ++t)
+            if ((u64)first[n * job.first_n + t * job.first_t] >= (u64)job.a_frames) return 2;
+    for (i64 n = 0; n < (job.second_n ? job.n : 1); ++n)
+        for (i64 t = 0; t < (job.second_t ? job.t : 1); ++t)
+            if ((u64)second[n * job.second_n + t * job.second_t] >= (u64)job.b_frames) return 2;
+    const i64 size = job.per_frame * (dtype == 0 ? 1 : dtype == 3 ? 4 : 2);
+    if (job.n * job.t * size < 1 << 20) threads = 1;  // copied before another thread has begun
+    return for_frames(job.n * job.t, threads, 0, [&](i64 nt, char*) {
+        const i64 n = nt / job.t, t = nt % job.t;
+        const char* a = (const char*)job.a + n * job.a_clip_step + first[n * job.first_n + t * job.first_t] * job.a_frame_step;
+        const char* b = (const char*)job.b + n * job.b_clip_step + second[n * job.second_n + t * job.second_t] * job.b_frame_step;
+        mix[dtype]((char*)job.out + nt * size, a, b, weight[n * job.weight_n + t * job.weight_t], job.per_frame);
+    });
 }
 
 // Red, green and blue planes (h, w) into pixels of three bytes. Rows, and pixels of `out`, are so many bytes apart.

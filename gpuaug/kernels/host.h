@@ -23,10 +23,6 @@
 #define CLONES
 #endif
 
-// out = (1 − weight)·a + weight·b for n elements side by side; what has no weight is not read.
-typedef void (*MixFrame)(char* out, const char* a, const char* b, float weight, i64 n);
-MixFrame mixer(int dtype);  // as for gpuaug_blend
-
 // Runs work(nt, scratch) for every output frame, on `threads` threads with `bytes` of scratch memory each.
 template <typename Work> int for_frames(i64 frames, int threads, i64 bytes, Work work) {
     if (threads == 1 && bytes == 0) {

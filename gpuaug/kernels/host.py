@@ -8,24 +8,16 @@ import importlib.machinery
 import math
 import struct
 import warnings
-from array import array as doubles
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from .kernel_args import View
+from . import kernel_args
+from .kernel_args import StridedClips
 
-EDIT = struct.Struct("19q")  # the header of an edit's job, mirrored by host_edit.cpp; 64-bit floats follow
-DOUBLE = struct.Struct("d")
-EDITS = {  # their numbers there, and their parameters
-    "crossfade": (0, ("center", "overlap")),
-    "concatenate": (0, ("center",)),
-    "paste": (1, ("start", "stop", "opacity")),
-    "resample_speed": (2, ("change_point", "rate")),
-    "take": (3, ("frames",)),
-}
+MIX = struct.Struct(f"{len(kernel_args.MIX)}q")
 DTYPES = ("uint8", "float16", "bfloat16", "float32")  # their places are the codes that host.cpp takes
 
 
@@ -54,7 +46,7 @@ def library() -> ctypes.CDLL | None:
 def load(file: Path) -> ctypes.CDLL:
     """The library in `file`, with its signatures declared."""
     lib = ctypes.CDLL(str(file))
-    for function in (lib.gpuaug_render, lib.gpuaug_blend, lib.gpuaug_edit):
+    for function in (lib.gpuaug_render, lib.gpuaug_blend, lib.gpuaug_mix):
         function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
         function.restype = ctypes.c_int
     address, count = ctypes.c_void_p, ctypes.c_longlong
@@ -66,65 +58,52 @@ def load(file: Path) -> ctypes.CDLL:
 
 
 def launch(lib: ctypes.CDLL, kernel: str, job: NDArray[np.uint8], dtype: str, threads: int) -> None:
-    """Run `kernel` ("blend" or "render") on a job of kernels/job.py; returns when the output is written."""
+    """Run `kernel` ("blend" or "render") on a job of kernel_args.py; returns when the output is written."""
     if getattr(lib, f"gpuaug_{kernel}")(job.ctypes.data, DTYPES.index(dtype), threads):
         raise MemoryError(f"no memory for the scratch rows of {threads} threads")
 
 
-def edit(
+def mix(
     lib: ctypes.CDLL,
-    name: str,
-    views: list[View],
+    clips: Sequence[StridedClips],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    weight: NDArray[np.float32],
     out: int,
-    frames: int,
-    values: Mapping[str, ArrayLike],
-    dtype: int,
+    size: tuple[int, int],
+    dtype: str,
     threads: int,
-) -> bool:
-    """An edit of gpuaug/edits.py on dense frames into memory from `out` on: (N, frames, …), all side by side.
+) -> None:
+    """(1 − weight)·clips[0][first] + weight·clips[-1][second] into dense memory at the address `out`, (N, T, …).
 
-    `views` are its clips (N, T, …), each with dense frames; `values` its parameters; `dtype` a place in DTYPES. False
-    where a value breaks a rule: then nothing was written, and edits.py says which.
+    Args:
+        clips: one or two arrays (N, L, …) of one dtype, whose frames are dense.
+        first, second, weight: (N or 1, T or 1).
+        size: (N, T).
+
+    Raises:
+        IndexError: for a frame that its clip does not have; then nothing was written.
     """
-    code, names = EDITS[name]
-    samples = views[0].shape[0]
-    header = [code, samples, frames, math.prod(views[0].shape[2:]), out]
-    for v in views:
-        header += (v.address, v.shape[1], v.strides[0] * v.itemsize, v.strides[1] * v.itemsize)
-    header += [0] * (13 - len(header))
-    block = bytes(8)  # 0.0 for a value that the edit does not have
-    try:
-        for key in names:
-            more, step = _doubles(values[key], samples, key == "frames")
-            header += (EDIT.size + len(block), step)
-            block += more
-    except (TypeError, ValueError, OverflowError, struct.error):
-        return False
-    header += [EDIT.size, 0] * (3 - len(names))
-    status = lib.gpuaug_edit(EDIT.pack(*header) + block, dtype, threads)
+    a, b = clips[0], clips[-1]
+    values = {"n": size[0], "t": size[1], "per_frame": math.prod(a.shape[2:]), "out": out}
+    for name, v in (("a", a), ("b", b)):
+        values |= {name: v.address, f"{name}_frames": v.shape[1]}
+        values |= {f"{name}_clip_step": v.strides[0] * v.itemsize, f"{name}_frame_step": v.strides[1] * v.itemsize}
+    for name, part in (("first", first), ("second", second), ("weight", weight)):
+        steps = (step // part.itemsize if count > 1 else 0 for step, count in zip(part.strides, part.shape))
+        values |= zip((name, f"{name}_n", f"{name}_t"), (part.ctypes.data, *steps))
+    status = lib.gpuaug_mix(MIX.pack(*(values[name] for name in kernel_args.MIX)), DTYPES.index(dtype), threads)
     if status == 1:
         raise MemoryError(f"no memory for the scratch rows of {threads} threads")
-    return status == 0
+    if status:
+        raise IndexError(f"frames must be in clips of {a.shape[1]} and {b.shape[1]} frames, got others")
 
 
 def interleave(lib: ctypes.CDLL, planes: Sequence[tuple[int, int]], out: NDArray[np.uint8]) -> None:
     """Red, green and blue planes, each by its address and the bytes from row to row, into the pixels of `out` (h,w,3).
 
-    The three values of a pixel of `out` must lie side by side; rows and columns may lie anyhow.
+    The three values of a pixel of `out` must lie side by side; rows and columns may have any strides.
     """
     h, w, _ = out.shape
     row, pixel, _ = out.strides
     lib.gpuaug_interleave(out.ctypes.data, row, pixel, *(part for plane in planes for part in plane), h, w)
-
-
-def _doubles(value: ArrayLike, samples: int, listed: bool) -> tuple[bytes, int]:
-    """A parameter as 64-bit floats, and how many of them are a sample's own; `listed`: it has one per frame."""
-    if isinstance(value, (int, float)):
-        return DOUBLE.pack(value), 0
-    if listed and isinstance(value, range):
-        return doubles("d", value).tobytes(), 0
-    array = np.asarray(value, np.float64)
-    rows = array.shape[:-1] if listed else array.shape
-    if rows not in ((), (1,), (samples,)):
-        raise ValueError(f"a scalar or a row for all or for each of {samples} samples, got shape {array.shape}")
-    return array.tobytes(), array.size // samples if rows == (samples,) else 0

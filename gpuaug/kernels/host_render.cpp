@@ -6,7 +6,7 @@
 namespace {
 
 const int PAD = 64;     // floats of scratch memory beyond the end of a row
-const int AHEAD = 3;    // output rows between the one in work and the one whose source is fetched
+const int PREFETCH_ROWS = 3;    // output rows between the one in work and the one whose source is fetched
 
 struct Tap {
     const u8* frame;
@@ -112,12 +112,12 @@ GPUAUG_FN void write_row(Out* out, i64 step_c, i64 step_x, const float* scale, c
 
 template <int CH> GPUAUG_FN void tabulate(Tap& tap, int outputs, int width) {
     const Axis axis = tap.axes[1];
-    Sample a = sample(axis, 0, outputs, width), b = sample(axis, outputs - 1, outputs, width);
+    Lerp a = sample(axis, 0, outputs, width), b = sample(axis, outputs - 1, outputs, width);
     const int begin = a.first < b.first ? a.first : b.first, last = a.second > b.second ? a.second : b.second;
     tap.begin = begin * CH;
     tap.values = (last - begin + 1) * CH;
     for (int x = 0; x < outputs; ++x) {
-        Sample s = sample(axis, x, outputs, width);
+        Lerp s = sample(axis, x, outputs, width);
         tap.left[x] = (s.first - begin) * CH;
         tap.part[x] = s.second > s.first ? s.part : 0.f;
     }
@@ -126,7 +126,7 @@ template <int CH> GPUAUG_FN void tabulate(Tap& tap, int outputs, int width) {
 // Source rows are too far apart for the processor to fetch them unasked.
 GPUAUG_FN void prefetch(const Tap& tap, int y, int height) {
 #if defined(__GNUC__)
-    const Sample s = sample(tap.axes[0], y, height, tap.height);
+    const Lerp s = sample(tap.axes[0], y, height, tap.height);
     const u8* bottom = tap.frame + s.second * tap.row_stride + tap.begin;
     for (int i = 0; i < tap.values; i += 64) __builtin_prefetch(bottom + i);
     if (tap.axes[0].step <= 1.f && tap.axes[0].step >= -1.f) return;  // the top row was another output row's bottom one
@@ -195,11 +195,11 @@ template <typename Out, int CH> GPUAUG_FN void render_frame(const char* bytes, i
             for (int k = leader; k < visible; ++k) {
                 const Tap& tap = taps[k];
                 if (tap.leader != leader) continue;
-                const Sample s = sample(tap.axes[0], y, height, tap.height);
+                const Lerp s = sample(tap.axes[0], y, height, tap.height);
                 const u8* top = tap.frame + s.first * tap.row_stride + tap.begin;
                 const u8* bottom = tap.frame + s.second * tap.row_stride + tap.begin;
                 const float b = tap.weight * s.part, a = tap.weight - b;
-                prefetch(tap, y + AHEAD < height ? y + AHEAD : y, height);
+                prefetch(tap, y + PREFETCH_ROWS < height ? y + PREFETCH_ROWS : y, height);
                 if (k == leader)
                     mix_rows<true>(rows.source, top, bottom, a, b, values);
                 else

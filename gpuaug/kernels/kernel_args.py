@@ -1,4 +1,4 @@
-"""Jobs: one block of bytes that tells a kernel everything, the same for the CPU and the GPU. Mirrors pixel.cuh.
+"""Jobs: one block of bytes that tells a kernel everything, the same for either device, laid out as pixel.cuh says.
 
 Legend: N samples, T output frames, K taps, S clips, L frames of a clip, H W source, Y X output, C channels.
 NumPy only: tensors come as addresses and strides.
@@ -6,7 +6,9 @@ NumPy only: tensors come as addresses and strides.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,17 +19,25 @@ THREADS = 256  # of a block of a GPU's kernel
 ITEMS = 4  # a block of blend makes 256 times so many words of 16 bytes; of render, 256 columns of so many rows
 ITEMSIZE = {"uint8": 1, "float16": 2, "bfloat16": 2, "float32": 4}
 DIMENSIONS = 6  # of a frame, at most, in a blend
-TAPS = ("clips", "row_step", "clip_stride", "clip", "frame", "weight", "sources")
-BLEND = ("n", "t", "k", *TAPS, "out", "out_n", "out_t", "per_frame", "flat")
-RENDER = (
-    *("n", "t", "k", "y", "x", "c"),
-    *TAPS,
-    *("out", "out_n", "out_t", "out_c", "out_y", "out_x"),
-    *("axes", "axes_n", "axes_t", "axes_k", "colors", "colors_n", "diagonal", "widest"),
-)
 
 
-class View(NamedTuple):
+def struct_fields(struct: str) -> list[str]:
+    """The 64-bit integers of a struct of pixel.cuh, in order; those of an array are numbered."""
+    source = (Path(__file__).parent / "pixel.cuh").read_text(encoding="utf-8")
+    body = re.search(rf"^struct {struct} {{(.*?)^}};", source, re.S | re.M)
+    assert body, struct
+    found: list[str] = []
+    for kind, names in re.findall(r"(\w+) ([^;]+);", re.sub(r"//.*", "", body[1])):
+        for name, count in re.findall(r"(\w+)(?:\[(\d)\])?", names):
+            own = [f"{name}{i}" for i in range(int(count))] if count else [name]
+            found += own if kind == "i64" else struct_fields(kind)
+    return found
+
+
+BLEND, RENDER, MIX = (tuple(struct_fields(f"{name}Job")) for name in ("Blend", "Render", "Mix"))
+
+
+class StridedClips(NamedTuple):
     """Clips in memory: address in bytes, shape (S, L, …), strides in elements, bytes per element, and their owner."""
 
     address: int
@@ -38,7 +48,7 @@ class View(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shown:
+class FrameTaps:
     """The plan as the kernels take it: clip int, frame int and weight float32, all (N,T,K)."""
 
     clip: NDArray
@@ -76,12 +86,12 @@ def grid(kernel: str, work: NDArray[np.uint8], dtype: str) -> Grid:
     return Grid(taps, c, layout, blocks_per_frame, blocks_per_frame * field["n"] * field["t"])
 
 
-def lengths(views: list[View]) -> NDArray[np.int64]:
+def lengths(views: list[StridedClips]) -> NDArray[np.int64]:
     """int64 (S,): frames of every clip, the clips of all views counted through."""
     return np.repeat([v.shape[1] for v in views], [v.shape[0] for v in views])
 
 
-def blend(plan: Shown, clips: list[View], out: View) -> NDArray[np.uint8]:
+def blend(plan: FrameTaps, clips: list[StridedClips], out: StridedClips) -> NDArray[np.uint8]:
     """The job that blends `clips`, views of one trailing shape, into `out` of shape (N, T, …)."""
     order = sorted((d for d in range(2, len(out.shape)) if out.shape[d] > 1), key=lambda d: -abs(out.strides[d]))
     sizes: list[int] = []
@@ -107,13 +117,15 @@ def blend(plan: Shown, clips: list[View], out: View) -> NDArray[np.uint8]:
     fields, arrays = _taps(plan, clips, rows)
     fields.update(out=out.address, out_n=out.strides[0], out_t=out.strides[1])
     fields.update(per_frame=int(np.prod(sizes)), flat=int(len(order) == 0 or sizes[-1] == np.prod(sizes)))
-    return _pack(BLEND, fields, arrays, [*sizes, *strides[0]])
+    fields.update({f"sizes{d}": size for d, size in enumerate(sizes)})
+    fields.update({f"out_strides{d}": step for d, step in enumerate(strides[0])})
+    return _pack(BLEND, fields, arrays)
 
 
 def render(
-    plan: Shown,
-    clips: list[View],
-    out: View,
+    plan: FrameTaps,
+    clips: list[StridedClips],
+    out: StridedClips,
     *,
     layout: str,
     box_NTK4: NDArray[np.float64],
@@ -136,7 +148,7 @@ def render(
     diagonal = all(not matrix[:, i, j].any() for i, j in np.ndindex(size["C"], size["C"]) if i != j)
     fields.update(colors_n=int(len(matrix) > 1), diagonal=int(diagonal), widest=max(v.shape[3] for v in clips))
     arrays.update(axes=axes(box_NTK4, (size["H"], size["W"])), colors=matrix)
-    return _pack(RENDER, fields, arrays, [])
+    return _pack(RENDER, fields, arrays)
 
 
 def axes(box: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -158,7 +170,9 @@ def axes(box: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float32]
     return np.stack([base, start, signed, low + inset - base - 0.5, high - inset - base - 0.5], -1).astype(np.float32)
 
 
-def _taps(plan: Shown, clips: list[View], rows: list[list[int]]) -> tuple[dict[str, int], dict[str, NDArray]]:
+def _taps(
+    plan: FrameTaps, clips: list[StridedClips], rows: list[list[int]]
+) -> tuple[dict[str, int], dict[str, NDArray]]:
     """Header fields and arrays of the plan and its sources. `rows` has a row per view; a single view needs no more."""
     counts = [v.shape[0] for v in clips]
     table = np.array(rows, np.int64)
@@ -176,18 +190,16 @@ def _taps(plan: Shown, clips: list[View], rows: list[list[int]]) -> tuple[dict[s
     return fields, {**arrays, "weight": plan.weight.astype(np.float32, copy=False), "sources": table}
 
 
-def _pack(
-    names: tuple[str, ...], fields: dict[str, int], arrays: dict[str, NDArray], tail: list[int]
-) -> NDArray[np.uint8]:
-    """uint8 (bytes,): the header in the order of `names`, then `tail`, then the arrays, each on a multiple of 16."""
-    header = end = 8 * (len(names) + len(tail))
+def _pack(names: tuple[str, ...], fields: dict[str, int], arrays: dict[str, NDArray]) -> NDArray[np.uint8]:
+    """uint8 (bytes,): the header in the order of `names`, then the arrays, each on a multiple of 16."""
+    header = end = 8 * len(names)
     offsets = {}
     for name, array in arrays.items():
         offsets[name] = -(-end // 16) * 16
         end = offsets[name] + array.nbytes
     job = np.zeros(end, np.uint8)
     values = {**fields, **offsets}
-    job[:header].view(np.int64)[:] = [*(values[name] for name in names), *tail]
+    job[:header].view(np.int64)[:] = [values[name] for name in names]
     for name, array in arrays.items():
         job[offsets[name] : offsets[name] + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     return job

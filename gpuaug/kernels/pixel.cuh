@@ -1,8 +1,8 @@
 // The arithmetic of blend and render, shared by the GPU (NVRTC) and the CPU (C++17). reference.py defines what it means.
 //
 // Legend: N samples, T output frames, K taps, S clips, H W source, Y X output, C channels.
-// A job is one block of bytes: a header of 64-bit integers (below, mirrored by job.py), then the arrays it points to by
-// offset from the header. The same bytes serve both devices.
+// A job is one block of bytes: a header of 64-bit integers, then the arrays it points to by offset from the header. The
+// same bytes serve both devices. kernel_args.py reads the order of the fields from the structs below.
 #pragma once
 
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
@@ -53,6 +53,16 @@ struct RenderJob {
     i64 widest;                               // greatest W
 };
 struct RenderSource { i64 address, frames, height, width, frame_stride, row_stride; };  // uint8, strides in bytes
+
+struct MixJob {    // an edit of one or two arrays with dense frames, on the CPU
+    i64 n, t;
+    i64 per_frame, out;                         // elements of a frame; address
+    i64 a, a_frames, a_clip_step, a_frame_step;  // address; frames of a clip; steps in bytes
+    i64 b, b_frames, b_clip_step, b_frame_step;
+    i64 first, first_n, first_t;                // address of int64; steps in elements, 0: shared
+    i64 second, second_n, second_t;
+    i64 weight, weight_n, weight_t;             // of float32: b's share
+};
 
 // Output index i → source position: base + clamp(start + |step| * j, low, high), where j counts backwards if step < 0.
 // Positions are relative to `base`, so that float32 loses nothing to large coordinates.
@@ -148,9 +158,9 @@ template <typename Source> GPUAUG_FN Source find_clip(const void* job, const Tap
 
 // ---- sample, blend, colour ------------------------------------------------------------------------------------------
 
-struct Sample { int first, second; float part; };  // value = mix(pixel[first], pixel[second], part)
+struct Lerp { int first, second; float part; };  // value = mix(pixel[first], pixel[second], part)
 
-GPUAUG_FN Sample sample(const Axis& axis, int i, int outputs, int pixels) {
+GPUAUG_FN Lerp sample(const Axis& axis, int i, int outputs, int pixels) {
     float j = (float)(axis.step < 0.f ? outputs - 1 - i : i);
     float position = axis.start + fabsf(axis.step) * j;
     position = position > axis.low ? position : axis.low;

@@ -1,12 +1,11 @@
-// Renders a batch of plans. TYPE, CHANNELS, TAPS (0: any number) and LAYOUT come from cuda.py. A thread makes ROWS
-// pixels, one below the other, whose loads do not wait for one another; a block of 256 threads makes that many
+// Renders a batch of plans. TYPE, CHANNELS, TAPS (0: any number) and LAYOUT, THREADS and ITEMS come from cuda.py. A thread makes ROWS
+// pixels, one below the other, whose loads do not wait for one another; a block of THREADS threads makes that many
 // neighbouring columns, counted on through the output frame's groups of ROWS rows, so that a warp reads neighbouring
 // source pixels. The pixels pass through shared memory, and leave it 16 bytes at a time.
 #include "pixel.cuh"
-#include "words.cuh"
+#include "vector.cuh"
 
-#define THREADS 256
-#define ROWS 4
+#define ROWS ITEMS
 #define LANES (16 / (int)sizeof(TYPE))
 #define STRIDED 0  // LAYOUT of the output: any strides; no shared memory
 #define PLANAR 1   // the pixels of a channel in one run: NCTHW, NTCHW
@@ -22,7 +21,7 @@ struct Pair { u32 left, right; };
 struct Columns { i64 begin; u32 reach; bool left_second, right_second; float part; };
 
 GPUAUG_FN Columns columns(const Axis& axis, int x, int outputs, int width) {
-    const Sample s = sample(axis, x, outputs, width);
+    const Lerp s = sample(axis, x, outputs, width);
     const int last = width > 1 ? width - 2 : 0, pair = s.first < last ? s.first : last;
     return {(i64)pair * CHANNELS, width > 1 ? 2u * CHANNELS - 1 : CHANNELS - 1u, s.first != pair, s.second != pair, s.part};
 }
@@ -79,7 +78,7 @@ GPUAUG_FN void make(const char* bytes, u32 block, int thread, i64 blocks_per_fra
         float part[ROWS];
 #pragma unroll
         for (int r = 0; r < ROWS; ++r) {  // below the picture the last row once more: a branch would hold the loads up
-            const Sample s = sample(down, y + r < height ? y + r : height - 1, height, (int)source.height);
+            const Lerp s = sample(down, y + r < height ? y + r : height - 1, height, (int)source.height);
             top[r] = fetch(frame + s.first * source.row_stride, across);
             bottom[r] = fetch(frame + s.second * source.row_stride, across);
             part[r] = s.part;

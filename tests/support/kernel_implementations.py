@@ -34,6 +34,8 @@ static thread_local Index blockIdx, blockDim, threadIdx;
 #define CHANNELS {channels}
 #define TAPS {taps}
 #define LAYOUT {layout}
+#define THREADS {threads}
+#define ITEMS {items}
 #include "{kernel}.cu"
 extern "C" void run(const char* job, long long blocks, long long per_frame) {{
     for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x) {{
@@ -43,11 +45,11 @@ extern "C" void run(const char* job, long long blocks, long long per_frame) {{
 """
 # A block, thread by thread; render's threads meet at its barrier between make and put.
 BLOCKS = {
-    "blend": "for (threadIdx.x = 0; threadIdx.x < 256; ++threadIdx.x) gpuaug_blend(job, per_frame);",
+    "blend": "for (threadIdx.x = 0; threadIdx.x < THREADS; ++threadIdx.x) gpuaug_blend(job, per_frame);",
     "render": """
         static thread_local uint4 tile[PIXELS * CHANNELS / LANES];
-        for (int i = 0; i < 256; ++i) make(job, blockIdx.x, i, per_frame, (TYPE*)tile);
-        for (int i = 0; LAYOUT && i < 256; ++i) put(job, blockIdx.x, i, per_frame, (const TYPE*)tile);
+        for (int i = 0; i < THREADS; ++i) make(job, blockIdx.x, i, per_frame, (TYPE*)tile);
+        for (int i = 0; LAYOUT && i < THREADS; ++i) put(job, blockIdx.x, i, per_frame, (const TYPE*)tile);
     """,
 }
 
@@ -99,7 +101,7 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         importlib.import_module("gpuaug.arguments"),
         "shown",
-        lambda plan, lengths: kernel_args.Shown(plan.clip, plan.frame, plan.weight),
+        lambda plan, lengths: kernel_args.FrameTaps(plan.clip, plan.frame, plan.weight),
     )
 
 
@@ -118,6 +120,7 @@ def build_emulated(kernel: str, type_: str, channels: int, taps: int, layout: in
     name = f"{kernel}-{type_}-{channels}-{taps}-{layout}"
     source, target = folder / f"{name}.cpp", folder / f"{name}.so"
     values = {"kernel": kernel, "type": type_, "channels": channels, "taps": taps, "layout": layout}
+    values |= {"threads": kernel_args.THREADS, "items": kernel_args.ITEMS}
     source.write_text(SHIM.format(**values, block=BLOCKS[kernel]))
     command = [require_compiler(), "-std=c++17", "-O1", "-shared", "-fPIC", "-Wno-unknown-pragmas", f"-I{KERNELS}"]
     subprocess.run([*command, str(source), "-o", str(target)], check=True, capture_output=True, text=True)

@@ -1,0 +1,151 @@
+"""Runs plans and edits on clips in memory: the one kernel of the device, or the NumPy reference.
+
+Used by render, arrays and compile; imports kernels, arguments, reference, plan and edits. Nothing else touches pixels.
+Legend: N samples, T output frames, K taps, S clips, L frames of a clip, H W source, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from . import arguments, reference
+from .edits import Frames
+from .kernels import host, host_allocator, kernel_args
+from .kernels.kernel_args import FrameTaps, StridedClips
+from .plan import Plan
+
+CPU = torch.device("cpu")
+DTYPES = tuple(getattr(torch, name) for name in host.DTYPES)
+
+
+def new(device: torch.device, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """An uninitialised tensor; large ones on the CPU from the memory of those before."""
+    if device == CPU and not torch.compiler.is_compiling():
+        return host_allocator.new(shape, dtype)
+    return torch.empty(shape, dtype=dtype, device=device)
+
+
+def view(clips: Tensor) -> StridedClips:
+    """The memory of a tensor (S, L, …)."""
+    return StridedClips(clips.data_ptr(), tuple(clips.shape), clips.stride(), clips.element_size(), clips)
+
+
+def blend_into(views: list[StridedClips], shown: FrameTaps, out: Tensor) -> None:
+    """`blend` of clips in views of one dtype, device and trailing shape into `out` (N, T, …), of any strides."""
+    if out.numel() == 0:
+        return
+    if out.is_cuda or host.library():
+        _launch("blend", kernel_args.blend(shown, views, view(out)), out)
+    else:
+        plan = Plan(shown.clip, shown.frame.astype(np.float64), shown.weight)
+        _fill(out, reference.blend(_arrays(views), plan))
+
+
+def mix_into(views: Sequence[StridedClips], shown: Frames, out: Tensor) -> None:
+    """An edit of one or two arrays (N, L, …) of one dtype, device and trailing shape into `out` (N, T, …)."""
+    first = np.floor(shown.first + 0.5).astype(np.int64) if shown.first.dtype.kind == "f" else shown.first
+    n, t = out.shape[:2]
+    library = host.library() if out.device == CPU and out.is_contiguous() and all(map(_is_dense, views)) else None
+    if library is None:
+        blend_into(list(views), _two_taps(Frames(first, shown.second, shown.alpha), n, t), out)
+        return
+    weight, dtype = shown.alpha.astype(np.float32), str(out.dtype).removeprefix("torch.")
+    threads = torch.get_num_threads()
+    host.mix(library, views, first, shown.second, weight, out.data_ptr(), (n, t), dtype, threads)
+
+
+def render_into(
+    banks: list[Tensor],
+    plan: Plan,
+    box: ArrayLike | None,
+    color: ArrayLike | None,
+    mean: list[float],
+    std: list[float],
+    layout: str,
+    allow_aliasing: bool,
+    out: Tensor,
+) -> None:
+    """`render` into `out`, whose dimensions `layout` names. Plan and box are checked here, the rest was by `render`."""
+    views = [view(bank) for bank in banks]
+    for v in views:
+        if (v.shape[4] > 1 and v.strides[4] != 1) or (v.shape[3] > 1 and v.strides[3] != v.shape[4]):
+            raise ValueError(f"frames must have the pixels of a row side by side, got strides {v.strides}")
+    shown = arguments.shown(plan, kernel_args.lengths(views))
+    size = (out.shape[layout.index("H")], out.shape[layout.index("W")])
+    heights, widths = (np.repeat([v.shape[d] for v in views], [v.shape[0] for v in views]) for d in (2, 3))
+    box_NTK4 = arguments.boxes(box, shown, heights, widths, size, allow_aliasing)
+    matrix = arguments.matrix(color, mean, std, plan.shape[0], 255.0 if out.dtype == torch.uint8 else 1.0)
+    if out.numel() == 0:
+        return
+    if out.is_cuda or host.library():
+        work = kernel_args.render(shown, views, view(out), layout=layout, box_NTK4=box_NTK4, matrix=matrix)
+        _launch("render", work, out)
+    else:
+        value = reference.render(
+            _arrays(views), plan, size=size, box=box, color=color, mean=mean, std=std, layout=layout
+        )
+        _fill(out, value * 255 if out.dtype == torch.uint8 else value)
+
+
+def _launch(kernel: str, work: NDArray[np.uint8], out: Tensor) -> None:
+    dtype = str(out.dtype).removeprefix("torch.")
+    if not out.is_cuda:
+        library = host.library()
+        assert library is not None
+        host.launch(library, kernel, work, dtype, torch.get_num_threads())
+        return
+    try:
+        from .kernels import cuda
+    except ImportError as error:
+        raise RuntimeError(
+            f"tensors on {out.device} need CuPy (pip install 'gpuaug[cuda12]' or [cuda13]): {error}"
+        ) from None
+    cuda.launch(kernel, work, out.device, dtype)
+
+
+def _two_taps(shown: Frames, samples: int, frames: int) -> FrameTaps:
+    """The frames as the kernel takes them: the samples of the second array are the clips from `samples` on."""
+    first, second, alpha = shown
+    clip = np.arange(samples)[:, None]
+    taps: list[tuple[Any, Any, Any]] = [(clip + samples * alpha, np.where(alpha, second, first), 1)]
+    if alpha.dtype != bool:
+        weight = alpha.astype(np.float32)
+        taps = [(clip, first, 1 - weight), (clip + samples, second, weight)]
+    size = (samples, frames, len(taps))
+    found = FrameTaps(np.empty(size, np.int32), np.empty(size, np.int32), np.empty(size, np.float32))
+    for k, tap in enumerate(taps):
+        found.clip[:, :, k], found.frame[:, :, k], found.weight[:, :, k] = tap
+    return found
+
+
+def _is_dense(view: StridedClips) -> bool:
+    """Whether the elements of a frame lie in memory as in its shape."""
+    step = 1
+    for size, stride in zip(view.shape[:1:-1], view.strides[:1:-1]):
+        if size > 1 and stride != step:
+            return False
+        step *= size
+    return True
+
+
+def _arrays(views: list[StridedClips]) -> list[NDArray]:
+    """Every clip as a NumPy array, for the reference."""
+    arrays: list[NDArray] = []
+    for v in views:
+        array = v.array
+        if isinstance(array, Tensor):
+            array = (array.float() if array.dtype == torch.bfloat16 else array).numpy()
+        arrays.extend(array)
+    return arrays
+
+
+def _fill(out: Tensor, value: NDArray[np.float64]) -> None:
+    if out.dtype == torch.uint8:
+        value = np.floor(np.clip(value, 0, 255) + 0.5)
+    out.copy_(torch.from_numpy(value))
