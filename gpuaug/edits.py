@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .plan import Plan, _integers, fade
+from .plan import Plan, fade, integers, numbers
 
 FARTHEST = 1 << 62  # whole numbers below it can be added and subtracted in int64
 
@@ -222,7 +222,7 @@ def _paste(counts: Sequence[int], n: int, /, start: ArrayLike, stop: ArrayLike, 
 
 @_rule
 def _take(counts: Sequence[int], n: int, /, frames: ArrayLike) -> Frames:
-    order = _integers("frames", frames)
+    order = integers("frames", frames)
     order = order[None] if order.ndim == 1 else order
     if order.ndim != 2 or 0 in order.shape:
         raise ValueError(f"frames must have shape (T',) or (N, T') and not be empty, got {np.shape(frames)}")
@@ -275,7 +275,7 @@ def _per_sample(name: str, value: ArrayLike, n: int, *, whole: bool = True) -> N
     """(N, 1), or a NumPy scalar, whose arithmetic is faster; ready to broadcast over output frames."""
     if isinstance(value, int) and abs(value) < FARTHEST:
         return np.int64(value)
-    array = _integers(name, value) if whole else np.asarray(value, np.float64)
+    array = integers(name, value) if whole else numbers(name, value).astype(np.float64)
     if whole:
         _require(
             (array > -FARTHEST) & (array < FARTHEST), f"{name} must be between -2^62 and 2^62, got {name}={{}}", array

@@ -24,6 +24,7 @@ def crossfade(first: Any, second: Any, *, length: int, center: ArrayLike, overla
     Args:
         first, second: arrays of one shape but for their numbers of frames; see `gpuaug.edits.crossfade`.
 
+    >>> import numpy as np
     >>> dark, light = np.zeros((1, 6), np.float32), np.ones((1, 6), np.float32)
     >>> crossfade(dark, light, length=8, center=4, overlap=4).tolist()
     [[0.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0]]
@@ -35,6 +36,7 @@ def crossfade(first: Any, second: Any, *, length: int, center: ArrayLike, overla
 def concatenate(first: Any, second: Any, *, length: int, center: ArrayLike, time_dim: int = 1) -> Any:
     """`center` frames of `first`, then `second` (BSP Eq. (2)): the cross-fade whose overlap is 0.
 
+    >>> import numpy as np
     >>> concatenate(np.array([[1, 2, 3]], np.uint8), np.array([[7, 8, 9]], np.uint8), length=4, center=1).tolist()
     [[1, 7, 8, 9]]
     """
@@ -44,6 +46,7 @@ def concatenate(first: Any, second: Any, *, length: int, center: ArrayLike, time
 def resample_speed(clip: Any, *, length: int, change_point: ArrayLike, rate: ArrayLike, time_dim: int = 1) -> Any:
     """`clip` at its own speed for `change_point` frames, then at `rate` times that (BSP Eq. (3); nearest frame).
 
+    >>> import numpy as np
     >>> resample_speed(np.arange(9, dtype=np.uint8)[None], length=6, change_point=3, rate=2).tolist()
     [[0, 1, 2, 4, 6, 8]]
     """
@@ -55,6 +58,7 @@ def paste(
 ) -> Any:
     """`background` whose frames start…stop−1 show opacity·region[i−start] + (1−opacity)·background[i] (PAL).
 
+    >>> import numpy as np
     >>> paste(np.zeros((1, 4), np.float32), np.ones((1, 2), np.float32), start=1, stop=3, opacity=0.75).tolist()
     [[0.0, 0.75, 0.75, 0.0]]
     """
@@ -65,6 +69,7 @@ def paste(
 def take(clip: Any, frames: ArrayLike, *, time_dim: int = 1) -> Any:
     """The frames of `clip` in the given order, (T',) or (N, T'): reverse, freeze, drop, repeat, shuffle.
 
+    >>> import numpy as np
     >>> take(np.array([[5, 6, 7]], np.uint8), [2, 2, 0]).tolist()
     [[7, 7, 5]]
     """
@@ -74,6 +79,7 @@ def take(clip: Any, frames: ArrayLike, *, time_dim: int = 1) -> Any:
 def freeze(clip: Any, *, length: int, start: ArrayLike, duration: ArrayLike, time_dim: int = 1) -> Any:
     """`clip`, whose frame `start` stays for `duration` output frames; then it goes on.
 
+    >>> import numpy as np
     >>> freeze(np.array([[5, 6, 7]], np.uint8), length=5, start=1, duration=3).tolist()
     [[5, 6, 6, 6, 7]]
     """

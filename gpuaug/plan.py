@@ -63,7 +63,7 @@ class Plan:
         [0, 1, 1]
         """
         time = np.array(time, np.float64, ndmin=2)  # a copy: the plan must not change when the caller's array does
-        clip = _integers("clip", clip)
+        clip = integers("clip", clip)
         if clip.ndim == 0:
             clip = clip[None]
         if clip.ndim == 1:
@@ -262,9 +262,18 @@ def _same_frames(a: Plan, b: Plan) -> None:
         raise ValueError(f"both plans must have one (N, T), got {a.clip.shape[:2]} and {b.clip.shape[:2]}")
 
 
-def _integers(name: str, value: ArrayLike) -> NDArray[np.int64]:
+def numbers(name: str, value: ArrayLike) -> NDArray:
+    """The value as an array of real numbers; text, complex numbers and ints beyond 64 bits are refused."""
     array = np.asarray(value)
-    if array.dtype.kind in "iu":
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must be numbers, got {name}={value!r}"[:300])
+    return array
+
+
+def integers(name: str, value: ArrayLike) -> NDArray[np.int64]:
+    """int64 of whole numbers."""
+    array = numbers(name, value)
+    if array.dtype.kind in "biu" and array.dtype != np.uint64:
         return array.astype(np.int64)
     whole = array.astype(np.float64)
     if not ((whole == np.floor(whole)) & (abs(whole) < 2.0**63)).all():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gpuaug import Plan, blend, crossfade, fade, paste, render, resample_speed, take
+from gpuaug import Plan, blend, crossfade, fade, freeze, paste, render, resample_speed, take
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
@@ -71,6 +71,7 @@ def test_blend(device, as_list):
         lambda a, b, p: crossfade(a, b, length=4, center=p, overlap=2),
         lambda a, b, p: paste(a, b[:, :1], start=p, stop=p + 1, opacity=[0.5, 0.25, 1.0]),
         lambda a, b, p: resample_speed(a.transpose(1, 4), length=3, change_point=p, rate=0.5, time_dim=-1),
+        lambda a, b, p: freeze(a, length=5, start=p - 1, duration=[2, 4, 3]),
         lambda a, b, p: take(a, range(3, -1, -1)),
         lambda a, b, p: take(a, p[:, None] - 1),
     ],
@@ -112,6 +113,6 @@ def test_operators_pass_torchs_own_check():
     out, mean = torch.empty(2, 3, 3, 8, 9), [0.0, 0.0, 0.0]
     arguments = ([bank], *tensors, None, None, mean, [1.0, 1.0, 1.0], "NCTHW", False, out)
     torch.library.opcheck(torch.ops.gpuaug.render, arguments)
-    parameters = [torch.tensor(2), torch.tensor([2, 0, 2])]
-    arguments = ("crossfade", [bank, bank + 1], "first second", parameters, "center overlap", -4, 4)
+    parameters = [torch.tensor(4), torch.tensor(2), torch.tensor([2, 0, 2])]
+    arguments = ("crossfade", [bank, bank + 1], "first second", parameters, "length center overlap", -4, 4)
     torch.library.opcheck(torch.ops.gpuaug.edit, arguments)
