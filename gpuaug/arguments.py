@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import values
 from .kernels.kernel_args import FrameTaps
 from .plan import Plan
 
@@ -60,7 +61,7 @@ def boxes(
     if box is None:
         box_NTK4 = edge * [0, 0, 1, 1]
     else:
-        given = np.asarray(box, np.float64)
+        given = values.reals("box", box)
         allowed = [(n, 4), (n, t, 4), (n, t, k, 4)]
         if given.shape not in allowed:
             raise ValueError(f"box must have a shape of {allowed}, got {given.shape}")
@@ -88,7 +89,7 @@ def matrix(
     if color is None:
         full = np.eye(channels, channels + 1)[None]
     else:
-        full = np.asarray(color, np.float64)
+        full = values.reals("color", color)
         allowed = [(channels, channels + 1), (samples, channels, channels + 1)]
         if full.shape not in allowed:
             raise ValueError(f"color must have a shape of {allowed}, got {full.shape}")

@@ -1,68 +1,181 @@
-"""Arrays of any library as clips in memory, and the rules of `gpuaug.edits` executed on them.
-
-Used by functional and compile; imports edits, execute and kernels. Legend: N samples, T output frames.
-"""
+"""Arrays of any library as memory that kernels read: what is refused or copied, and which axis is time."""
 
 from __future__ import annotations
 
+import operator
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 from torch import Tensor
 
-from . import edits
-from .execute import CPU, DTYPES, mix_into, new, view
 from .kernels.kernel_args import StridedClips
 
+CPU = torch.device("cpu")
+PLAIN = (Tensor, np.ndarray, torch.nn.Parameter, np.memmap)  # types that are nothing but their values
+NUMPY = {np.dtype(name): getattr(torch, name) for name in ("uint8", "float16", "float32")}
+PICTURE = {"Video": 3, "Image": 3, "Mask": 2}  # torchvision's types: how many of their last axes are a picture's
+CHANNELS = (1, 3, 4)  # of a picture
 
-def apply(rule: str, arrays: dict[str, Any], time_dim: int, parameters: Mapping[str, ArrayLike]) -> Any:
-    """What an edit of `gpuaug.edits` makes of arrays, as an array of the same library.
-
-    Args:
-        rule: a name in `edits.RULES`.
-        arrays: one or two, by the names that errors give them.
-    """
-    subject = next(iter(arrays.values()))
-    looks = [_look(name, array, time_dim) for name, array in arrays.items()]
-    views = [memory for memory, _, _ in looks]
-    _, dtype, device = looks[0]
-    kinds = [(type(a), d, at, v.shape[:1], v.shape[2:]) for a, (v, d, at) in zip(arrays.values(), looks)]
-    if kinds[0] != kinds[-1]:
-        _check_alike(arrays, looks)
-    if dtype not in DTYPES:
-        raise ValueError(f"{next(iter(arrays))} must be uint8, float16, bfloat16 or float32, got {dtype}")
-    samples, *rest = views[0].shape[:1] + views[0].shape[2:]
-    shown = edits.RULES[rule]([v.shape[1] for v in views], samples, **parameters)
-    got, frames = (max(part.shape[axis] for part in shown) for axis in (0, 1))
-    if got not in (1, samples):
-        raise ValueError(f"parameters must be scalars or one value per sample ({samples}), got {got} values")
-    rest.insert(time_dim % (len(rest) + 2) - 1, frames)
-    out = new(device, (samples, *rest), dtype)
-    mix_into(views, shown, out if time_dim == 1 else out.movedim(time_dim, 1))
-    return _as_given(out, subject)
+Array = Tensor | NDArray[Any]
 
 
-def frames_of(rule: str, subject: Any, time_dim: int, parameters: Mapping[str, ArrayLike]) -> int:
-    """How many frames the result has, told without reading values that torch.compile does not know yet."""
-    if "length" in parameters:
-        return int(parameters["length"])  # type: ignore[arg-type]
-    return np.shape(parameters["frames"])[-1] if rule == "take" else subject.shape[time_dim]
+def accept(name: str, array: Any) -> Array:
+    """The array as one of NumPy or torch; refused where it is more than its values."""
+    if type(array) is np.ndarray:
+        return array
+    if not isinstance(array, (np.ndarray, Tensor)):
+        if not (hasattr(array, "__dlpack__") and hasattr(array, "__dlpack_device__")):  # JAX's tracers have the first
+            raise ValueError(f"{name} must be a torch, NumPy, CuPy or DLPack array, got {type(array).__name__}")
+        array = torch.from_dlpack(array)
+    if not isinstance(array, np.ndarray):
+        accept_tensor(name, array)
+    elif type(array) not in PLAIN:
+        lost = "whose mask would be lost" if isinstance(array, np.ma.MaskedArray) else "which the result would not be"
+        raise ValueError(f"{name} must be a plain NumPy array, got a {type(array).__name__}, {lost}")
+    return array
 
 
-def _as_given(out: Tensor, subject: Any) -> Any:
-    """The result as an array of the library of `subject`."""
-    if isinstance(subject, Tensor):
-        return out
-    return out.numpy() if isinstance(subject, np.ndarray) else _library(subject).from_dlpack(out)
+def accept_tensor(name: str, tensor: Tensor) -> None:
+    """What can be checked without reading memory, also while torch.compile traces."""
+    if type(tensor) not in PLAIN and picture(tensor) is None:
+        kind = type(tensor).__name__
+        raise ValueError(f"{name} must be a plain tensor or one of torchvision's {', '.join(PICTURE)}, got {kind}")
+    if tensor.requires_grad and torch.is_grad_enabled():
+        raise ValueError(f"{name} must not require gradients, which would be lost; detach() first")
 
 
-def _check_alike(arrays: dict[str, Any], looks: list[tuple[StridedClips, torch.dtype, torch.device]]) -> None:
+def view(clips: Tensor, name: str = "frames") -> StridedClips:
+    """The memory of a tensor (S, L, …); of a copy where torch negates values only when it reads them."""
+    if clips.is_neg():
+        clips = clips.resolve_neg()
+    try:
+        address = clips.data_ptr()
+    except RuntimeError:  # sparse, or inside torch.vmap
+        address = 0
+    if address == 0:
+        raise ValueError(f"{name} must have memory of its own, got {clips.layout} on {clips.device} without")
+    return StridedClips(address, tuple(clips.shape), clips.stride(), clips.element_size(), clips)
+
+
+def check_axis(name: str, shape: tuple[int, ...], axis: int) -> None:
+    """Refuse a time axis that is none, and arrays without an element."""
+    if not (1 <= axis < len(shape) or 1 - len(shape) <= axis < 0):
+        raise ValueError(
+            f"time_dim must be an axis of {name} behind the batch axis, got time_dim={axis}, ndim={len(shape)}"
+        )
+    if 0 in shape:
+        raise ValueError(f"{name} must not be empty, got shape {tuple(shape)}")
+
+
+def look(name: str, array: Array, axis: int) -> tuple[StridedClips, torch.dtype, torch.device]:
+    """The array's memory as (N, T, …), its dtype and device. NumPy is read as it is, also read-only or reversed."""
+    check_axis(name, array.shape, axis)
+    if isinstance(array, np.ndarray):
+        return _look_numpy(name, array, axis)
+    if not (array.is_cpu or array.is_cuda):
+        raise ValueError(f"{name} must be on the CPU or a GPU, got device {array.device}")
+    return view(array if axis == 1 else array.movedim(axis, 1), name), array.dtype, array.device
+
+
+def _look_numpy(name: str, array: NDArray[Any], axis: int) -> tuple[StridedClips, torch.dtype, torch.device]:
+    dtype = NUMPY.get(array.dtype)
+    if dtype is None or not array.flags.aligned:  # of another byte order, or not at multiples of its elements
+        native = array.dtype.newbyteorder("=")
+        dtype = NUMPY.get(native)
+        if dtype is None:
+            raise ValueError(f"{name} must be uint8, float16 or float32, got {array.dtype}")
+        array = array.astype(native)
+    moved = array if axis == 1 else np.moveaxis(array, axis, 1)
+    size = moved.itemsize
+    strides = tuple([step // size for step in moved.strides])
+    return StridedClips(moved.__array_interface__["data"][0], moved.shape, strides, size, moved), dtype, CPU
+
+
+# ---- the time axis ---------------------------------------------------------------------------------------------------
+
+
+def picture(array: Any) -> str | None:
+    """Which of torchvision's types it is, those in PICTURE."""
+    library = sys.modules.get("torchvision.tv_tensors")  # whoever has such a tensor has imported it
+    return next((kind for kind in PICTURE if library and isinstance(array, getattr(library, kind))), None)
+
+
+def time_range(shape: tuple[int, ...], kind: str) -> tuple[int, int]:
+    """The first and the last axis that may be time in a tensor of torchvision's; a Video is (…, T, C, H, W)."""
+    last = len(shape) - PICTURE[kind] - 1
+    return (last if kind == "Video" else 0), last
+
+
+def check_time(name: str, tensor: Tensor, axis: int) -> None:
+    """Refuse a tensor of torchvision's that is to be read with another time axis than it has."""
+    kind = str(picture(tensor))
+    first, last = time_range(tensor.shape, kind)
+    if not first <= axis <= last:
+        what = f"a tv_tensors.{kind} of shape {tuple(tensor.shape)}"
+        raise ValueError(f"{name} must have time at axis {axis}, got {what}, whose pictures take {PICTURE[kind]} axes")
+
+
+def time_axis(arrays: Mapping[str, Array], time_dim: int | None) -> int:
+    """`time_dim`; where it is None what torchvision's types say, else 1, unless that can only be channels."""
+    if time_dim is not None and type(time_dim) is not int:
+        if isinstance(time_dim, bool) or not hasattr(time_dim, "__index__"):
+            raise ValueError(f"time_dim must be a whole number or None, got time_dim={time_dim!r}")
+        time_dim = operator.index(time_dim)
+    for array in arrays.values():
+        if type(array) not in PLAIN:
+            return _axis_of_pictures(arrays, time_dim)
+    if time_dim is not None:
+        return time_dim
+    if _only_channels(next(iter(arrays.values())).shape):
+        _refuse_channels(arrays)
+    return 1
+
+
+def _axis_of_pictures(arrays: Mapping[str, Any], axis: int | None) -> int:
+    """`time_axis` of arrays some of which are torchvision's."""
+    kinds = {name: str(picture(array)) for name, array in arrays.items() if type(array) not in PLAIN}
+    if len(set(kinds.values())) > 1:
+        raise ValueError(f"{' and '.join(kinds)} must be of one type, got {' and '.join(kinds.values())}")
+    for name, kind in kinds.items():
+        shape = tuple(arrays[name].shape)
+        what = f"a tv_tensors.{kind} of shape {shape}"
+        first, last = time_range(shape, kind)
+        if last < 1:
+            raise ValueError(f"{name} must have a batch axis and a time axis before its pictures', got {what}")
+        axis = max(first, 1) if axis is None else axis
+        if not max(first, 1) <= axis % len(shape) <= last:
+            limit = f"{last}" if first == last else f"at most {last}"
+            raise ValueError(f"time_dim must be {limit} for {name}, {what}, got time_dim={axis}")
+    assert axis is not None
+    return axis
+
+
+def _only_channels(shape: tuple[int, ...]) -> bool:
+    """Whether axis 1 of pictures has a size of channels, and no axis where channels lie behind the time axis has."""
+    if not 4 <= len(shape) <= 5 or shape[1] not in CHANNELS or shape[-1] in CHANNELS:
+        return False
+    return len(shape) == 4 or shape[2] not in CHANNELS
+
+
+def _refuse_channels(arrays: Mapping[str, Array]) -> None:
+    shape, *others = [tuple(array.shape) for array in arrays.values()]
+    if all(_only_channels(other) and other[1] == shape[1] for other in others):
+        rest = "2 for (N, C, T, H, W)" if len(shape) == 5 else "one clip lacks the batch axis, clip[None]"
+        what = f"{next(iter(arrays))} of shape {shape}"
+        raise ValueError(f"time_dim must be given where axis 1 may be channels, got {what}: 1 if it is time; {rest}")
+
+
+# ---- more than one array ---------------------------------------------------------------------------------------------
+
+
+def check_alike(arrays: Mapping[str, Any], looks: list[tuple[StridedClips, torch.dtype, torch.device]]) -> None:
+    """Refuse arrays that no edit can join."""
     for name, values in (
-        ("library", [_library(array) for array in arrays.values()]),
+        ("library", [library(array) for array in arrays.values()]),
         ("dtype", [dtype for _, dtype, _ in looks]),
         ("device", [device for _, _, device in looks]),
         ("shape but for the frames", [(v.shape[:1], v.shape[2:]) for v, _, _ in looks]),
@@ -71,39 +184,19 @@ def _check_alike(arrays: dict[str, Any], looks: list[tuple[StridedClips, torch.d
             raise ValueError(f"{' and '.join(arrays)} must have one {name}, got {' and '.join(map(str, values))}")
 
 
-def _look(name: str, array: Any, time_dim: int) -> tuple[StridedClips, torch.dtype, torch.device]:
-    """The array's memory as (N, T, …), its dtype and device. NumPy is read as it is, also read-only or reversed."""
-    if not isinstance(array, (np.ndarray, Tensor)):
-        if not (hasattr(array, "__dlpack__") and hasattr(array, "__dlpack_device__")):  # JAX's tracers have the first
-            raise ValueError(f"{name} must be a torch, NumPy, CuPy or DLPack array, got {type(array).__name__}")
-        array = torch.from_dlpack(array)
-    check(name, array, time_dim)
-    if isinstance(array, Tensor):
-        return view(array if time_dim == 1 else array.movedim(time_dim, 1)), array.dtype, array.device
-    if array.dtype.name not in ("uint8", "float16", "float32"):
-        raise ValueError(f"{name} must be uint8, float16 or float32, got {array.dtype}")
-    moved = np.moveaxis(array, time_dim, 1)
-    if any(step % moved.itemsize for step in moved.strides):
-        raise ValueError(f"{name} must have strides of whole elements, got {array.strides} bytes")
-    strides = tuple(step // moved.itemsize for step in moved.strides)
-    memory = StridedClips(moved.ctypes.data, moved.shape, strides, moved.itemsize, moved)
-    return memory, getattr(torch, array.dtype.name), CPU
+def alike(out: Tensor, arrays: Iterable[Any]) -> Any:
+    """The result as an array of the library of `arrays`, and of torchvision's type where one of them is."""
+    first = None
+    for array in arrays:
+        if type(array) not in PLAIN and isinstance(array, Tensor):
+            return sys.modules["torchvision.tv_tensors"].wrap(out, like=array)
+        first = array if first is None else first
+    if isinstance(first, Tensor):
+        return out
+    return out.numpy() if isinstance(first, np.ndarray) else library(first).from_dlpack(out)
 
 
-def check(name: str, array: Any, time_dim: int) -> None:
-    """What can be checked without reading the array's memory, also while torch.compile traces."""
-    if isinstance(array, Tensor) and array.requires_grad and torch.is_grad_enabled():
-        raise ValueError(f"{name} must not require gradients, which would be lost; detach() first")
-    shape = array.shape
-    if not (1 <= time_dim < len(shape) or 1 - len(shape) <= time_dim < 0):
-        raise ValueError(
-            f"time_dim must be an axis of {name} behind the batch axis, got time_dim={time_dim}, ndim={len(shape)}"
-        )
-    if 0 in shape:
-        raise ValueError(f"{name} must not be empty, got shape {tuple(shape)}")
-
-
-def _library(array: Any) -> Any:
+def library(array: Any) -> Any:
     """The module that an array comes from; it must have `from_dlpack`."""
     if isinstance(array, Tensor):
         return torch

@@ -1,7 +1,7 @@
 """The operators that torch.compile sees in place of blend, render and the edits of arrays.
 
 A plan, and the parameters of an edit, go in as CPU tensors, and everything that looks at their values happens inside.
-Used by render and functional; imports execute and arrays.
+Used by render and functional; imports execute.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import arguments, arrays
-from .execute import blend_into, render_into, view
+from . import arguments
+from .arrays import view
+from .execute import blend_into, edit_arrays, render_into
 from .kernels import kernel_args
 from .plan import Plan
 
@@ -63,7 +64,7 @@ def edit(
 ) -> Tensor:
     """`names` are those of `clips`, `parameters` those of `values`; `frames` is T of the result."""
     named = {name: value.numpy() for name, value in zip(parameters.split(), values)}
-    return arrays.apply(rule, dict(zip(names.split(), clips)), time_dim, named)
+    return edit_arrays(rule, dict(zip(names.split(), clips)), time_dim, named)
 
 
 @edit.register_fake

@@ -13,9 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .plan import Plan, fade, integers, numbers
+from . import values
+from .plan import Plan, fade
+from .values import holds, per_sample, positive, require
 
-FARTHEST = 1 << 62  # whole numbers below it can be added and subtracted in int64
+
+class TooShort(ValueError):
+    """An edit reaches beyond the frames of a clip."""
 
 
 class Frames(NamedTuple):
@@ -137,7 +141,7 @@ def _apply(edit: str, plans: Sequence[Plan], **parameters: ArrayLike) -> Plan:
     n = _samples(plans, parameters)
     first, second, alpha = RULES[edit]([plan.shape[1] for plan in plans], n, **parameters)
     shown = _rows(plans[0], n).at(first)
-    return fade(shown, _rows(plans[1], n).at(second), alpha) if len(plans) > 1 else shown
+    return fade(shown, _rows(plans[1], n).at(second), 1.0 * alpha) if len(plans) > 1 else shown
 
 
 # ---- rules ----------------------------------------------------------------------------------------------------------
@@ -150,24 +154,24 @@ def _rule(function: Rule) -> Rule:
 
 @_rule
 def _crossfade(counts: Sequence[int], n: int, /, length: int, center: ArrayLike, overlap: ArrayLike = 0) -> Frames:
-    length = _length(length)
-    center, overlap = _per_sample("center", center, n), _per_sample("overlap", overlap, n)
+    length = positive("length", length)
+    center, overlap = per_sample("center", center, n), per_sample("overlap", overlap, n)
     half = overlap // 2
     begin, end = center - half, center + half
     fits = (overlap == 2 * half) & (half >= 0) & (begin >= 0) & (end <= min(length, counts[0]))
-    if not _all(fits & ((length - begin <= counts[1]) | (center == length))):
+    if not holds(fits & ((length - begin <= counts[1]) | (center == length))):
         inside = (center >= 0) & (center <= length)
-        _require(inside, f"center must be in [0, length={length}], got center={{}}", center)
+        require(inside, f"center must be in [0, length={length}], got center={{}}", center)
         even = (overlap == 2 * half) & (overlap >= 0) & (overlap <= 2 * center)
-        _require(even, "overlap must be even and in [0, 2*center], got overlap={}", overlap)
-        _require(end <= length, "overlap must be at most 2*(length - center), got overlap={}", overlap)
-        _require(end <= counts[0], f"first must have center + overlap/2 = {{}} frames, got {counts[0]}", end)
+        require(even, "overlap must be even and in [0, 2*center], got overlap={}", overlap)
+        require(end <= length, "overlap must be at most 2*(length - center), got overlap={}", overlap)
+        require(end <= counts[0], f"first must have center + overlap/2 = {{}} frames, got {counts[0]}", end, TooShort)
         need = np.where(center == length, 1, length - begin)
         rule = f"second must have length - center + overlap/2 = {{}} frames, got {counts[1]}"
-        _require(need <= counts[1], rule, need)
+        require(need <= counts[1], rule, need, TooShort)
     i = np.arange(length)[None]
     alpha = i >= center
-    if not _all(overlap == 0):
+    if not holds(overlap == 0):
         part = (i - begin + 1) / np.maximum(overlap, 1)
         alpha = np.where(overlap > 0, np.minimum(np.maximum(part, 0), 1), alpha)
     return Frames(np.minimum(i, counts[0] - 1), np.minimum(np.maximum(i - begin, 0), counts[1] - 1), alpha)
@@ -178,7 +182,7 @@ def _resample_speed(counts: Sequence[int], n: int, /, length: int, change_point:
     times = speed_times(length, change_point, rate)
     reached = np.floor(times[:, -1] + 0.5)
     rule = f"clip must reach frame {{:.0f}} for this change_point and rate, it has {counts[0]} frames"
-    _require(reached < counts[0], rule, reached)
+    require(reached < counts[0], rule, reached, TooShort)
     return Frames(times)
 
 
@@ -196,12 +200,12 @@ def speed_times(length: int, change_point: ArrayLike, rate: ArrayLike) -> NDArra
     >>> speed_times(6, 3, 2.0).tolist()
     [[0.0, 1.0, 2.0, 4.0, 6.0, 8.0]]
     """
-    length = _length(length)
-    n = max(np.asarray(value).size for value in (change_point, rate))
-    change, rate = _per_sample("change_point", change_point, n), _per_sample("rate", rate, n, whole=False)
+    length = positive("length", length)
+    n = max(values.array(*given).size for given in (("change_point", change_point), ("rate", rate)))
+    change, rate = per_sample("change_point", change_point, n), per_sample("rate", rate, n, whole=False)
     inside = (change >= 1) & (change <= length)
-    _require(inside, f"change_point must be in [1, length={length}], got change_point={{}}", change)
-    _require((rate > 0) & np.isfinite(rate), "rate must be > 0 and finite, got rate={}", rate)
+    require(inside, f"change_point must be in [1, length={length}], got change_point={{}}", change)
+    require((rate > 0) & np.isfinite(rate), "rate must be > 0 and finite, got rate={}", rate)
     i = np.arange(length, dtype=np.float64)[None]
     return np.where(i < change, i, (change - 1) + rate * (i - change + 1))
 
@@ -209,12 +213,13 @@ def speed_times(length: int, change_point: ArrayLike, rate: ArrayLike) -> NDArra
 @_rule
 def _paste(counts: Sequence[int], n: int, /, start: ArrayLike, stop: ArrayLike, opacity: ArrayLike) -> Frames:
     length, frames = counts
-    start, stop = _per_sample("start", start, n), _per_sample("stop", stop, n)
-    opacity = _per_sample("opacity", opacity, n, whole=False)
-    _require((start >= 0) & (start <= stop), "start must be in [0, stop], got start={}", start)
-    _require(stop <= length, f"stop must be at most the background's {length} frames, got stop={{}}", stop)
-    _require((opacity >= 0) & (opacity <= 1), "opacity must be in [0, 1], got opacity={}", opacity)
-    _require(stop - start <= frames, f"region must have stop - start = {{}} frames, got {frames}", stop - start)
+    start, stop = per_sample("start", start, n), per_sample("stop", stop, n)
+    opacity = per_sample("opacity", opacity, n, whole=False)
+    require((start >= 0) & (start <= stop), "start must be in [0, stop], got start={}", start)
+    require(stop <= length, f"stop must be at most the background's {length} frames, got stop={{}}", stop, TooShort)
+    require((opacity >= 0) & (opacity <= 1), "opacity must be in [0, 1], got opacity={}", opacity)
+    rule = f"region must have stop - start = {{}} frames, got {frames}"
+    require(stop - start <= frames, rule, stop - start, TooShort)
     i = np.arange(length)[None]
     alpha = np.where((i >= start) & (i < stop), opacity, 0.0)
     return Frames(i, np.minimum(np.maximum(i - start, 0), frames - 1), alpha)
@@ -222,41 +227,38 @@ def _paste(counts: Sequence[int], n: int, /, start: ArrayLike, stop: ArrayLike, 
 
 @_rule
 def _take(counts: Sequence[int], n: int, /, frames: ArrayLike) -> Frames:
-    order = integers("frames", frames)
+    order = values.integers("frames", frames)
     order = order[None] if order.ndim == 1 else order
     if order.ndim != 2 or 0 in order.shape:
         raise ValueError(f"frames must have shape (T',) or (N, T') and not be empty, got {np.shape(frames)}")
     if order.min() < 0 or order.max() >= counts[0]:
-        _require((order >= 0) & (order < counts[0]), f"frames must be in [0, {counts[0] - 1}], got frames={{}}", order)
+        rule = f"frames must be in [0, {counts[0] - 1}], got frames={{}}"
+        require(order >= 0, rule, order)
+        require(order < counts[0], rule, order, TooShort)
     return Frames(order)
 
 
 @_rule
 def _freeze(counts: Sequence[int], n: int, /, length: int, start: ArrayLike, duration: ArrayLike) -> Frames:
-    length = _length(length)
-    start, duration = _per_sample("start", start, n), _per_sample("duration", duration, n)
-    _require((start >= 0) & (start < counts[0]), f"start must be in [0, {counts[0] - 1}], got start={{}}", start)
-    _require(duration >= 1, "duration must be ≥ 1, got duration={}", duration)
+    length = positive("length", length)
+    start, duration = per_sample("start", start, n), per_sample("duration", duration, n)
+    rule = f"start must be in [0, {counts[0] - 1}], got start={{}}"
+    require(start >= 0, rule, start)
+    require(start < counts[0], rule, start, TooShort)
+    require(duration >= 1, "duration must be ≥ 1, got duration={}", duration)
     i = np.arange(length)[None]
     shown = np.minimum(i, np.maximum(start, i - (duration - 1)))
     need = shown[:, -1:] + 1
-    _require(
-        need <= counts[0], f"clip must have {{}} frames for this length, start and duration, got {counts[0]}", need
-    )
+    rule = f"clip must have {{}} frames for this length, start and duration, got {counts[0]}"
+    require(need <= counts[0], rule, need, TooShort)
     return Frames(shown)
-
-
-def _length(length: int) -> int:
-    if length != int(length) or length < 1:
-        raise ValueError(f"length must be a whole number ≥ 1, got length={length}")
-    return int(length)
 
 
 def _samples(plans: Sequence[Plan], parameters: dict[str, ArrayLike]) -> int:
     """The batch size of plans and parameters; a single sample or value serves a whole batch."""
     sizes = {plan.shape[0] for plan in plans}
     for name, value in parameters.items():
-        shape = np.shape(value)
+        shape = values.array(name, value).shape
         if len(shape) == (2 if name == "frames" else 1):  # a list of frames is one value
             sizes.add(shape[0])
     sizes -= {1}
@@ -269,30 +271,3 @@ def _rows(plan: Plan, n: int) -> Plan:
     if plan.shape[0] == n:
         return plan
     return Plan(np.repeat(plan.clip, n, 0), np.repeat(plan.time, n, 0), np.repeat(plan.weight, n, 0))
-
-
-def _per_sample(name: str, value: ArrayLike, n: int, *, whole: bool = True) -> NDArray:
-    """(N, 1), or a NumPy scalar, whose arithmetic is faster; ready to broadcast over output frames."""
-    if isinstance(value, int) and abs(value) < FARTHEST:
-        return np.int64(value)
-    array = integers(name, value) if whole else numbers(name, value).astype(np.float64)
-    if whole:
-        _require(
-            (array > -FARTHEST) & (array < FARTHEST), f"{name} must be between -2^62 and 2^62, got {name}={{}}", array
-        )
-    if array.ndim > 1 or (array.ndim == 1 and len(array) not in (1, n)):
-        raise ValueError(f"{name} must be a scalar or one value per sample ({n}), got shape {array.shape}")
-    return array.reshape(-1, 1) if array.ndim else array[()]
-
-
-def _all(ok: NDArray) -> bool:
-    """Whether all of an array, or a scalar, are true; a NumPy scalar's own `all` makes an array first."""
-    return bool(ok.all() if ok.ndim else ok)
-
-
-def _require(ok: NDArray, rule: str, value: NDArray) -> None:
-    """Raise `rule`, in which {} stands for the first value that breaks it."""
-    if not _all(ok):
-        shape = np.broadcast_shapes(value.shape, ok.shape)
-        bad = np.broadcast_to(value, shape)[~np.broadcast_to(ok, shape)][0]
-        raise ValueError(rule.format(bad))

@@ -1,12 +1,14 @@
 """Runs plans and edits on clips in memory: the one kernel of the device, or the NumPy reference.
 
-Used by render, arrays and compile; imports kernels, arguments, reference, plan and edits. Nothing else touches pixels.
+Used by render, functional and compile; imports arrays, arguments, edits, reference and kernels. Nothing else touches
+pixels.
+
 Legend: N samples, T output frames, K taps, S clips, L frames of a clip, H W source, C channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +16,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from . import arguments, reference
+from . import arguments, edits, reference
+from .arrays import CPU, accept, alike, check_alike, look, time_axis, view
 from .edits import Frames
 from .kernels import host, host_allocator, kernel_args
 from .kernels.kernel_args import FrameTaps, StridedClips
 from .plan import Plan
 
-CPU = torch.device("cpu")
 DTYPES = tuple(getattr(torch, name) for name in host.DTYPES)
 
 
@@ -31,11 +33,6 @@ def new(device: torch.device, shape: tuple[int, ...], dtype: torch.dtype) -> Ten
     return torch.empty(shape, dtype=dtype, device=device)
 
 
-def view(clips: Tensor) -> StridedClips:
-    """The memory of a tensor (S, L, …)."""
-    return StridedClips(clips.data_ptr(), tuple(clips.shape), clips.stride(), clips.element_size(), clips)
-
-
 def blend_into(views: list[StridedClips], shown: FrameTaps, out: Tensor) -> None:
     """`blend` of clips in views of one dtype, device and trailing shape into `out` (N, T, …), of any strides."""
     if out.numel() == 0:
@@ -43,8 +40,11 @@ def blend_into(views: list[StridedClips], shown: FrameTaps, out: Tensor) -> None
     if out.is_cuda or host.library():
         _launch("blend", kernel_args.blend(shown, views, view(out)), out)
     else:
-        plan = Plan(shown.clip, shown.frame.astype(np.float64), shown.weight)
-        _fill(out, reference.blend(_arrays(views), plan))
+        clips = _arrays(views)
+        clip, frame = shown.clip.astype(np.int64), shown.frame.astype(np.float64)
+        for n in range(len(out)):  # the reference's float64 takes eight times the memory of bytes
+            one = slice(n, n + 1)
+            _fill(out[one], reference.blend(clips, Plan(clip[one], frame[one], shown.weight[one])))
 
 
 def mix_into(views: Sequence[StridedClips], shown: Frames, out: Tensor) -> None:
@@ -58,6 +58,39 @@ def mix_into(views: Sequence[StridedClips], shown: Frames, out: Tensor) -> None:
     weight, dtype = shown.alpha.astype(np.float32), str(out.dtype).removeprefix("torch.")
     threads = torch.get_num_threads()
     host.mix(library, views, first, shown.second, weight, out.data_ptr(), (n, t), dtype, threads)
+
+
+def edit_arrays(rule: str, arrays: Mapping[str, Any], time_dim: int | None, parameters: Mapping[str, ArrayLike]) -> Any:
+    """What an edit of `gpuaug.edits` makes of arrays, as an array of the same library.
+
+    Args:
+        rule: a name in `edits.RULES`.
+        arrays: one or two, by the names that errors give them.
+    """
+    given = {name: accept(name, array) for name, array in arrays.items()}
+    axis = time_axis(given, time_dim)
+    looks = [look(name, array, axis) for name, array in given.items()]
+    views = [memory for memory, _, _ in looks]
+    _, dtype, device = looks[0]
+    if len(looks) > 1:
+        kinds = [(type(a), d, at, v.shape[0], v.shape[2:]) for a, (v, d, at) in zip(arrays.values(), looks)]
+        if kinds[0] != kinds[1]:
+            check_alike(arrays, looks)
+    if dtype not in DTYPES:
+        raise ValueError(f"{next(iter(arrays))} must be uint8, float16, bfloat16 or float32, got {dtype}")
+    samples, *rest = views[0].shape[:1] + views[0].shape[2:]
+    try:
+        shown = edits.RULES[rule]([v.shape[1] for v in views], samples, **parameters)
+    except edits.TooShort as error:
+        shapes = " and ".join(f"{name} {tuple(array.shape)}" for name, array in given.items())
+        raise ValueError(f"{error}; axis {axis} of {shapes} was taken as time, time_dim names another") from None
+    got, frames = (max(part.shape[d] for part in shown) for d in (0, 1))
+    if got not in (1, samples):
+        raise ValueError(f"parameters must be scalars or one value per sample ({samples}), got {got} values")
+    rest.insert(axis % (len(rest) + 2) - 1, frames)
+    out = new(device, (samples, *rest), dtype)
+    mix_into(views, shown, out if axis == 1 else out.movedim(axis, 1))
+    return alike(out, arrays.values())
 
 
 def render_into(
@@ -76,6 +109,8 @@ def render_into(
     for v in views:
         if (v.shape[4] > 1 and v.strides[4] != 1) or (v.shape[3] > 1 and v.strides[3] != v.shape[4]):
             raise ValueError(f"frames must have the pixels of a row side by side, got strides {v.strides}")
+    if out.is_neg():
+        raise ValueError("out must hold its values as they are, got a tensor whose values torch negates on reading")
     shown = arguments.shown(plan, kernel_args.lengths(views))
     size = (out.shape[layout.index("H")], out.shape[layout.index("W")])
     heights, widths = (np.repeat([v.shape[d] for v in views], [v.shape[0] for v in views]) for d in (2, 3))
@@ -84,7 +119,7 @@ def render_into(
     if out.numel() == 0:
         return
     if out.is_cuda or host.library():
-        work = kernel_args.render(shown, views, view(out), layout=layout, box_NTK4=box_NTK4, matrix=matrix)
+        work = kernel_args.render(shown, views, view(out, "out"), layout=layout, box_NTK4=box_NTK4, matrix=matrix)
         _launch("render", work, out)
     else:
         value = reference.render(

@@ -15,10 +15,14 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from . import arrays, compile
+from . import compile
+from .arrays import accept_tensor, alike, check_axis, time_axis
+from .execute import edit_arrays
 
 
-def crossfade(first: Any, second: Any, *, length: int, center: ArrayLike, overlap: ArrayLike, time_dim: int = 1) -> Any:
+def crossfade(
+    first: Any, second: Any, *, length: int, center: ArrayLike, overlap: ArrayLike, time_dim: int | None = None
+) -> Any:
     """`first`, then `overlap` blended frames, then `second` (BSP Eq. (1): length = 2τ, center = τ, overlap = 2ε).
 
     Args:
@@ -33,7 +37,7 @@ def crossfade(first: Any, second: Any, *, length: int, center: ArrayLike, overla
     return _apply("crossfade", clips, time_dim, length=length, center=center, overlap=overlap)
 
 
-def concatenate(first: Any, second: Any, *, length: int, center: ArrayLike, time_dim: int = 1) -> Any:
+def concatenate(first: Any, second: Any, *, length: int, center: ArrayLike, time_dim: int | None = None) -> Any:
     """`center` frames of `first`, then `second` (BSP Eq. (2)): the cross-fade whose overlap is 0.
 
     >>> import numpy as np
@@ -43,7 +47,9 @@ def concatenate(first: Any, second: Any, *, length: int, center: ArrayLike, time
     return crossfade(first, second, length=length, center=center, overlap=0, time_dim=time_dim)
 
 
-def resample_speed(clip: Any, *, length: int, change_point: ArrayLike, rate: ArrayLike, time_dim: int = 1) -> Any:
+def resample_speed(
+    clip: Any, *, length: int, change_point: ArrayLike, rate: ArrayLike, time_dim: int | None = None
+) -> Any:
     """`clip` at its own speed for `change_point` frames, then at `rate` times that (BSP Eq. (3); nearest frame).
 
     >>> import numpy as np
@@ -54,7 +60,7 @@ def resample_speed(clip: Any, *, length: int, change_point: ArrayLike, rate: Arr
 
 
 def paste(
-    background: Any, region: Any, *, start: ArrayLike, stop: ArrayLike, opacity: ArrayLike, time_dim: int = 1
+    background: Any, region: Any, *, start: ArrayLike, stop: ArrayLike, opacity: ArrayLike, time_dim: int | None = None
 ) -> Any:
     """`background` whose frames start…stop−1 show opacity·region[i−start] + (1−opacity)·background[i] (PAL).
 
@@ -66,7 +72,7 @@ def paste(
     return _apply("paste", clips, time_dim, start=start, stop=stop, opacity=opacity)
 
 
-def take(clip: Any, frames: ArrayLike, *, time_dim: int = 1) -> Any:
+def take(clip: Any, frames: ArrayLike, *, time_dim: int | None = None) -> Any:
     """The frames of `clip` in the given order, (T',) or (N, T'): reverse, freeze, drop, repeat, shuffle.
 
     >>> import numpy as np
@@ -76,7 +82,7 @@ def take(clip: Any, frames: ArrayLike, *, time_dim: int = 1) -> Any:
     return _apply("take", {"clip": clip}, time_dim, frames=frames)
 
 
-def freeze(clip: Any, *, length: int, start: ArrayLike, duration: ArrayLike, time_dim: int = 1) -> Any:
+def freeze(clip: Any, *, length: int, start: ArrayLike, duration: ArrayLike, time_dim: int | None = None) -> Any:
     """`clip`, whose frame `start` stays for `duration` output frames; then it goes on.
 
     >>> import numpy as np
@@ -86,14 +92,22 @@ def freeze(clip: Any, *, length: int, start: ArrayLike, duration: ArrayLike, tim
     return _apply("freeze", {"clip": clip}, time_dim, length=length, start=start, duration=duration)
 
 
-def _apply(rule: str, clips: dict[str, Any], time_dim: int, **parameters: ArrayLike) -> Any:
+def _apply(rule: str, clips: dict[str, Any], time_dim: int | None, **parameters: ArrayLike) -> Any:
     """A rule of `gpuaug.edits` on arrays; inside torch.compile as one operator of the graph."""
     if not torch.compiler.is_compiling():
-        return arrays.apply(rule, clips, time_dim, parameters)
+        return edit_arrays(rule, clips, time_dim, parameters)
     for name, array in clips.items():
         if not isinstance(array, Tensor):
             raise ValueError(f"{name} must be a torch tensor inside torch.compile, got {type(array).__name__}")
-        arrays.check(name, array, time_dim)
-    frames = arrays.frames_of(rule, next(iter(clips.values())), time_dim, parameters)
-    values = [torch.as_tensor(value, device="cpu") for value in parameters.values()]
-    return compile.edit(rule, list(clips.values()), " ".join(clips), values, " ".join(parameters), time_dim, frames)
+        accept_tensor(name, array)
+    axis = time_axis(clips, time_dim)
+    for name, array in clips.items():
+        check_axis(name, array.shape, axis)
+    tensors = {name: torch.as_tensor(value, device="cpu") for name, value in parameters.items()}
+    if "length" in parameters:
+        frames = parameters["length"]
+    else:
+        frames = tensors["frames"].shape[-1] if rule == "take" else next(iter(clips.values())).shape[axis]
+    names, given = " ".join(clips), " ".join(parameters)
+    out = compile.edit(rule, list(clips.values()), names, list(tensors.values()), given, axis, frames)
+    return alike(out, clips.values())

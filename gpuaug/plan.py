@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import values
+
 Edge = Literal["error", "repeat"]
 
 
@@ -62,8 +64,10 @@ class Plan:
         >>> Plan.take(2, [0.0, 0.5, 1.4], frames=2).frame[0, :, 0].tolist()
         [0, 1, 1]
         """
-        time = np.array(time, np.float64, ndmin=2)  # a copy: the plan must not change when the caller's array does
-        clip = integers("clip", clip)
+        time = np.array(
+            values.reals("time", time), ndmin=2
+        )  # a copy: the plan must not change when the caller's array does
+        clip = values.integers("clip", clip)
         if clip.ndim == 0:
             clip = clip[None]
         if clip.ndim == 1:
@@ -165,7 +169,7 @@ class Plan:
         >>> Plan.take(0, [10.0, 12.0, 14.0]).at([0, 0.5, 1, 2]).time[0, :, 0].tolist()
         [10.0, 11.0, 12.0, 14.0]
         """
-        position = np.array(order, np.float64, ndmin=2)
+        position = np.array(values.reals("order", order), ndmin=2)
         n, length, _ = self.clip.shape
         if position.ndim != 2 or position.shape[0] not in (1, n):
             raise ValueError(f"order must have shape (T,) or ({n}, T), got {np.shape(order)}")
@@ -199,7 +203,7 @@ def where(mask: ArrayLike, a: Plan, b: Plan) -> Plan:
         a, b: plans of one N and T.
     """
     _same_frames(a, b)
-    mask = np.asarray(mask, bool)
+    mask = values.truths("mask", mask)
     try:
         mask = np.broadcast_to(mask, a.clip.shape[:2])[:, :, None]
     except ValueError:
@@ -219,7 +223,7 @@ def fade(a: Plan, b: Plan, alpha: ArrayLike) -> Plan:
     [[1.0, 0.0], [0.75, 0.25]]
     """
     _same_frames(a, b)
-    alpha = np.asarray(alpha, np.float32)
+    alpha = values.reals("alpha", alpha).astype(np.float32)
     try:
         alpha = np.broadcast_to(alpha, a.clip.shape[:2])[:, :, None]
     except ValueError:
@@ -262,27 +266,8 @@ def _same_frames(a: Plan, b: Plan) -> None:
         raise ValueError(f"both plans must have one (N, T), got {a.clip.shape[:2]} and {b.clip.shape[:2]}")
 
 
-def numbers(name: str, value: ArrayLike) -> NDArray:
-    """The value as an array of real numbers; text, complex numbers and ints beyond 64 bits are refused."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must be numbers, got {name}={value!r}"[:300])
-    return array
-
-
-def integers(name: str, value: ArrayLike) -> NDArray[np.int64]:
-    """int64 of whole numbers."""
-    array = numbers(name, value)
-    if array.dtype.kind in "biu" and array.dtype != np.uint64:
-        return array.astype(np.int64)
-    whole = array.astype(np.float64)
-    if not ((whole == np.floor(whole)) & (abs(whole) < 2.0**63)).all():
-        raise ValueError(f"{name} must be whole numbers, got {name}={value!r}")
-    return whole.astype(np.int64)
-
-
 def _last_frame(frames: ArrayLike, clip: NDArray[np.int64]) -> NDArray[np.float64]:
-    lengths = np.asarray(frames, np.float64)
+    lengths = values.integers("frames", frames).astype(np.float64)
     if lengths.ndim == 1:
         if clip.size and clip.max() >= len(lengths):
             raise ValueError(f"clip must be below the number of clips {len(lengths)}, got clip={clip.max()}")

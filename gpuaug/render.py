@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from . import arguments, compile
-from .execute import DTYPES, blend_into, new, render_into, view
+from .arrays import PLAIN, accept_tensor, alike, check_time, view
+from .execute import DTYPES, blend_into, new, render_into
 from .kernels import kernel_args
 from .plan import Plan
 
@@ -45,7 +46,7 @@ def blend(frames: Tensor | Sequence[Tensor], plan: Plan) -> Tensor:
     else:
         views = [view(bank) for bank in banks]
         blend_into(views, arguments.shown(plan, kernel_args.lengths(views)), out)
-    return out
+    return alike(out, [frames] if isinstance(frames, Tensor) else frames)
 
 
 def render(
@@ -90,6 +91,8 @@ def render(
     [0, 64, 191, 255]
     """
     banks = _banks(frames, (torch.uint8,), plan)
+    if any(type(clip) not in PLAIN for clip in ([frames] if isinstance(frames, Tensor) else frames)):
+        raise ValueError("frames must be plain tensors, got one of torchvision's: its channels come before the rows")
     channels = banks[0].shape[-1]
     if any(bank.ndim != 5 or bank.shape[4] != channels for bank in banks) or channels not in (1, 3):
         shapes = [tuple(bank.shape) for bank in banks]
@@ -125,22 +128,20 @@ def _banks(frames: Tensor | Sequence[Tensor], dtypes: tuple[torch.dtype, ...], p
     """Tensors (S_i, L_i, …) of one dtype and device: the bank, or every clip as a bank of one."""
     if not isinstance(plan, Plan):
         raise ValueError(f"plan must be a gpuaug.Plan, got {type(plan).__name__}")
-    if isinstance(frames, Tensor):
-        banks = [frames]
-    elif len(frames) and all(isinstance(clip, Tensor) for clip in frames):
-        banks = [clip.unsqueeze(0) for clip in frames]
-    else:
+    clips = [frames] if isinstance(frames, Tensor) else list(frames)
+    if not clips or not all(isinstance(clip, Tensor) for clip in clips):
         raise ValueError(f"frames must be a torch tensor or a non-empty list of them, got {type(frames).__name__}")
+    for clip in clips:
+        accept_tensor("frames", clip)
+        if type(clip) not in PLAIN:
+            check_time("frames", clip, 1 if isinstance(frames, Tensor) else 0)
+    banks = clips if isinstance(frames, Tensor) else [clip.unsqueeze(0) for clip in clips]
     first = banks[0]
     if first.dtype not in dtypes or any(bank.dtype != first.dtype for bank in banks):
         names = ", ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
         raise ValueError(f"frames must have one dtype of {names}, got {sorted({str(bank.dtype) for bank in banks})}")
     if first.device.type not in ("cpu", "cuda") or any(bank.device != first.device for bank in banks):
         raise ValueError(f"frames must be on the CPU or on one GPU, got {sorted({str(bank.device) for bank in banks})}")
-    if torch.is_grad_enabled() and any(bank.requires_grad for bank in banks):
-        raise ValueError(
-            "frames must not require gradients, which would be lost: got requires_grad=True; detach() first"
-        )
     if any(bank.ndim < 2 or 0 in bank.shape for bank in banks):
         raise ValueError(f"frames must be (S, L, …) or clips (L, …), not empty, got {[tuple(b.shape) for b in banks]}")
     return banks

@@ -151,8 +151,8 @@ WAYS = {
 def outcome(way, name, parameters):
     try:
         return WAYS[way](name, parameters, clips(name))
-    except (ValueError, TypeError, OverflowError) as error:
-        return f"{type(error).__name__}: {error}"
+    except ValueError as error:
+        return str(error).partition("; axis ")[0]  # which axis was taken as time
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -201,7 +201,7 @@ def test_on_one_thread_and_several(times):
 def test_every_mean_of_two_bytes_in_128ths_is_exact():
     a, b = (torch.from_numpy(v.astype(np.uint8)) for v in np.meshgrid(range(256), range(256)))
     for part in range(129):
-        got = functional.paste(a[None, None], b[None, None], start=0, stop=1, opacity=part / 128)[0, 0]
+        got = functional.paste(a[None, None], b[None, None], start=0, stop=1, opacity=part / 128, time_dim=1)[0, 0]
         assert torch.equal(got.int(), ((128 - part) * a.int() + part * b.int() + 64) // 128)
 
 
