@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import test_localize
 
 from pretrain.commands import evaluate as evaluate_command
 from pretrain.commands import extract, localize
 from pretrain.data import overlap
 from pretrain.data.overlap import Named
 from support import tiny_training
+from support.planted import SMALL, plant
 from support.tiny_extraction import film, install, tiny
 
 
@@ -68,7 +68,7 @@ def test_a_broken_record_is_one_line(tmp_path):
 @pytest.fixture
 def planted(tmp_path):
     """Features of 24 training and 12 validation videos."""
-    return test_localize.plant(tmp_path / "planted")
+    return plant(tmp_path / "planted")
 
 
 def run_localize(folder, *more):
@@ -114,7 +114,7 @@ def test_localize_refuses_what_the_networks_were_trained_on(planted, capsys):
 @pytest.mark.parametrize("task", ["steps", "detection"])
 def test_evaluate_refuses_what_was_trained_on(planted, capsys, tmp_path, task):
     state(planted, trained_on=["video1", "other"])
-    more = [*test_localize.SMALL, "--task", task, "--length", 20, "--epochs", 1]
+    more = [*SMALL, "--task", task, "--length", 20, "--epochs", 1]
     more += ["--proposals", planted / "bare.json"] if task == "detection" else []
     assert run_localize(planted, *more) == 0
     training = [f"video{k}" for k in range(24)]

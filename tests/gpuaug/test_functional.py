@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -25,18 +28,10 @@ class Foreign:
         return Foreign
 
     @staticmethod
-    def from_dlpack(array):
-        return Foreign(torch.from_dlpack(array))
-
-
-class Older(Foreign):
-    """One that only has from_dlpack in its package (here: this module), as CuPy."""
-
-    __array_namespace__ = property()
-
-
-def from_dlpack(array):
-    return Older(torch.from_dlpack(array))
+    Older.__module__ = "older"  # where the library is looked for
+older = types.ModuleType("older")
+older.from_dlpack = lambda array: Older(torch.from_dlpack(array))
+sys.modules["older"] = older
 
 
 def to_cupy(tensor):

@@ -205,7 +205,7 @@ def test_finished_files_are_kept_and_failed_ones_leave_nothing(tmp_path, monkeyp
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_kill_and_resume(tmp_path):
     code = (
-        "import sys; from pretrain import toy;"
+        "import sys; from pretrain.toy import dataset as toy;"
         "toy.make_actions(sys.argv[1], classes=3, clips_per_class=6, seconds=(2, 2), sizes=[(96, 128)], rates=[24],"
         "progress=False)"
     )
