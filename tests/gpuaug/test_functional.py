@@ -28,7 +28,17 @@ class Foreign:
         return Foreign
 
     @staticmethod
-    Older.__module__ = "older"  # where the library is looked for
+    def from_dlpack(array):
+        return Foreign(torch.from_dlpack(array))
+
+
+class Older(Foreign):
+    """One that only has from_dlpack in its package (here: this module), as CuPy."""
+
+    __array_namespace__ = property()
+
+
+Older.__module__ = "older"  # where the library is looked for
 older = types.ModuleType("older")
 older.from_dlpack = lambda array: Older(torch.from_dlpack(array))
 sys.modules["older"] = older
