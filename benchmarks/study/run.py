@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from pretrain.commands import evaluate as evaluate_command
 from pretrain.commands import extract as extract_command
 from pretrain.commands import localize, train
+from pretrain.common.files import write_json
 from pretrain.features.store import Features, Store
 from pretrain.models import checkpoint
 from pretrain.toy import dataset as toy
@@ -59,7 +60,7 @@ class Study:
                 features = self.features(row, seed)
                 found = self.evaluate(folder, features, seed)
             task = self.validation(row, seed) if ROWS[row].flags else {}
-            write(done, {"numbers": found, "task": task, "seconds": round(time.perf_counter() - begin)})
+            write_json(done, {"numbers": found, "task": task, "seconds": round(time.perf_counter() - begin)})
         return json.loads(done.read_text())
 
     def folder(self, row: str, seed: int) -> Path:
@@ -120,7 +121,7 @@ class Study:
         trained_on = sorted({video for part in parts for video in part.settings.get("trained_on", ())})
         wide = sum(part.settings["features"] for part in parts)
         about = {"features": wide, "models": models, "trained_on": trained_on, **settings}
-        write(store.settings_file, parts[0].settings | about)
+        write_json(store.settings_file, parts[0].settings | about)
         return out
 
     def evaluate(self, folder: Path, features: Path, seed: int) -> dict[str, float]:
@@ -147,13 +148,6 @@ def true_video_scores(annotations: str) -> dict[str, Any]:
         labels = [action["label"] for action in entry["annotations"]]
         results[video] = [{"label": name, "score": labels.count(name) / len(labels)} for name in sorted(set(labels))]
     return {"version": "shares of the annotated actions", "results": results, "external_data": {}}
-
-
-def write(file: Path, content: Any) -> None:
-    """A JSON file that is complete whenever it exists."""
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    part.replace(file)
 
 
 def call(main: Callable[[Sequence[str] | None], int], arguments: list[str]) -> None:
@@ -236,12 +230,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         toy.make_actions(study.actions, **SMALL, **ACTIONS)
         toy.make_untrimmed(study.untrimmed, **SMALL, **UNTRIMMED)
     if not args.video_scores:
-        write(Path(study.video_scores), true_video_scores(study.annotations))
+        write_json(Path(study.video_scores), true_video_scores(study.annotations))
     run_all(study, order(args.rows, args.seeds), args.jobs)
     found = {row: [study.run(row, seed) for seed in args.seeds] for row in args.rows}
     seconds = sum(run["seconds"] for runs in found.values() for run in runs)
     record = {"clips": args.clips, "seeds": args.seeds, "minutes": seconds / 60 / args.jobs, "rows": found}
-    write(study.out / "study.json", record)
+    write_json(study.out / "study.json", record)
     study_table.draw(found, study.out / "study.png")
     print("", study_table.table(found), "", study_table.tasks(found), "", study_table.claims(found), sep="\n")
     if args.save:

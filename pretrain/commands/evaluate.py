@@ -12,26 +12,30 @@ import numpy as np
 from tqdm import tqdm
 
 from ..common.cli import command
-from ..data import results
+from ..common.files import jsonable, write_json
 from ..evaluation.detection import ACTIVITYNET, LENGTHS_SECONDS, THUMOS
-from ..evaluation.evaluate import Row, _detection, _grounding, _plain, _proposals, _steps
+from ..evaluation.evaluate import Row, evaluate_detection, evaluate_grounding, evaluate_proposals, evaluate_steps
 
 
 @command("evaluate")
 def main(argv: Sequence[str] | None = None) -> int:
     """0 done, 1 failed (one line on standard error), 2 wrong usage."""
     args = _parser().parse_args(argv)
-    tasks = {"detection": _detection, "proposals": _proposals, "grounding": _grounding, "steps": _steps}
+    tasks = {
+        "detection": evaluate_detection,
+        "proposals": evaluate_proposals,
+        "grounding": evaluate_grounding,
+        "steps": evaluate_steps,
+    }
     with tqdm(total=3, desc=args.task, leave=False, disable=None) as progress:
         result, rows = tasks[args.task](args, progress)
     result = {"task": args.task, "truth": str(args.truth), "predictions": str(args.predictions), **result}
     if args.json == "-":
-        print(json.dumps(_plain(result), indent=1))
+        print(json.dumps(jsonable(result), indent=1))
     else:
         _print_table(rows, result["notes"])
     if args.json not in (None, "-"):
-        with results.new_file(args.json) as file:
-            json.dump(_plain(result), file, indent=1)
+        write_json(args.json, result)
     return 0
 
 

@@ -8,15 +8,12 @@ the model, and names what could not be done. A run that was stopped is finished 
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-import torch.distributed as dist
-
 from ..common.cli import command
-from ..common.distributed import DEVICES, Group
+from ..common.distributed import DEVICES, start
 from ..features.extract import PLACES, PRECISION, extract
 from ..features.store import HDF5, SUFFIX
 
@@ -27,15 +24,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     _check(parser, args)
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
-        return extract(args, Group())
     # gloo on GPUs too: only lists of names are exchanged; and processes may take very different times
-    dist.init_process_group("gloo", timeout=timedelta(days=30))
+    group = start("cpu", timeout=timedelta(days=30))
     try:
-        return extract(args, Group(dist.get_rank(), world))
+        return extract(args, group)
     finally:
-        dist.destroy_process_group()
+        group.close()
 
 
 def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -66,14 +67,18 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def start(device: str) -> Group:
-    """Join the other processes if torchrun started us (NCCL on GPUs, gloo elsewhere); else a group of one."""
+def start(device: str, timeout: timedelta | None = None) -> Group:
+    """Join the other processes if torchrun started us (NCCL on GPUs, gloo elsewhere); else a group of one.
+
+    Args:
+        timeout: how long a process waits for another; None: torch's choice.
+    """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return Group()
     group = Group(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=timeout)
     return group
 
 

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ..common.distributed import Group, pick_device
+from ..common.files import write_json
 from ..data import overlap
 from .extraction_plan import Work, describe, find_work, statement
 from .extractor import Decoders, Extractor, trained, untrained
 from .grid import Grid, rescale
 from .sliding import Job, sliding
-from .store import Store, write_json
+from .store import Store
 
 PRECISION = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 PLACES = {1: (0.5,), 3: (0.0, 0.5, 1.0)}

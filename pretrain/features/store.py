@@ -9,9 +9,7 @@ Legend: T rows (clips) of a video, F features.
 from __future__ import annotations
 
 import csv
-import io
 import json
-import os
 import pickle
 import shutil
 from collections.abc import Iterator, Mapping
@@ -22,6 +20,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common.files import atomic, new_text
 from .grid import Grid
 
 HDF5 = (".h5", ".hdf5")
@@ -70,27 +69,24 @@ class Store:
     def write(self, name: str, rows: NDArray[np.float32]) -> None:
         """Put the features of a video, (T, F) or (F,), in place."""
         path = self.folder / (name + SUFFIX[self.form])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()
-        if self.form == "npy":
-            np.save(buffer, rows)
-        elif self.form == "pickle":
-            pickle.dump(rows, buffer, protocol=4)
-        else:
-            text = io.StringIO(newline="")
-            table = csv.writer(text, lineterminator="\n")
-            table.writerow([f"f{i}" for i in range(rows.shape[-1])])
-            table.writerows(np.atleast_2d(rows).tolist())
-            buffer.write(text.getvalue().encode())
-        _replace(path, buffer.getvalue())
+        if self.form == "csv":
+            with new_text(path) as text:
+                table = csv.writer(text, lineterminator="\n")
+                table.writerow([f"f{i}" for i in range(rows.shape[-1])])
+                table.writerows(np.atleast_2d(rows).tolist())
+            return
+        with atomic(path) as part, open(part, "wb") as file:
+            if self.form == "npy":
+                np.save(file, rows)
+            else:
+                pickle.dump(rows, file, protocol=4)
 
     def merge(self, settings: Mapping[str, Any]) -> None:
         """Move all parts into the HDF5 file, with `settings` as an attribute; nothing to do for a folder."""
         if not self.single:
             return
         parts = sorted(p for p in self.folder.rglob("*.npy") if p.name[0] != ".")
-        part = self.out.with_name(f".{self.out.name}.{os.getpid()}.part")
-        with h5py.File(part, "w") as new:
+        with atomic(self.out) as part, h5py.File(part, "w") as new:
             if self.out.exists():
                 with h5py.File(self.out) as old:
                     for name in _datasets(old):
@@ -100,7 +96,6 @@ class Store:
                 if name not in new:
                     new.create_dataset(name, data=np.load(path))
             new.attrs["settings"] = json.dumps(settings)
-        os.replace(part, self.out)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -169,20 +164,8 @@ def read_settings(out: str | Path) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file that is complete whenever it exists."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, (json.dumps(content, indent=1) + "\n").encode())
-
-
 def _settings_file(out: Path) -> Path:
     return out.with_suffix(".json") if out.suffix in HDF5 else out / "features.json"
-
-
-def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    os.replace(part, path)
 
 
 def _datasets(file: h5py.File) -> list[str]:

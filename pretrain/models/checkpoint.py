@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from ..common.files import atomic, sweep
 from .encoders import Encoder, encoder
 
 FORMAT = 1
@@ -35,19 +36,19 @@ def save(folder: str | Path, state: dict[str, Any], *, keep: int = 3, best: bool
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     names = _names(folder, keep)
-    _write(folder / ".checkpoint.part", state)
-    for older, newer in zip(names[:0:-1], names[-2::-1]):
-        if newer.exists():
-            os.replace(newer, older)
-    os.replace(folder / ".checkpoint.part", names[0])
+    for name in ("best.pt", NAME):  # killed runs may have left files of hundreds of megabytes
+        sweep(folder / name)
+    with atomic(names[0]) as part:
+        _write(part, state)
+        for older, newer in zip(names[:0:-1], names[-2::-1]):
+            if newer.exists():
+                os.replace(newer, older)
     if best:
-        link = folder / ".best.part"
-        link.unlink(missing_ok=True)
-        try:
-            os.link(names[0], link)
-        except OSError:  # a file system without hard links
-            _write(link, state)
-        os.replace(link, folder / "best.pt")
+        with atomic(folder / "best.pt") as part:
+            try:
+                os.link(names[0], part)
+            except OSError:  # a file system without hard links
+                _write(part, state)
     for path in folder.glob("checkpoint.*.pt"):
         if path not in names:
             path.unlink()

@@ -7,7 +7,6 @@ deterministic for a seed. A finished file is not made again, and a killed run le
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -17,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from ..common.files import new_text, write_json
 from .sprites import CLASSES
-from .video import ENCODERS, Film, Part, Style, check_bounds, check_fractions, write_all, write_text
+from .video import ENCODERS, Film, Part, Style, check_bounds, check_fractions, write_all
 
 SIZES = ((96, 128), (120, 160), (128, 170))  # H, W
 RATES = (Fraction(15), Fraction(24), Fraction(30000, 1001))
@@ -152,11 +152,10 @@ def make_untrimmed(
         database[path.stem] = {"subset": subset, "duration": float(end / rate), "annotations": annotations}
         table += [(path.name, *a["segment"], a["label"]) for a in annotations]
     write_all(films, workers=workers, progress=progress)
-    lines = io.StringIO()
-    csv.writer(lines, lineterminator="\n").writerows(table)
-    write_text(out_dir / "annotations.csv", lines.getvalue())
+    with new_text(out_dir / "annotations.csv") as file:
+        csv.writer(file, lineterminator="\n").writerows(table)
     truth = {"version": f"toy videos, seed {seed}", "taxonomy": [], "database": database}
-    write_text(out_dir / "annotations.json", json.dumps(truth, indent=1))
+    write_json(out_dir / "annotations.json", truth)
     return out_dir / "annotations.json"
 
 
@@ -193,4 +192,5 @@ def _claim(out_dir: Path, *arguments: Any) -> None:
     out_dir.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.read_text() != text:
         raise ValueError(f"{out_dir} holds toy videos of other arguments (toy.json): take another folder or empty it")
-    write_text(path, text)
+    with new_text(path) as file:
+        file.write(text)

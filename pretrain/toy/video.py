@@ -17,6 +17,7 @@ import av
 import numpy as np
 from tqdm import tqdm
 
+from ..common.files import atomic
 from .sprites import CLASSES, RADIUS, TEXTURE, Actor, background, draw, follow, sprite
 
 # x264's fast assembly gives other bytes now and then, even for the same frames on the same machine
@@ -138,10 +139,9 @@ def write(film: Film) -> None:
     """Encode a film, unless its file exists; under another name until it is complete."""
     if film.path.exists():
         return
-    film.path.parent.mkdir(parents=True, exist_ok=True)
-    part = film.path.with_name(f".{film.path.name}.part")
     container_name, _, encoder, pixel_format, options = ENCODERS[film.codec]
-    with av.open(str(part), "w", format=container_name, options={"fflags": "+bitexact"}) as container:
+    bitexact = {"fflags": "+bitexact"}
+    with atomic(film.path) as part, av.open(str(part), "w", format=container_name, options=bitexact) as container:
         stream: Any = container.add_stream(encoder, rate=film.rate, options=dict(options))
         stream.height, stream.width = film.size
         stream.pix_fmt, stream.thread_count, count = pixel_format, 1, 0
@@ -151,7 +151,6 @@ def write(film: Film) -> None:
                 frame.pts, frame.time_base, count = count, 1 / film.rate, count + 1
                 container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    os.replace(part, film.path)
 
 
 def write_all(films: Sequence[Film], *, workers: int | None, progress: bool | None) -> None:
@@ -163,13 +162,6 @@ def write_all(films: Sequence[Film], *, workers: int | None, progress: bool | No
             pass
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file that is complete whenever it exists."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
 
 
 def check_bounds(**bounds: tuple[float, float]) -> None:

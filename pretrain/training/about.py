@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from ..common.distributed import Group
+from ..common.environment import environment
 from ..data.dataset import Dataset
 from ..models.encoders import Encoder
 from .loop import Loop
-from .run_folder import environment
 
 
 def config(

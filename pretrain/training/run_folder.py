@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
-import os
-import platform
-import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-import gpuaug
-
-PACKAGES = ["torch", "torchvision", "numpy", "av", "cupy-cuda12x", "cupy-cuda13x", "nvidia-dali-cuda120"]
-PACKAGES += ["nvidia-dali-cuda130", "timm", "transformers"]
+from ..common.files import jsonable, new_text, write_json
 
 
 class Record:
@@ -48,16 +40,14 @@ class Record:
     def json(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file that is complete whenever it exists; numbers that JSON lacks become null."""
         if self.writes:
-            part = self.folder / f".{name}.part"
-            part.write_text(json.dumps(_plain(content), indent=1) + "\n", encoding="utf-8")
-            os.replace(part, self.folder / name)
+            write_json(self.folder / name, content)
 
     def log(self, row: dict[str, Any]) -> None:
         """Add a line to log.jsonl."""
         if not self.writes:
             return
         with open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(_plain(row)) + "\n")
+            file.write(json.dumps(jsonable(row)) + "\n")
         if self._board:
             for name, value in _flat(row):
                 self._board.add_scalar(name, value, row["step"])
@@ -74,9 +64,8 @@ class Record:
                     kept.append(line + "\n")
             except (ValueError, KeyError):
                 continue
-        part = self.folder / ".log.part"
-        part.write_text("".join(kept), encoding="utf-8")
-        os.replace(part, path)
+        with new_text(path) as log:
+            log.writelines(kept)
 
     def clips(self, step: int, clip_NCTYX: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         """Show a few samples in TensorBoard, each as a row of frames."""
@@ -110,37 +99,6 @@ class Record:
             self._board.close()
 
 
-def environment(device: torch.device) -> dict[str, Any]:
-    """Versions, machine, and the commit of this source tree if it is one."""
-    versions = {"gpuaug": gpuaug.__version__, "python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    machine = {"device": str(device), "gpu": gpu, "cpu": platform.processor() or platform.machine()}
-    return {"commit": _commit(), "versions": versions, "machine": {**machine, "cores": os.cpu_count()}}
-
-
-def _commit() -> str | None:
-    """The commit, with "+" if files differ from it; None outside a git checkout of this project."""
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
-        return None
-    try:
-        calls = (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        head, changes = (
-            subprocess.run(
-                ["git", "-C", str(root), *call], capture_output=True, text=True, timeout=10, check=True
-            ).stdout
-            for call in calls
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return head.strip() + ("+" if changes.strip() else "")
-
-
 def _flat(row: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
     found = []
     for name, value in row.items():
@@ -149,13 +107,3 @@ def _flat(row: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
         elif isinstance(value, int | float) and name != "step":
             found.append((prefix + name, value))
     return found
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)

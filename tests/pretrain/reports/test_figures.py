@@ -14,7 +14,8 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from pretrain.commands import report
-from pretrain.features.store import Features, Store, write_json
+from pretrain.common.files import write_json
+from pretrain.features.store import Features, Store
 from pretrain.reports import figures, run_report
 from pretrain.reports.feature_change import Differences, auc, crossed, differences
 from pretrain.toy.dataset import make_actions

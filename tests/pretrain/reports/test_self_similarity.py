@@ -8,8 +8,9 @@ from PIL import Image
 from sklearn.metrics.pairwise import cosine_similarity
 
 from pretrain.commands import similarity
+from pretrain.common.files import write_json
 from pretrain.data import actions
-from pretrain.features.store import Features, Store, write_json
+from pretrain.features.store import Features, Store
 from pretrain.reports import self_similarity
 
 FPS, CLIP, STRIDE = 10.0, 10, 5

@@ -8,7 +8,8 @@ import warnings
 import pytest
 import torch
 
-from pretrain.training.run_folder import Record, environment
+from pretrain.common.environment import environment
+from pretrain.training.run_folder import Record
 
 
 def test_json_is_standard_and_whole(tmp_path):

@@ -1,0 +1,82 @@
+"""Files that are complete whenever they exist, and JSON without NaN. Used by every package of pretrain."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """The path to write to: a hidden neighbour, which takes the name `path` if the block ends without an error.
+
+    Folders are made. What a killed process leaves behind, `.NAME.PID.part`, goes with `sweep`.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def sweep(path: str | Path) -> None:
+    """Delete what processes that are gone have left of unfinished writes of `path`."""
+    path = Path(path)
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        number = part.name.split(".")[-2]
+        if number.isdecimal() and not _alive(int(number)):
+            part.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+@contextmanager
+def new_text(path: str | Path) -> Iterator[IO[str]]:
+    """A text file to write, UTF-8, compressed if its name ends in .gz."""
+    zipped = Path(path).suffix == ".gz"
+    with atomic(path) as part, gzip.open(part, "wt", encoding="utf-8") if zipped else open(
+        part, "w", encoding="utf-8", newline="\n"
+    ) as file:  # fmt: skip
+        yield file
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write JSON, as `jsonable` makes it."""
+    with new_text(path) as file:
+        file.write(json.dumps(jsonable(content), indent=1) + "\n")
+
+
+def jsonable(value: Any) -> Any:
+    """The value in JSON's types: arrays and tuples become lists, NaN and infinity null, anything else its text.
+
+    >>> jsonable({"a": (1, np.float64("nan")), 2: np.arange(2), "path": Path("x")})
+    {'a': [1, None], '2': [0, 1], 'path': 'x'}
+    """
+    if isinstance(value, dict):
+        return {str(key): jsonable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [jsonable(each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
