@@ -9,7 +9,7 @@ bfloat16 or float32. Parameters are scalars or one value per sample; what they m
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from numpy.typing import ArrayLike
@@ -20,9 +20,16 @@ from .arrays import accept_tensor, alike, check_axis, time_axis
 from .execute import edit_arrays
 
 
+class _DLPack(Protocol):
+    def __dlpack_device__(self) -> Any: ...
+
+
+Array = TypeVar("Array", bound=_DLPack)  # the result is of the library of the argument
+
+
 def crossfade(
-    first: Any, second: Any, *, length: int, center: ArrayLike, overlap: ArrayLike, time_dim: int | None = None
-) -> Any:
+    first: Array, second: Array, *, length: int, center: ArrayLike, overlap: ArrayLike, time_dim: int | None = None
+) -> Array:
     """`first`, then `overlap` blended frames, then `second` (BSP Eq. (1): length = 2τ, center = τ, overlap = 2ε).
 
     Args:
@@ -37,7 +44,7 @@ def crossfade(
     return _apply("crossfade", clips, time_dim, length=length, center=center, overlap=overlap)
 
 
-def concatenate(first: Any, second: Any, *, length: int, center: ArrayLike, time_dim: int | None = None) -> Any:
+def concatenate(first: Array, second: Array, *, length: int, center: ArrayLike, time_dim: int | None = None) -> Array:
     """`center` frames of `first`, then `second` (BSP Eq. (2)): the cross-fade whose overlap is 0.
 
     >>> import numpy as np
@@ -48,8 +55,8 @@ def concatenate(first: Any, second: Any, *, length: int, center: ArrayLike, time
 
 
 def resample_speed(
-    clip: Any, *, length: int, change_point: ArrayLike, rate: ArrayLike, time_dim: int | None = None
-) -> Any:
+    clip: Array, *, length: int, change_point: ArrayLike, rate: ArrayLike, time_dim: int | None = None
+) -> Array:
     """`clip` at its own speed for `change_point` frames, then at `rate` times that (BSP Eq. (3); nearest frame).
 
     >>> import numpy as np
@@ -60,8 +67,14 @@ def resample_speed(
 
 
 def paste(
-    background: Any, region: Any, *, start: ArrayLike, stop: ArrayLike, opacity: ArrayLike, time_dim: int | None = None
-) -> Any:
+    background: Array,
+    region: Array,
+    *,
+    start: ArrayLike,
+    stop: ArrayLike,
+    opacity: ArrayLike,
+    time_dim: int | None = None,
+) -> Array:
     """`background` whose frames start…stop−1 show opacity·region[i−start] + (1−opacity)·background[i] (PAL).
 
     >>> import numpy as np
@@ -72,7 +85,7 @@ def paste(
     return _apply("paste", clips, time_dim, start=start, stop=stop, opacity=opacity)
 
 
-def take(clip: Any, frames: ArrayLike, *, time_dim: int | None = None) -> Any:
+def take(clip: Array, frames: ArrayLike, *, time_dim: int | None = None) -> Array:
     """The frames of `clip` in the given order, (T',) or (N, T'): reverse, freeze, drop, repeat, shuffle.
 
     >>> import numpy as np
@@ -82,7 +95,7 @@ def take(clip: Any, frames: ArrayLike, *, time_dim: int | None = None) -> Any:
     return _apply("take", {"clip": clip}, time_dim, frames=frames)
 
 
-def freeze(clip: Any, *, length: int, start: ArrayLike, duration: ArrayLike, time_dim: int | None = None) -> Any:
+def freeze(clip: Array, *, length: int, start: ArrayLike, duration: ArrayLike, time_dim: int | None = None) -> Array:
     """`clip`, whose frame `start` stays for `duration` output frames; then it goes on.
 
     >>> import numpy as np
