@@ -1,35 +1,25 @@
-"""python -m gpuaug doctor | probe"""
+"""`python -m gpuaug doctor | probe`, the library's own commands; `gpuaug --help` lists those of training too."""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
+from collections.abc import Sequence
 
-COMMANDS = {
-    "probe": "what is in a folder of videos, as a CSV",
-    "doctor": "what this machine has, and what would make it faster",
-}
+from . import __version__, probe
+
+DOCTOR = "what this machine has, and what would make it faster"
+PROBE = "what is in a folder of videos, as a CSV"
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns 0 (done), 1 (failed) or 2 (wrong usage)."""
-    listing = "\n".join(f"  {name:<8} {text}" for name, text in COMMANDS.items())
-    parser = argparse.ArgumentParser(
-        prog="python -m gpuaug",
-        description="GPU-native, on-the-fly video augmentation.",
-        epilog=f"commands:\n{listing}\n\npython -m gpuaug COMMAND --help tells more.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="…", help="what the command takes")
+def main(argv: Sequence[str] | None = None, prog: str = "python -m gpuaug") -> int:
+    """Run one command; returns 0 (done), 1 (failed) or 2 (wrong usage). `prog` is the program's name in help texts."""
     try:
-        given = parser.parse_args(argv)
-        if given.command == "probe":
-            return _probe(given.arguments)
-        from . import doctor
-
-        return doctor.main(given.arguments)
+        given = _parser(prog).parse_args(argv)
+        status: int = given.run(given)
+        return status
     except SystemExit as end:  # argparse: 0 after --help, 2 for wrong usage
         return end.code if isinstance(end.code, int) else 2
     except KeyboardInterrupt:
@@ -40,23 +30,39 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
-def _probe(argv: list[str]) -> int:
-    from .video.manifest import probe
-
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m gpuaug probe",
+        prog=prog,
+        description="GPU-native, on-the-fly video augmentation.",
+        epilog="The program gpuaug has these commands and those of training.",
+    )
+    parser.add_argument("--version", action="version", version=f"gpuaug {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands.add_parser("doctor", help=DOCTOR, description=f"Shows {DOCTOR}.").set_defaults(run=_doctor)
+    command = commands.add_parser(
+        "probe",
+        help=PROBE,
         description="Reads the containers of video files and writes a CSV with label, duration_seconds, fps, frames, "
         "display size, rotation, codec and, for unusable files, the reason (column error).",
     )
+    add = command.add_argument
     meaning = "video file, folder (FOLDER/CLASS/video gives labels), or CSV with columns path and label"
-    parser.add_argument("paths", nargs="+", metavar="PATH", help=meaning)
-    parser.add_argument("-o", "--out", metavar="CSV", help="write the manifest here; default: only the summary")
-    parser.add_argument("--cache", metavar="FILE", help="remember results here; default: the user's cache folder")
-    parser.add_argument("--no-cache", action="store_true", help="read every file again")
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="files read at the same time; default: 4 for each core"
-    )
-    given = parser.parse_args(argv)
+    add("paths", nargs="+", metavar="PATH", help=meaning)
+    add("-o", "--out", metavar="CSV", help="write the manifest here; default: only the summary")
+    add("--cache", metavar="FILE", help="remember results here; default: the user's cache folder")
+    add("--no-cache", action="store_true", help="read every file again")
+    add("--workers", type=int, metavar="N", help="files read at the same time; default: 4 for each core")
+    command.set_defaults(run=functools.partial(_probe, command))
+    return parser
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    from . import doctor
+
+    return doctor.report()
+
+
+def _probe(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
     if given.workers is not None and given.workers < 1:
         parser.error(f"--workers must be >= 1, got {given.workers}")
     if given.out and not os.path.isdir(os.path.dirname(os.path.abspath(given.out))):

@@ -1,8 +1,7 @@
-"""`python -m gpuaug doctor`: what this machine has, what was tried, and what would make it faster."""
+"""The command doctor: what this machine has, what was tried, and what would make it faster."""
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import os
 import platform
@@ -30,10 +29,8 @@ CODECS: dict[str, tuple[str, str, dict[str, str]]] = {  # codec: (encoder, conta
 }
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Print the report; returns 0."""
-    parser = argparse.ArgumentParser(prog="python -m gpuaug doctor", description=__doc__)
-    parser.parse_args(argv)
+def report() -> int:
+    """Print what was found; returns 0."""
     advice: list[str] = []
     for name, value in [*_machine(), *_kernels(advice), *_gpu(advice)]:
         print(f"{name:<12} {value}")

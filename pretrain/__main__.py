@@ -1,12 +1,25 @@
-"""`python -m pretrain COMMAND`: one module per command, imported only when it is asked for."""
+"""`gpuaug COMMAND`, or `python -m pretrain COMMAND`: a module per command, imported only when it is asked for.
+
+The second form runs a pretrain.py of the working directory instead, where there is one (`python -P -m pretrain` does
+not); the program `gpuaug` never does.
+"""
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
+from .common.cli import prog
+
+LIBRARY = {
+    "doctor": "what this machine has, and what would make it faster",
+    "probe": "what is in a folder of videos, as a CSV",
+}
 COMMANDS = {
+    **LIBRARY,
     "demo": "toy videos, training and pictures in a few minutes, without any data",
     "train": "pre-train an encoder (BSP, PAL, TSP) on a folder of videos",
     "preview": "a page that shows what training would see",
@@ -22,17 +35,38 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 done, 1 failed, 2 wrong usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
-    usage = "\n".join(["usage: python -m pretrain COMMAND [--help] …", "", *lines])
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(usage)
+        print(_usage())
         return 0 if arguments else 2
     name, *rest = arguments
+    if name == "--version":
+        import gpuaug
+
+        print(f"gpuaug {gpuaug.__version__}")
+        return 0
     if name not in COMMANDS:
-        print(f"{usage}\n\npretrain: there is no command {name!r}", file=sys.stderr)
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"{prog()} --help lists them"
+        print(f"{prog()}: there is no command {name!r}; {hint}", file=sys.stderr)
         return 2
-    return int(importlib.import_module(f"{__package__ or 'pretrain'}.commands.{name}").main(rest) or 0)
+    if name in LIBRARY:
+        return int(importlib.import_module("gpuaug.__main__").main(arguments, prog=prog()))
+    try:
+        command = importlib.import_module(f"{__package__ or 'pretrain'}.commands.{name}")
+    except ModuleNotFoundError as error:
+        missing = str(error.name).partition(".")[0]
+        if missing in ("gpuaug", "pretrain") or os.environ.get("GPUAUG_TRACEBACK"):
+            raise
+        print(f"{name}: needs {missing}, which is not installed: pip install 'gpuaug[pretrain]'", file=sys.stderr)
+        return 1
+    return int(command.main(rest) or 0)
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
+    head = [f"usage: {prog()} COMMAND [--help] …", f"       {prog()} --version", ""]
+    return "\n".join([*head, *lines, "", f"{prog()} COMMAND --help tells more, with units and defaults."])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m pretrain demo`: from nothing to a trained encoder and pictures in some minutes, on any machine."""
+"""From nothing to a trained encoder and pictures in some minutes, on any machine."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import gpuaug
-from gpuaug.__main__ import main as gpuaug_main
 
-from ..common.cli import Failed, command
+from ..common.cli import Failed, command, prog
 from . import preview, report, train
 from . import toy as toy_command
 
@@ -26,7 +25,7 @@ RECIPE = {
 @command("demo")
 def main(argv: Sequence[str] | None = None) -> int:
     """0 done, 1 failed, 2 wrong usage. A second run in the same folder takes up what is finished."""
-    parser = argparse.ArgumentParser(prog="python -m pretrain demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog=prog("demo"), description=__doc__)
     parser.add_argument("--out", default="demo", metavar="DIR", help="folder for everything (default %(default)s)")
     parser.add_argument("--minutes", type=float, default=3.0, help="of training (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the videos and the training (default %(default)s)")
@@ -37,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     step("1/4 toy videos: sprites whose class only their motion tells")
     run(toy_command.main, ["--out", str(videos), "--seed", seed, "--videos", "0"])
     step("2/4 probe: what is in the files")
-    run(gpuaug_main, ["probe", str(videos / "actions"), "-o", str(out / "manifest.csv")])
+    manifest = gpuaug.probe(videos / "actions")
+    manifest.save(out / "manifest.csv")
+    print(f"{len(manifest.usable)} usable videos, {len(manifest.failed)} unusable: {out / 'manifest.csv'}")
     step(f"3/4 train TSM-ResNet-18 to tell BSP's four boundaries apart, {args.minutes:g} minutes")
     run_dir = out / "bsp"
     data = ["--task", "bsp", "--videos", str(videos / "actions"), "--seed", seed]

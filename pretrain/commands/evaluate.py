@@ -1,4 +1,4 @@
-"""`python -m pretrain evaluate detection|proposals|grounding|steps`: files in, a table and JSON out."""
+"""Files of truth and predictions in, a table and JSON of metrics out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..common.cli import command
+from ..common.cli import command, prog
 from ..common.files import jsonable, write_json
 from ..evaluation.detection import ACTIVITYNET, LENGTHS_SECONDS, THUMOS
 from ..evaluation.evaluate import Row, evaluate_detection, evaluate_grounding, evaluate_proposals, evaluate_steps
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pretrain evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(prog=prog("evaluate"), description=__doc__)
     tasks = parser.add_subparsers(dest="task", required=True, metavar="detection|proposals|grounding|steps")
     parts = {
         "detection": "mean average precision of labelled segments (ActivityNet's evaluator), also by action length",

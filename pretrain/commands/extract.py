@@ -1,4 +1,4 @@
-"""`python -m pretrain extract`: features of whole videos from sliding clips, for localisers and for TSP's GVF.
+"""Features of whole videos from sliding clips, for localisers and for TSP's GVF.
 
 A clip has CLIP frames at FPS frames per second; the next one starts STRIDE frames later. A video gives one row of F
 features per clip, floor((frames - clip) / stride) + 1 in all. The JSON file written beside the features says so, with
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from ..common.cli import command
+from ..common.cli import command, prog
 from ..common.distributed import DEVICES, start
 from ..features.extract import PLACES, PRECISION, extract
 from ..features.store import HDF5, SUFFIX
@@ -50,7 +50,7 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pretrain extract", description=__doc__.partition("\n\n")[2])
+    parser = argparse.ArgumentParser(prog=prog("extract"), description=__doc__.partition("\n\n")[2])
     group = parser.add_argument_group("input and output").add_argument
     group("--videos", nargs="+", required=True, metavar="PATH", help="files, folders, or CSVs with a column path")
     group("--out", required=True, metavar="DIR|FILE.h5", help="folder for one file per video, or one HDF5 file")

@@ -1,4 +1,4 @@
-"""`python -m pretrain localize`: extracted features and annotations in, predictions that `evaluate` reads out.
+"""Extracted features and annotations in, predictions that `evaluate` reads out.
 
 Detection: boundary-matching proposals trained on one subset, soft-NMS, and labels for each proposal from a
 linear classifier of its mean feature or from given scores of whole videos; written in ActivityNet's form.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from ..common.cli import add_options, command, take_options
+from ..common.cli import add_options, command, prog, take_options
 from ..data.charades_crosstask import write_frame_scores
 from ..data.results import read_video_scores, write_activitynet_results
 from ..localization import inputs as windows
@@ -45,9 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pretrain localize", description=(__doc__ or "").split("\nLegend")[0]
-    )
+    parser = argparse.ArgumentParser(prog=prog("localize"), description=(__doc__ or "").split("\nLegend")[0])
     files = parser.add_argument_group("files")
     files.add_argument("--features", type=Path, required=True, help="folder or HDF5 file written by extract")
     files.add_argument("--annotations", type=Path, required=True, help="ActivityNet JSON (plain or gzip)")

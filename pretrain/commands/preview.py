@@ -1,4 +1,4 @@
-"""`python -m pretrain preview`: one HTML page of what training would see: frames, where they come from, targets.
+"""One HTML page of what training would see: frames, where they come from, targets.
 
 It takes the flags of `train`, so that a run can be looked at before it is started.
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import gpuaug
 
-from ..common.cli import command, take_options
+from ..common.cli import command, prog, take_options
 from ..common.distributed import Group
 from ..data.dataset import Dataset
 from ..feed.feed import Batch
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write OUT/preview.html; 0 done, 1 failed, 2 wrong usage."""
     own = argparse.ArgumentParser(add_help=False)
     own.add_argument("-n", "--samples", type=int, default=16, help="samples on the page (default %(default)s)")
-    args, task = parse(argv, prog="python -m pretrain preview", parents=[own])
+    args, task = parse(argv, prog=prog("preview"), parents=[own])
     if args.samples < 1:
         raise ValueError(f"--samples must be ≥ 1, got {args.samples}")
     args.batch, args.deterministic, args.precision = args.samples, True, "fp32"

@@ -1,4 +1,4 @@
-"""`python -m pretrain report RUN`: one self-contained page of a run, with its pictures also as PNG files.
+"""One self-contained page of a run, with its pictures also as PNG files.
 
 Training curves, held-out accuracies and confusion matrices, how fast it was and what limited it, the configuration;
 with features and annotations of untrimmed videos also Figure 4 of BSP.
@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..common.cli import command
+from ..common.cli import command, prog
 from ..data.actions import read_actions
 from ..features.store import Features
 from ..reports.feature_change import Differences, differences
@@ -20,7 +20,7 @@ from ..reports.run_report import write
 @command("report")
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 done, 1 failed, 2 wrong usage."""
-    parser = argparse.ArgumentParser(prog="python -m pretrain report", description=__doc__.partition("\n\n")[2])
+    parser = argparse.ArgumentParser(prog=prog("report"), description=__doc__.partition("\n\n")[2])
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="run folder of `train`")
     add("--features", nargs="+", metavar="PATH", help="Figure 4: what `extract` wrote, one or more encoders to compare")

@@ -1,4 +1,4 @@
-"""`python -m pretrain similarity`: cosine similarity of all clips of a video, with the true actions (TSP, Figure 2).
+"""Cosine similarity of all clips of a video, with the true actions (TSP, Figure 2).
 
 Takes what `extract` wrote, one picture row per set of features (say, before and after training) and one column per
 video. Green lines are the annotated actions.
@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..common.cli import command
+from ..common.cli import command, prog
 from ..data.actions import plain, read_actions
 from ..features.store import Features
 from ..reports.self_similarity import draw
@@ -19,7 +19,7 @@ from ..reports.self_similarity import draw
 @command("similarity")
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the picture; 0 done, 1 failed, 2 wrong usage."""
-    parser = argparse.ArgumentParser(prog="python -m pretrain similarity", description=__doc__.partition("\n\n")[2])
+    parser = argparse.ArgumentParser(prog=prog("similarity"), description=__doc__.partition("\n\n")[2])
     add = parser.add_argument
     add("--features", nargs="+", required=True, metavar="PATH", help="folders or HDF5 files written by extract")
     add("--annotations", required=True, metavar="FILE", help="ActivityNet JSON, THUMOS14, TSP's CSV or ours")

@@ -1,4 +1,4 @@
-"""`python -m pretrain toy`: toy videos, trimmed and untrimmed, with annotations."""
+"""Toy videos, trimmed and untrimmed, with annotations."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..common.cli import command
+from ..common.cli import command, prog
 from ..toy.dataset import EASY, HARD, make_actions, make_untrimmed
 from ..toy.sprites import CLASSES
 
 
-@command("pretrain toy")
+@command("toy")
 def main(argv: Sequence[str] | None = None) -> None:
-    """The command `python -m pretrain toy`."""
-    parser = argparse.ArgumentParser(prog="python -m pretrain toy", description=__doc__.splitlines()[0])
+    """0 done, 1 failed, 2 wrong usage."""
+    parser = argparse.ArgumentParser(prog=prog("toy"), description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--out", required=True, metavar="DIR", help="folder; gets actions/CLASS/*.mp4 … and untrimmed/*.mp4 …")
     add("--classes", type=int, default=8, help=f"motion classes, 1…{len(CLASSES)} (default %(default)s)")

@@ -11,15 +11,20 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Literal
-
-import gpuaug
 
 Main = Callable[[Sequence[str] | None], int]
 
 
 class Failed(Exception):
     """A run that went wrong in a way the user should read in one line."""
+
+
+def prog(command: str = "") -> str:
+    """How the user called this program and that command, for help texts: `gpuaug train`, `python -m pretrain train`."""
+    program = "gpuaug" if Path(sys.argv[0]).stem == "gpuaug" else "python -m pretrain"
+    return f"{program} {command}".rstrip()
 
 
 def command(name: str) -> Callable[[Callable[[Sequence[str] | None], int | None]], Main]:
@@ -31,6 +36,8 @@ def command(name: str) -> Callable[[Callable[[Sequence[str] | None], int | None]
     def decorate(main: Callable[[Sequence[str] | None], int | None]) -> Main:
         @functools.wraps(main)
         def guarded(argv: Sequence[str] | None = None) -> int:
+            import gpuaug  # here, so that a list of the commands does not wait for torch
+
             try:
                 return main(argv) or 0
             except SystemExit as end:  # argparse

@@ -1,12 +1,15 @@
 """Commands: dispatch, exit statuses, one-line errors, and flags made from functions."""
 
 import argparse
+import sys
 from typing import Literal
 
 import pytest
 
-from pretrain.__main__ import main
-from pretrain.common.cli import Failed, add_options, command, take_options
+import gpuaug
+import gpuaug.__main__ as library
+from pretrain.__main__ import COMMANDS, LIBRARY, main
+from pretrain.common.cli import Failed, add_options, command, prog, take_options
 from pretrain.training.settings import TASKS, parse, recipe_notes
 
 
@@ -119,7 +122,41 @@ def test_dispatch(capsys):
     assert main(["--help"]) == 0
     assert "train" in capsys.readouterr().out
     assert main(["tarin"]) == 2
-    assert "there is no command 'tarin'" in capsys.readouterr().err
+    assert "there is no command 'tarin'; did you mean 'train'?" in capsys.readouterr().err
+    assert main(["xyz"]) == 2
+    assert "there is no command 'xyz'; python -m pretrain --help lists them" in capsys.readouterr().err
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"gpuaug {gpuaug.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "called"),
+    [
+        ("/env/bin/gpuaug", "gpuaug"),
+        ("C:/env/Scripts/gpuaug.exe", "gpuaug"),
+        ("/site/pretrain/__main__.py", "python -m pretrain"),
+    ],
+)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_the_program_as_it_was_called(program, called, name, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [program])
+    assert prog(name) == f"{called} {name}"
+    assert main([name, "--help"]) == 0
+    assert " ".join(capsys.readouterr().out.split()).startswith(f"usage: {called} {name} [")
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: {called} COMMAND")
+    assert f"\n  {name:<10}  {COMMANDS[name]}\n" in out
+
+
+def test_the_librarys_own_program_has_its_commands(capsys):
+    assert library.main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert [line.split(None, 1) for line in out.splitlines() if line.startswith("    ")] == [
+        [name, text] for name, text in LIBRARY.items()
+    ]
+    assert library.main(["train"]) == 2
+    assert "invalid choice: 'train'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

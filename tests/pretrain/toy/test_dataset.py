@@ -264,5 +264,5 @@ def test_command(tmp_path, capsys):
     assert toy_command.main(["--out", str(tmp_path), "--classes", "1", "--clips", "1", "--videos", "0"]) == 0
     assert "1 clips of 1 classes" in capsys.readouterr().out
     assert toy_command.main(["--out", str(tmp_path), "--classes", "0", "--videos", "0"]) == 1
-    assert capsys.readouterr().err == "pretrain toy: classes must be in 1…15, got classes=0\n"
+    assert capsys.readouterr().err == "toy: classes must be in 1…15, got classes=0\n"
     assert toy_command.main(["--classes", "3"]) == 2
