@@ -1,13 +1,26 @@
-"""Package description. Settings of tools (ruff, mypy, pytest) are in pyproject.toml."""
+"""Package description. Settings of tools (ruff, mypy, pytest) are in pyproject.toml.
 
-import re
+The repository has no public address yet, so there are no project URLs, and the pictures of the README, whose paths are
+relative, do not show where only the description is read.
+"""
+
+import ast
 import sys
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+)"', (HERE / "gpuaug" / "__init__.py").read_text()).group(1)
+
+
+def version() -> str:
+    """`__version__` of gpuaug, without importing it: what it imports may not be installed yet."""
+    file = HERE / "gpuaug" / "__init__.py"
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__version__"]:
+            return str(ast.literal_eval(node.value))
+    raise SystemExit(f"{file}: __version__ must be set to a string")
+
 
 if sys.platform == "win32":
     compile_args, link_args = ["/O2", "/openmp", "/std:c++17"], []
@@ -30,14 +43,38 @@ host_kernels = Extension(
 
 setup(
     name="gpuaug",
-    version=VERSION,
+    version=version(),
+    author="gpuaug contributors",
     description="GPU-native, on-the-fly video augmentation and pre-training for temporal localisation (BSP, PAL, TSP)",
-    long_description=(HERE / "README.md").read_text() if (HERE / "README.md").exists() else "",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    keywords="video augmentation, GPU, temporal action localization, self-supervised learning, pre-training, PyTorch",
+    license_expression="Apache-2.0",  # with it, package indexes refuse a licence among the classifiers
+    license_files=["LICENSE", "NOTICE"],
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Environment :: GPU :: NVIDIA CUDA",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: C++",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Multimedia :: Video",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Processing",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.11",  # PyAV 18 needs it
     packages=find_packages(include=["gpuaug", "gpuaug.*", "pretrain", "pretrain.*"]),
-    package_data={"gpuaug.kernels": ["*.cu", "*.cuh", "*.cpp", "*.h"]},
+    py_modules=["gpuaug_console"],
+    entry_points={"console_scripts": ["gpuaug = gpuaug_console:main"]},
+    package_data={
+        "gpuaug": ["py.typed"],
+        "gpuaug.kernels": ["*.cu", "*.cuh", "*.cpp", "*.h"],
+        "pretrain": ["py.typed"],
+        "pretrain.reports": ["templates/*.j2"],
+    },
     ext_modules=[host_kernels],
     install_requires=[
         "numpy>=1.26",

@@ -1,4 +1,4 @@
-"""The public surface: a name that disappears or appears unannounced fails here."""
+"""What the repository promises as a whole: public names, and one version in all its files."""
 
 import re
 import subprocess
@@ -25,6 +25,13 @@ def test_the_public_names_are_these():
 def test_the_newest_heading_of_the_changelog_is_the_version():
     headings = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
     assert headings[0] == gpuaug.__version__
+
+
+def test_the_citation_is_of_the_version_in_the_changelog():
+    heading = re.search(r"^## \[(\d.*)\] - (.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    fields = dict(re.findall(r"^(version|date-released|license): (.*)$", citation, re.M))
+    assert fields == {"version": heading[1], "date-released": heading[2], "license": "Apache-2.0"}
 
 
 def test_every_public_name_has_a_docstring():
