@@ -5,15 +5,18 @@ OUT ?= runs/gpu
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := setup.py constraints.txt $(wildcard gpuaug/kernels/*)
 
-.PHONY: setup demo test lint bench study gpu clean
+.PHONY: setup demo test test-all lint bench study gpu clean
 
 setup: .venv/.demo  ## what training and the demo need, without NVIDIA's libraries
 
 demo: .venv/.demo  ## toy videos -> probe -> train for three minutes -> preview
 	$(BIN)/python -m pretrain demo --out demo
 
-test: .venv/.test  ## every test that runs on this machine
-	$(BIN)/python -m pytest
+test: .venv/.test  ## the fast tier: no training, no further process; under three minutes on two cores
+	$(BIN)/python -m pytest -m "not slow and not end_to_end"
+
+test-all: .venv/.test  ## every test that runs on this machine, on two workers
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.test
 	$(BIN)/ruff check .
@@ -24,12 +27,12 @@ bench: .venv/.test  ## the CPU benchmarks; writes benchmarks/results
 	$(BIN)/python -m benchmarks
 
 study: .venv/.test  ## every pre-training, one localiser, one table; goes on where it was stopped
-	$(BIN)/python -m benchmarks.study --out runs/study
+	$(BIN)/python -m benchmarks.study.run --out runs/study
 
 # On a GPU machine without a network: make gpu GPU_PYTHON=python3 OUT=dir uses that Python's packages. Within nine
 # minutes: what takes longer is stopped, and what is done by then is in OUT.
 GPU_PYTHON ?= $(BIN)/python
-GPU_TESTS = $(shell grep -lE 'mark\.gpu|implementations' tests/test_*.py)
+GPU_TESTS = $(shell grep -lE 'mark\.gpu|implementations' -r tests --include='test_*.py')
 gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/.test)  ## all GPU tests, of which none may be skipped; the GPU benchmarks
 	mkdir -p $(OUT)
 	$(GPU_PYTHON) setup.py --quiet build_ext --inplace

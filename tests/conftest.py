@@ -16,12 +16,23 @@ from support.fake_decoder import PaintingDecoder
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what lies in end_to_end; leave out tests marked gpu where there is no CUDA device, unless one is required."""
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests" / "end_to_end"):
+            item.add_marker("end_to_end")
+    if torch.cuda.is_available() or os.environ.get("GPUAUG_REQUIRE_GPU") == "1":
+        return
+    gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if gpu:
+        config.hook.pytest_deselected(items=gpu)
+        items[:] = [item for item in items if not item.get_closest_marker("gpu")]
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests marked gpu: skipped without a CUDA device, unless GPUAUG_REQUIRE_GPU=1 makes that a failure."""
+    """GPUAUG_REQUIRE_GPU=1 without a device is a failure of every test that needs one."""
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
-        if os.environ.get("GPUAUG_REQUIRE_GPU") == "1":
-            pytest.fail("GPUAUG_REQUIRE_GPU=1, but there is no CUDA device")
-        pytest.skip("needs a CUDA device")
+        pytest.fail("GPUAUG_REQUIRE_GPU=1, but there is no CUDA device")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
 import importlib
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,10 @@ import torch
 
 from gpuaug.kernels import host, kernel_args
 
+from .paths import REPOSITORY
+
 KERNELS = Path(host.__file__).parent
+BUILDS = REPOSITORY / ".pytest_cache" / "kernels"
 COMPILER = shutil.which("c++")
 TYPES = {"uint8": "u8", "float16": "Half", "bfloat16": "BFloat", "float32": "float"}
 SHIM = """
@@ -116,17 +119,25 @@ def emulate(_library: ctypes.CDLL, kernel: str, work: np.ndarray, dtype: str, _t
 
 @functools.cache
 def build_emulated(kernel: str, type_: str, channels: int, taps: int, layout: int) -> ctypes.CDLL:
-    folder = Path(_folder().name)
-    name = f"{kernel}-{type_}-{channels}-{taps}-{layout}"
-    source, target = folder / f"{name}.cpp", folder / f"{name}.so"
+    """Built once for the same sources, command and compiler: a build takes seconds, and is kept in BUILDS."""
     values = {"kernel": kernel, "type": type_, "channels": channels, "taps": taps, "layout": layout}
     values |= {"threads": kernel_args.THREADS, "items": kernel_args.ITEMS}
-    source.write_text(SHIM.format(**values, block=BLOCKS[kernel]))
+    code = SHIM.format(**values, block=BLOCKS[kernel])
     command = [require_compiler(), "-std=c++17", "-O1", "-shared", "-fPIC", "-Wno-unknown-pragmas", f"-I{KERNELS}"]
-    subprocess.run([*command, str(source), "-o", str(target)], check=True, capture_output=True, text=True)
+    key = hashlib.sha256("\n".join([code, *command, *_what_builds_depend_on()]).encode()).hexdigest()[:16]
+    target = BUILDS / f"{kernel}-{type_}-{channels}-{taps}-{layout}-{key}.so"
+    if not target.exists():
+        BUILDS.mkdir(parents=True, exist_ok=True)
+        source, part = (target.with_suffix(f".{os.getpid()}{suffix}") for suffix in (".cpp", ".part"))
+        source.write_text(code)
+        subprocess.run([*command, str(source), "-o", str(part)], check=True, capture_output=True, text=True)
+        part.replace(target)  # whole whenever it exists: several processes may build it
+        source.unlink()
     return ctypes.CDLL(str(target))
 
 
 @functools.cache
-def _folder() -> tempfile.TemporaryDirectory:
-    return tempfile.TemporaryDirectory(prefix="gpuaug-kernels-")
+def _what_builds_depend_on() -> list[str]:
+    compiler = subprocess.run([require_compiler(), "--version"], check=True, capture_output=True, text=True).stdout
+    files = sorted([*KERNELS.glob("*.cu"), *KERNELS.glob("*.cuh")])
+    return [compiler, *(file.read_text(encoding="utf-8") for file in files)]
