@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what lies in end_to_end; leave out tests marked gpu where there is no CUDA device, unless one is required."""
+    """Mark what lies in end_to_end; leave out tests marked gpu where there is no CUDA device, unless it is required."""
     for item in items:
         if item.path.is_relative_to(ROOT / "tests" / "end_to_end"):
             item.add_marker("end_to_end")
