@@ -4,7 +4,7 @@
 on as many clips, extracts features of the untrimmed videos, trains the localiser on their training subset and evaluates
 it on the others. As in the papers, which classes a video has is given to all rows alike: the numbers are about when,
 not what. Every finished step is kept: a stopped study goes on where it was. With --actions, --untrimmed and
---annotations it runs on real videos. Table and picture: study_table.py.
+--annotations it runs on real videos. Table and picture: table.py.
 """
 
 from __future__ import annotations

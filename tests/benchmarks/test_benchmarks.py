@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import re
+import time
 
+import av
+import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import common, table
+from benchmarks import common, decode, feed, render, table, training, videos
+from benchmarks.study import run as study_run
+from benchmarks.study import table as study_table
 
 FILES = sorted((common.ROOT / "results").rglob("*.json"))
 KEYS = {"suite", "version", "commit", "machine", "threads", "system", "versions", "facts", "results"}
@@ -75,14 +81,112 @@ def test_a_table_is_replaced_in_its_place():
     assert table.put(text, new) == f"before\n\n{new}\nafter\n"
 
 
+def test_every_benchmark_is_run():
+    files = {path.stem for path in common.ROOT.glob("*.py") if "= common.Suite(" in path.read_text(encoding="utf-8")}
+    assert files == set(command.QUESTIONS)
+
+
 def test_one_that_fails_does_not_stop_the_others(monkeypatch, capsys):
-    monkeypatch.setattr(command, "find", lambda device: ["bad_cpu", "good_cpu"])
-    monkeypatch.setattr(command, "run", lambda name: name == "good_cpu")
+    monkeypatch.setattr(command, "QUESTIONS", ("bad", "good"))
+    monkeypatch.setattr(command, "run", lambda name, device: name == "good")
     assert command.main([]) == 1
-    assert capsys.readouterr().out == "1 of 2 benchmarks done; failed: bad_cpu\n"
+    assert capsys.readouterr().out == "1 of 2 benchmarks done; failed: bad\n"
 
 
 def test_wrong_usage_is_one_line(capsys):
     with pytest.raises(SystemExit, match="2"):
         command.main(["nothing"])
     assert "NAMES must be of" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        suite().parse(["--rounds", "0"])
+    assert capsys.readouterr().err.endswith("--rounds must be >= 1, got 0\n")
+
+
+def suite(*flags, **options):
+    made = common.Suite("some", "Title.\n\nWhat was\ndone.", {"cpu": 3, "cuda": 5}, **options)
+    if flags:
+        made.parse(flags)
+    return made
+
+
+def test_a_suite_saves_what_it_found(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv(common.RESULTS, str(tmp_path))
+    made = suite("--device", "cpu", saved_as="other")
+    assert made.rounds == 3
+    seconds = common.measure({"ours": lambda: None, "theirs": lambda: time.sleep(0.001)}, rounds=made.rounds)
+    made.times("case", seconds)
+    made.against("case", seconds, "ours", "theirs")
+    made.row("case: bytes", "GB/s", np.array([1.0, 2.0, 5.0]), limit="memory")
+    assert made.peer("no_such_library") is None
+    assert made.finish() == 0
+    (path,) = tmp_path.iterdir()
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record.keys() == KEYS
+    assert record["suite"] == "other_cpu"
+    assert path.name == f"other_cpu--{record['machine']}.json"
+    assert record["facts"] == {
+        "work": "What was done.",
+        "left_out": {"no_such_library": "No module named 'no_such_library'"},
+    }
+    rows = {row["name"]: row for row in record["results"]}
+    assert list(rows) == ["case: ours", "case: theirs", "case: ours against theirs", "case: bytes"]
+    assert rows["case: theirs"]["median"] > 1
+    assert rows["case: ours against theirs"]["median"] > 1
+    assert rows["case: bytes"] == {
+        "name": "case: bytes", "unit": "GB/s", "median": 2.0, "iqr": 2.0, "n": 3, "limit": "memory",
+    }  # fmt: skip
+    assert str(path) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flag", ["--no-save", "--smoke"])
+def test_only_printed(flag, monkeypatch, tmp_path):
+    monkeypatch.setenv(common.RESULTS, str(tmp_path))
+    made = suite(flag, smoke=True)
+    made.row("a", "ms", np.ones(1))
+    assert made.finish() == 0
+    assert not list(tmp_path.iterdir())
+    assert made.rounds == (5 if flag == "--smoke" else 3), "--smoke runs what a GPU is asked"
+
+
+def test_videos(tmp_path):
+    path = videos.write(tmp_path / "a.mp4", 4, height=64, width=86, frames=9)
+    with av.open(path) as container:
+        frames = list(container.decode(video=0))
+    assert [(frame.height, frame.width) for frame in frames] == [(64, 86)] * 9
+    assert [k for k, frame in enumerate(frames) if frame.key_frame] == [0, 4, 8]
+    first, last = (frame.to_ndarray(format="rgb24").astype(int) for frame in (frames[0], frames[-1]))
+    assert np.abs(last - first).mean() > 10, "the camera moves"
+
+
+@pytest.mark.parametrize(
+    "module", [common, table, training, study_run, study_table], ids=lambda module: module.__name__
+)
+def test_examples_in_docstrings(module):
+    found = doctest.testmod(module)
+    assert found.attempted
+    assert not found.failed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "flags", "row"),
+    [
+        (decode, [], "libvpx-vp9, 96×64, GOP 30, whole files: gpuaug, PyAV, all cores"),
+        (feed, ["--seconds", "0.1", "--reuse", "1"], "reuse 1"),
+        (render, ["--no-compile"], "render, 4×8×128², K = 2: gpuaug against torch, sample by sample"),
+    ],
+    ids=["decode", "feed", "render"],
+)
+def test_what_a_gpu_is_asked_runs_on_the_cpu(module, flags, row, capfd):
+    pytest.importorskip("torchcodec")
+    assert module.main(["--smoke", "--rounds", "1", *flags]) == 0
+    assert re.search(rf"^{re.escape(row)} +\d+\.\d{{3}} ", capfd.readouterr().out, re.M)
+
+
+@pytest.mark.slow
+def test_a_training_step_is_compared(tmp_path):
+    made, dataset = suite("--rounds", "1"), videos.dataset(tmp_path, 8, 90)
+    trainer = training.Trainer(training.Case("tsm_resnet18", 2, 8, 32, 15.0), dataset, "cpu")
+    training.compare(made, trainer, [1, 8], 0.1)
+    ends = ["frozen batch", *(f"reuse {n}{end}" for n in (1, 8) for end in ("", ", step / step on a frozen batch"))]
+    assert [row["name"] for row in made.rows] == [f"tsm_resnet18, 8×32², batch 2: {end}" for end in ends]

@@ -19,7 +19,7 @@ import torch
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.decode_cpu import can_load_torchcodec, pyavs_libraries
+from benchmarks.peers.decoders import can_load_torchcodec, pyavs_libraries
 from gpuaug import Plan, blend, fade
 from support.kernel_implementations import require_compiler
 

@@ -1,4 +1,4 @@
-"""The DataLoader that `feed_cpu` compares with: torchcodec decodes, torchvision v2 transforms, 2 workers, BSP's plans.
+"""The DataLoader that the feed is compared with: torchcodec decodes, torchvision v2 transforms, 2 workers, BSP's plans.
 
 Legend: T output frames, K taps, C channels, H W decoded picture.
 """
@@ -16,13 +16,19 @@ from torch.utils.data import DataLoader
 
 import gpuaug
 from pretrain.data.dataset import Dataset
+from pretrain.models.networks import KINETICS
 
 SCALES = (1.0, 0.875, 0.75, 0.66)  # of the multi-scale crop
-SAMPLES = 4096  # more than are used
+CHUNK, CHUNKS = 256, 16  # samples whose plans are drawn from the same windows; more than are used
 
 
 class Samples(torch.utils.data.Dataset):
-    """(clip (C, T, Y, X), target) of plans drawn beforehand from one window per video and per 16 samples."""
+    """(clip (C, T, Y, X), target) of plans drawn beforehand from one window per video and per chunk.
+
+    Args:
+        window: its frames, and their rate.
+        size: Y = X. bank: H, W.
+    """
 
     def __init__(
         self,
@@ -31,17 +37,15 @@ class Samples(torch.utils.data.Dataset):
         window: tuple[int, float],
         size: int,
         bank: tuple[int, int],
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
         seed: int,
     ) -> None:
         length, self.fps = window
-        self.size, self.bank, self.mean, self.std, self.seed = size, bank, list(mean), list(std), seed
+        self.size, self.bank, self.seed = size, bank, seed
         rng = np.random.default_rng(seed)
         self.windows: list[tuple[str, float]] = []
-        plans, targets = [], []
+        self.plans, targets = [], []
         segments = dataset.segments
-        for _ in range(SAMPLES // 256):  # a window of every segment, at random as the feed's
+        for _ in range(CHUNKS):  # a window of every segment, at random as the feed's
             table = gpuaug.ClipBank(len(segments), length, 1, 1)
             for slot, segment in enumerate(segments):
                 room = segment.end_seconds - segment.start_seconds
@@ -50,16 +54,16 @@ class Samples(torch.utils.data.Dataset):
                 info = {"video": segment.video, "label": segment.label}
                 table.write(slot, torch.zeros(frames, 1, 1, 3, dtype=torch.uint8), info)
                 self.windows.append((segment.path, start))
-            plan, target = sample(rng, table, 256)
-            plans.append((plan.clip + len(self.windows) - len(segments), plan.frame, plan.weight))
+            plan, target = sample(rng, table, CHUNK)
+            self.plans.append((plan.clip + len(self.windows) - len(segments), plan.frame, plan.weight))
             targets.append(target["kind"])
-        self.plans, self.kind = plans, np.concatenate(targets)
+        self.kind = np.concatenate(targets)
 
     def __len__(self) -> int:
         return len(self.kind)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        clip_TK, frame_TK, weight_TK = (part[index % 256] for part in self.plans[index // 256])
+        clip_TK, frame_TK, weight_TK = (part[index % CHUNK] for part in self.plans[index // CHUNK])
         rng = np.random.default_rng([self.seed, index])
         taps = []  # uint8 (T, C, H, W) of every tap; frames that are not shown are not decoded
         for k in range(clip_TK.shape[1]):
@@ -80,7 +84,8 @@ class Samples(torch.utils.data.Dataset):
         video = tv.resized_crop(video, top, left, rows, columns, [self.size] * 2, antialias=False)
         if rng.random() < 0.5:
             video = tv.horizontal_flip(video)
-        video = tv.normalize(tv.to_dtype(video, torch.float32, scale=True), self.mean, self.std)
+        mean, std = map(list, KINETICS)
+        video = tv.normalize(tv.to_dtype(video, torch.float32, scale=True), mean, std)
         return video.transpose(0, 1), int(self.kind[index])
 
     def decode(self, clip: int, frames: np.ndarray) -> torch.Tensor:
@@ -100,6 +105,6 @@ class Samples(torch.utils.data.Dataset):
             return decoder.get_frames_played_at(seconds=times).data[where]
 
 
-def loader(dataset: Dataset, sample: Callable[..., Any], batch: int, *arguments: Any) -> DataLoader:
-    """Batches (N, C, T, Y, X) and kinds. `arguments`: those of `Samples` from `window` on."""
-    return DataLoader(Samples(dataset, sample, *arguments), batch_size=batch, num_workers=2, persistent_workers=True)
+def loader(batch: int, *arguments: Any) -> DataLoader:
+    """Batches (N, C, T, Y, X) and kinds. `arguments`: those of `Samples`."""
+    return DataLoader(Samples(*arguments), batch_size=batch, num_workers=2, persistent_workers=True)
