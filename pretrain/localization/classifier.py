@@ -1,4 +1,4 @@
-"""A linear classifier of features: labels of proposals, and actionness of single features.
+"""A linear probe of features: labels of proposals, and actionness of single features.
 
 Legend: N samples, F features, C classes, T cells, G segments.
 """
@@ -6,71 +6,57 @@ Legend: N samples, F features, C classes, T cells, G segments.
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from .inputs import Window
 
 PENALTIES = (10.0, 1.0, 0.1, 0.01, 0.001)  # the first ones forget what tells training videos apart
-FOLDS, ITERATIONS = 3, 40
+FOLDS, ITERATIONS = 3, 1000
+LEAST = 1e-7  # probability of a class that a fold's training videos do not show
 
 
-class Linear:
-    """Softmax regression of features (N, F), standardised by their mean and deviation, trained on construction.
+class LinearProbe:
+    """Logistic regression of standardised features (N, F) in y_N of 0…classes − 1, trained on construction.
 
-    The mean cross-entropy plus penalty/2 times the squared weights is minimised by L-BFGS. The penalty is the one of
-    `PENALTIES` with the least cross-entropy on videos left out, by cross-validation over `group_N`: features of one
-    video resemble each other, so that a penalty chosen on samples would let the classifier learn the videos by heart.
+    The mean cross-entropy plus penalty/2 times the squared weights is minimised. The penalty is the one of `PENALTIES`
+    with the least cross-entropy on videos left out, by cross-validation over `group_N`: features of one video resemble
+    each other, so that a penalty chosen on samples would let the probe learn the videos by heart.
 
     >>> x_NF, y_N = np.array([[0.0], [1.0], [0.1], [0.9]]), np.array([0, 1, 0, 1])
-    >>> classifier = Linear(x_NF, y_N, 2, group_N=np.array([0, 0, 1, 1]))
-    >>> classifier.probability(np.array([[0.2], [0.8]])).argmax(1).tolist()
+    >>> probe = LinearProbe(x_NF, y_N, 2, group_N=np.array([0, 0, 1, 1]))
+    >>> probe.probability(np.array([[0.2], [0.8]])).argmax(1).tolist()
     [0, 1]
     """
 
     def __init__(self, x_NF: np.ndarray, y_N: np.ndarray, classes: int, *, group_N: np.ndarray) -> None:
-        self.mean_F, self.spread_F = x_NF.mean(0), np.maximum(x_NF.std(0), 1e-6)
-        x, y = self._standardised(x_NF), torch.from_numpy(np.asarray(y_N, np.int64))
-        fold_N = torch.from_numpy(np.unique(group_N, return_inverse=True)[1] % FOLDS)
-        folds = int(fold_N.max()) + 1
-        loss = np.zeros(len(PENALTIES))
-        for fold in tqdm(range(folds if folds > 1 else 0), desc="linear classifier", leave=False, disable=None):
-            held = fold_N == fold
-            for i, weight in enumerate(_fit(x[~held], y[~held], classes, PENALTIES)):
-                loss[i] += float(functional.cross_entropy(_logits(x[held], weight), y[held], reduction="sum"))
+        self.classes, y_N, loss = classes, np.asarray(y_N, np.int64), np.zeros(len(PENALTIES))
+        folds = min(FOLDS, len(np.unique(group_N)))
+        splits = list(GroupKFold(folds).split(x_NF, y_N, group_N)) if folds > 1 else []
+        for rows, held in tqdm(splits, desc="linear probe", leave=False, disable=None):
+            for i, penalty in enumerate(PENALTIES):
+                self._model = _fit(x_NF[rows], y_N[rows], penalty)
+                right_H = self.probability(x_NF[held])[np.arange(len(held)), y_N[held]]
+                loss[i] -= np.log(np.maximum(right_H, LEAST)).sum()
         self.penalty = PENALTIES[int(loss.argmin())]
-        self._weight = _fit(x, y, classes, (self.penalty,))[0]
-
-    def _standardised(self, x_NF: np.ndarray) -> Tensor:
-        return torch.from_numpy(((x_NF - self.mean_F) / self.spread_F).astype(np.float32))
+        self._model = _fit(x_NF, y_N, self.penalty)
 
     def probability(self, x_NF: np.ndarray) -> np.ndarray:
-        """(N, C) float32, rows sum to 1."""
-        return _logits(self._standardised(x_NF), self._weight).softmax(1).numpy()
+        """(N, C) float32, rows sum to 1; 0 for a class that training had not."""
+        probability_NC = np.zeros((len(x_NF), self.classes), np.float32)
+        probability_NC[:, self._model.classes_] = self._model.predict_proba(x_NF)
+        return probability_NC
 
 
-def _logits(x: Tensor, weight: Tensor) -> Tensor:
-    return functional.linear(x, weight[:, :-1], weight[:, -1])
-
-
-def _fit(x: Tensor, y: Tensor, classes: int, penalties: tuple[float, ...]) -> list[Tensor]:
-    """Weights (C, F + 1), the last column the bias, for each penalty; each fit begins where the one before ended."""
-    weight = torch.zeros(classes, x.shape[1] + 1, requires_grad=True)
-    found = []
-    for penalty in penalties:
-        optimizer = torch.optim.LBFGS([weight], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
-
-        def objective(optimizer: torch.optim.LBFGS = optimizer, penalty: float = penalty) -> Tensor:
-            optimizer.zero_grad()
-            total = functional.cross_entropy(_logits(x, weight), y) + penalty / 2 * weight[:, :-1].square().sum()
-            total.backward()
-            return total
-
-        optimizer.step(objective)
-        found.append(weight.detach().clone())
-    return found
+def _fit(x_NF: np.ndarray, y_N: np.ndarray, penalty: float) -> Pipeline:
+    if len(np.unique(y_N)) == 1:
+        return make_pipeline(DummyClassifier()).fit(x_NF, y_N)
+    regression = LogisticRegression(C=1 / (penalty * len(y_N)), max_iter=ITERATIONS)
+    return make_pipeline(StandardScaler(), regression).fit(x_NF, y_N)
 
 
 def mean_features(window: Window, segments_G2: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from ..features.grid import rescale
 from ..features.store import read_settings
 from . import inputs as windows
 from .bmn import BoundaryMatching, fit, targets
-from .classifier import Linear, mean_features
+from .classifier import LinearProbe, mean_features
 from .inputs import Subset, Window
 from .postprocess import decode, soft_nms
 
@@ -123,7 +123,7 @@ def localize(
     return Found(Instances.of(rows), Instances.of(bare), last)
 
 
-def _classifier(used: list[Window], train: Subset) -> tuple[list[str], Linear]:
+def _classifier(used: list[Window], train: Subset) -> tuple[list[str], LinearProbe]:
     """Class names and the classifier of mean features, trained on the actions that the windows show."""
     features: list[np.ndarray] = []
     labels: list[str] = []
@@ -134,7 +134,7 @@ def _classifier(used: list[Window], train: Subset) -> tuple[list[str], Linear]:
         labels += [train.labels[window.video][row] for row in rows]
         videos += [window.video] * len(rows)
     classes, y = np.unique(labels, return_inverse=True)
-    return classes.tolist(), Linear(np.concatenate(features), y, len(classes), group_N=np.array(videos))
+    return classes.tolist(), LinearProbe(np.concatenate(features), y, len(classes), group_N=np.array(videos))
 
 
 def _proposals(
@@ -180,7 +180,7 @@ def actionness(train: Subset, test: Subset, *, seed: int = 0) -> dict[str, np.nd
         x.append(values[chosen])
         y.append(frame_labels(train.segments[video], len(values), segment_seconds=STEP_SECONDS)[chosen])
         videos += [video] * int(chosen.sum())
-    classifier = Linear(np.concatenate(x), np.concatenate(y), 2, group_N=np.array(videos))
+    classifier = LinearProbe(np.concatenate(x), np.concatenate(y), 2, group_N=np.array(videos))
     return {video: classifier.probability(grid(test, video))[:, 1] for video in test.rows}
 
 
