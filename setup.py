@@ -101,7 +101,6 @@ setup(
             "pytest-timeout>=2.3",  # a hanging decoder fails its test instead of the whole run
             "hypothesis>=6.100",  # property tests of the plan algebra
             "imageio-ffmpeg>=0.5",  # an ffmpeg binary: an independent decoder to compare with
-            "scikit-learn>=1.4",  # independent average precision and ROC-AUC; with SciPy, the t interval
             "timm>=1.0",  # encoders by name, the tested cases: an image model …
             "transformers>=4.50",  # … and VideoMAE
             "jax>=0.4.30",  # arrays of another library through DLPack

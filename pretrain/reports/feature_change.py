@@ -110,18 +110,20 @@ def unit(rows_TF: NDArray[np.float64]) -> NDArray[np.float64]:
 def auc(score: ArrayLike, positive: ArrayLike) -> Auc:
     """Probability that a positive has a higher score than a negative, equal scores counting half.
 
-    Errors (ValueError): not both kinds.
+    Errors (ValueError): not both kinds, a score that is not finite.
 
     >>> [round(float(x), 3) for x in auc([0.1, 0.4, 0.35, 0.8], [False, False, True, True])]
     [0.75, 0.208, 1.0]
     """
     score_N, positive_N = np.asarray(score, np.float64), np.asarray(positive, bool)
-    above, below = score_N[positive_N], np.sort(score_N[~positive_N])
-    m, n = len(above), len(below)
+    m, n = int(positive_N.sum()), int((~positive_N).sum())
     if not m or not n:
         raise ValueError(f"positive must have both values, got {m} of {m + n}")
-    wins = np.searchsorted(below, above, "left") + np.searchsorted(below, above, "right")
-    value = float(wins.sum() / (2 * m * n))
+    if not np.isfinite(score_N).all():
+        raise ValueError(f"score must be finite, got {score_N[~np.isfinite(score_N)][0]}")
+    from sklearn.metrics import roc_auc_score  # here: a second that a report without features does not need
+
+    value = float(roc_auc_score(positive_N, score_N))
     one, two = value / (2 - value), 2 * value**2 / (1 + value)
     variance = (value * (1 - value) + (m - 1) * (one - value**2) + (n - 1) * (two - value**2)) / (m * n)
     half = 1.96 * max(0.0, variance) ** 0.5
