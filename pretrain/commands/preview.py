@@ -7,25 +7,19 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-
-import gpuaug
 
 from ..common.cli import command, prog, take_options
 from ..common.distributed import Group
-from ..data.dataset import Dataset
-from ..feed.feed import Batch
 from ..models.encoders import encoder
-from ..reports.samples import write_page
-from ..tasks import cards
+from ..reports.samples import pictures, window_names, write_page
 from ..training.run_folder import Record
 from ..training.session import make_feed, read_data
-from ..training.settings import TASKS, parse
+from ..training.settings import parse
 
 
 @command("preview")
@@ -47,30 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     with feed:
         batch = feed.batch(0)
-        page = cards.CARDS[args.task](batch, pictures(batch, net.mean, net.std), names(feed.bank, train_set), train_set)
+        cards = importlib.import_module(f"{task.__package__}.card").cards
+        page = cards(batch, pictures(batch, net.mean, net.std), window_names(feed.bank, train_set), train_set)
         failures = feed.report()["failures"]
     file = Path(args.out) / "preview.html"
-    lead = f"{train_set}; seed {args.seed}. {TASKS[args.task]}: {len(page)} samples."
+    lead = f"{train_set}; seed {args.seed}; {len(page)} samples."
     write_page(file, f"What {args.task} training sees", lead, page)
     for failure in failures:
         print(f"skipped {failure['path']}: {failure['reason']}")
     print(file)
     return 0
-
-
-def pictures(batch: Batch, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.uint8]:
-    """uint8 (N, T, Y, X, C): the batch as it was before normalisation."""
-    shape = (1, -1, 1, 1, 1)
-    value = batch.clips.float() * torch.tensor(std).reshape(shape) + torch.tensor(mean).reshape(shape)
-    return (value.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 4, 1).numpy()
-
-
-def names(bank: gpuaug.ClipBank, dataset: Dataset) -> dict[int, str]:
-    """slot → file, time and class of its window."""
-    out = {}
-    for slot in np.flatnonzero(bank.info["ready"]).tolist():
-        row = bank.info[slot]
-        label = dataset.classes[row["label"]] if row["label"] >= 0 else "no label"
-        file = Path(dataset.videos[row["video"]].path).name
-        out[slot] = f"{file}, {row['start_seconds']:.2f} s + frame / {row['fps']:g}: {label}"
-    return out

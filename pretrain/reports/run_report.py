@@ -1,4 +1,4 @@
-"""`python -m pretrain report RUN`: one self-contained page of a run, with its pictures also as PNG files.
+"""One self-contained HTML page of a run, with its pictures also as PNG files.
 
 Training curves, held-out accuracies and confusion matrices, how fast it was and what limited it, the configuration;
 with features and annotations of untrimmed videos also Figure 4 of BSP.
@@ -7,26 +7,36 @@ with features and annotations of untrimmed videos also Figure 4 of BSP.
 from __future__ import annotations
 
 import base64
-import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
 from . import figures
 from .feature_change import Differences
-from .samples import STYLE
+from .samples import PAGES
 
-MORE_STYLE = """
-table { border-collapse: collapse; font-size: 13px; margin: 4px 0 12px } td, th { text-align: left; padding: 3px 14px
-3px 0; border-bottom: 1px solid #e6eaef; vertical-align: top } th { color: #667; font-weight: normal }
-td.n { text-align: right; font-variant-numeric: tabular-nums } section img { max-width: 100%; height: auto }
-summary { cursor: pointer; color: #3b6fb6 } p { margin: 6px 0 10px } section div.side { display: flex; flex-wrap: wrap }
-code { font-size: 12px; overflow-wrap: anywhere }
-"""
 WIDEST = 200  # classes of a confusion matrix; beyond, there is no picture
+ADVICE = {
+    "decoding": "more decoding threads, videos nearer to the training size, or more echo (--reuse-max, --bank-gib)",
+    "rendering": "a smaller --size, or fewer samples per step",
+    "the encoder": "a faster device, --precision bf16, --compile; decoding has time to spare",
+}
+ALT = {
+    "curves": "loss, scores and learning rate over the steps",
+    "speed": "time of a step, samples per second and echo over the steps",
+    "figure4": "how much the features change at boundaries and elsewhere",
+}
+
+
+class Picture(NamedTuple):
+    """A picture inside the page; its width in CSS pixels."""
+
+    uri: str
+    width: int
+    alt: str
 
 
 def write(run: Path, out: Path, sets: Mapping[str, Differences]) -> Path:
@@ -39,31 +49,43 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences]) -> Path:
     folder = out.parent / "figures"
     train = [row for row in rows if "step_ms" in row]
     held: dict[str, Any] = next((row["validation"] for row in reversed(rows) if "validation" in row), {})
-    parts = [_section("Held out", _held_out(held))] if held else []
-    parts.append(_section("Curves", _picture(figures.curves(rows), folder / "curves.png")))
-    matrices = []
-    for name, value in held.items():
-        if isinstance(value, Mapping) and 1 < len(value.get("confusion", ())) <= WIDEST:
+    scores = {name: value for name, value in held.items() if isinstance(value, Mapping)}
+    drawn = {"curves": figures.curves(rows)}
+    if train:
+        drawn["speed"] = figures.speed(train)
+    if sets:
+        drawn["figure4"] = figures.figure4(sets)
+    confusions = []
+    for name, value in scores.items():
+        if 1 < len(value.get("confusion", ())) <= WIDEST:
             names = config.get("names", {}).get(name) or [str(i) for i in range(len(value["confusion"]))]
             figure = figures.confusion(value["confusion"], names, f"{name}, accuracy {_number(value['value'])}")
-            matrices.append(_picture(figure, folder / f"confusion_{name}.png"))
-    if matrices:
-        parts.append(_section("Confusion", f"<div class=side>{''.join(matrices)}</div>", "held out, last validation"))
-    if sets:
-        parts.append(_section("Change of features at boundaries", _figure4(sets, folder), "Figure 4 of BSP"))
-    if train:
-        parts.append(_section("Speed", _speed(summary) + _picture(figures.speed(train), folder / "speed.png")))
-    lost = [*summary.get("skipped", []), *((f["path"], f["reason"]) for f in summary.get("failures", []))]
-    if lost:
-        parts.append(_section(f"{len(lost)} videos or windows could not be used", _table(lost)))
-    parts.append(_section("Configuration", _config(config)))
-    encoder = config.get("encoder", {}).get("name", "an encoder")
-    title = f"{str(config.get('task', 'run')).upper()} with {encoder}"
-    page = f"<h1>{html.escape(title)}</h1><p class=lead>{html.escape(_lead(run, config, summary, rows))}</p>"
-    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}{MORE_STYLE}</style>'
+            alt = f"confusion matrix of {name}: a row per true class, a column per prediction"
+            confusions.append(_picture(figure, folder / f"confusion_{name}.png", alt))
+    page = PAGES.get_template("run.html.j2").render(
+        title=f"{str(config.get('task', 'run')).upper()} with {config.get('encoder', {}).get('name', 'an encoder')}",
+        lead=_lead(run, config, summary, rows),
+        scores=[["loss", _number(held.get("loss")), "", "", ""]] * bool(held)
+        + [[name, *_interval(value), _number(value.get("constant"))] for name, value in scores.items()],
+        per_class={
+            name: [[label, *_interval(score)] for label, score in value["classes"].items()]
+            for name, value in scores.items()
+            if len(value.get("classes", {})) > 1
+        },
+        pictures={name: _picture(figure, folder / f"{name}.png", ALT[name]) for name, figure in drawn.items()},
+        confusions=confusions,
+        changes=[_change(name, found) for name, found in sets.items()],
+        limited_by=summary.get("limited_by"),
+        advice=ADVICE,
+        times=_times(summary) if "limited_by" in summary else [],
+        lost=[*summary.get("skipped", []), *((f["path"], f["reason"]) for f in summary.get("failures", []))],
+        classes=[name for name in config.get("classes", []) if name not in config.get("empty_classes", [])],
+        empty=config.get("empty_classes", []),
+        flags=_rows(config.get("flags", {})),
+        setting=_rows({k: value for k, value in config.items() if k not in ("flags", "names", "classes", "empty_classes")}),
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
-    body = "\n".join([page, *parts])
-    out.write_text(f'<!doctype html><html lang="en">{head}\n{body}\n</html>\n', encoding="utf-8")
+    out.write_text(page, encoding="utf-8")
     return out
 
 
@@ -100,103 +122,42 @@ def _lead(run: Path, config: Mapping[str, Any], summary: Mapping[str, Any], rows
     return " · ".join(parts)
 
 
-def _held_out(held: Mapping[str, Any]) -> str:
-    """Scores with intervals, then accuracies per class."""
-    rows = [["score", "value", "95 % interval", "samples", "best constant answer"]]
-    rows.append(["loss", _number(held.get("loss")), "", "", ""])
-    each = []
-    for name, value in held.items():
-        if isinstance(value, Mapping):
-            rows.append([name, *_interval(value), _number(value.get("constant"))])
-            classes = value.get("classes", {})
-            if len(classes) > 1:
-                inner = [["class", "accuracy", "95 % interval", "samples"]]
-                inner += [[label, *_interval(score)] for label, score in classes.items()]
-                each.append(
-                    f"<details><summary>{html.escape(name)} per class</summary>{_table(inner, head=True)}</details>"
-                )
-    return _table(rows, head=True) + "".join(each)
-
-
 def _interval(score: Mapping[str, Any]) -> list[str]:
     low, high = score.get("low"), score.get("high")
     between = f"{low:.3f}–{high:.3f}" if low is not None and high is not None else ""
     return [_number(score.get("value")), between, str(score.get("samples", ""))]
 
 
-def _figure4(sets: Mapping[str, Differences], folder: Path) -> str:
-    text = (
-        "How much the features of consecutive snippets differ (features scaled to unit length), where an action starts "
-        "or ends between the snippets' middles, and elsewhere. An encoder that is sensitive to boundaries changes more "
-        "at them: brighter left matrices, histograms that stand apart, an AUC (of telling the two apart by the mean "
-        "difference alone) well above 0.5. The interval takes pairs as independent."
-    )
-    rows = [["features", "AUC", "95 % interval", "at boundaries", "elsewhere", "ratio"]]
-    for name, found in sets.items():
-        value, low, high = found.auc
-        at, rest = found.at_boundary_F.mean(), found.elsewhere_F.mean()
-        ratio = f"{at / rest:.2f}" if rest else ""
-        rows.append([name, f"{value:.3f}", f"{low:.3f}–{high:.3f}", f"{at:.4f}", f"{rest:.4f}", ratio])
-    return f"<p>{text}</p>{_table(rows, head=True)}{_picture(figures.figure4(sets), folder / 'figure4.png')}"
+def _change(name: str, found: Differences) -> list[str]:
+    value, low, high = found.auc
+    at, rest = found.at_boundary_F.mean(), found.elsewhere_F.mean()
+    ratio = f"{at / rest:.2f}" if rest else ""
+    return [name, f"{value:.3f}", f"{low:.3f}–{high:.3f}", f"{at:.4f}", f"{rest:.4f}", ratio]
 
 
-def _speed(summary: Mapping[str, Any]) -> str:
-    """What limited the run, in words and numbers."""
-    if "limited_by" not in summary:
-        return ""
-    share = summary["share_of_time"]
-    advice = {
-        "decoding": "more decoding threads, videos nearer to the training size, or more echo (--reuse-max, --bank-gib)",
-        "rendering": "a smaller --size, or fewer samples per step",
-        "the encoder": "a faster device, --precision bf16, --compile; decoding has time to spare",
-    }[summary["limited_by"]]
-    rows = [
+def _times(summary: Mapping[str, Any]) -> list[list[str]]:
+    """What limited the run, in numbers."""
+    fraction = summary["share_of_time"]
+    return [
         ["samples per second", _number(summary["samples_per_second"])],
-        ["encoder: forward, backward, update", f"{100 * share['encoder']:.1f} % of the time"],
-        ["plans and rendering", f"{100 * share['render']:.1f} %"],
-        ["waiting for decoded frames", f"{100 * share['wait']:.1f} %"],
+        ["encoder: forward, backward, update", f"{100 * fraction['encoder']:.1f} % of the time"],
+        ["plans and rendering", f"{100 * fraction['render']:.1f} %"],
+        ["waiting for decoded frames", f"{100 * fraction['wait']:.1f} %"],
         ["windows decoded", f"{summary['decoded_windows']:,}"],
         ["windows rendered", f"{summary['rendered_windows']:,}"],
         ["echo: rendered per decoded", _number(summary["echo"])],
         ["bank", f"{summary['slots']:,} windows, {summary['bank_bytes'] / 2**20:,.0f} MiB"],
     ]
-    limit = html.escape(str(summary["limited_by"]))
-    return f"<p>Limited by <b>{limit}</b>. What would help: {html.escape(advice)}.</p>{_table(rows)}"
 
 
-def _config(config: Mapping[str, Any]) -> str:
-    flags = config.get("flags", {})
-    rest = {name: value for name, value in config.items() if name not in ("flags", "names", "classes", "empty_classes")}
-    empty = config.get("empty_classes", [])
-    classes = [name for name in config.get("classes", []) if name not in empty]
-    lacking = f"; nothing to train on of {', '.join(empty)}" if empty else ""
-    text = f"{len(classes)} classes: {', '.join(classes)}{lacking}"
-    listed = f"<p>{html.escape(text)}</p>" if classes else ""
-    tables = "".join(
-        f"<details><summary>{title}</summary>{_table([(k, json.dumps(v)) for k, v in part.items()])}</details>"
-        for title, part in (("flags", flags), ("model, versions, machine", rest))
-    )
-    return listed + tables
+def _rows(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(name, json.dumps(value)) for name, value in values.items()]
 
 
-def _section(title: str, content: str, note: str = "") -> str:
-    small = f"<small>{html.escape(note)}</small>" if note else ""
-    return f"<section><h2>{html.escape(title)}{small}</h2>{content}</section>"
-
-
-def _table(rows: Iterable[Sequence[Any]], *, head: bool = False) -> str:
-    lines = []
-    for i, row in enumerate(rows):
-        cell = "th" if head and i == 0 else "td"
-        lines.append("<tr>" + "".join(f"<{cell}>{html.escape(str(value))}</{cell}>" for value in row) + "</tr>")
-    return f"<table>{''.join(lines)}</table>"
-
-
-def _picture(figure: Figure, path: Path) -> str:
-    """Save the figure, and show it in the page."""
+def _picture(figure: Figure, path: Path, alt: str) -> Picture:
+    """Save the figure, for the page to show."""
     data = base64.b64encode(figures.save(figure, path).read_bytes()).decode()
-    width = round(figure.get_figwidth() * 75)
-    return f'<img width={width} alt="{html.escape(path.stem)}" src="data:image/png;base64,{data}">'
+    return Picture(f"data:image/png;base64,{data}", round(figure.get_figwidth() * 75), alt)
 
 
 def _number(value: Any) -> str:

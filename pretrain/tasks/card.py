@@ -1,19 +1,31 @@
-"""One sample on the preview page: what a task tells of it."""
+"""One sample on the preview page: what a task tells of it. Data only; `reports` makes the page.
+
+Every task has a module `card` with a function `cards(batch, pictures_NTYXC, names, dataset)`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 import gpuaug
 
-COLORS = ("#3b6fb6", "#e08a1e", "#4f9d69", "#b0413e", "#7d5ba6", "#6b7a8f")  # of clips, in order of appearance
-WIDTH = 104  # of a frame on the page, in CSS pixels
+from ..data.dataset import Segment
 
 
-@dataclass
+@dataclass(frozen=True)
+class Timeline:
+    """Where a clip lies in its video: `clip` and `others` are start and end in seconds, `actions` those annotated."""
+
+    duration_seconds: float
+    actions: list[tuple[Segment, str]]  # with the name of its class
+    clip: tuple[float, float]
+    others: list[tuple[float, float]]  # clips of the same video
+
+
+@dataclass(frozen=True)
 class Card:
     """One sample on the page.
 
@@ -24,7 +36,7 @@ class Card:
         names: clip id → what to call it.
         boundary: first output frame that belongs to something new; −1 for none.
         span: half-open range of output frames to underline; None for none.
-        extra: HTML to put under the strip, e.g. a time line.
+        timeline: to be drawn under the frames; None for none.
     """
 
     title: str
@@ -34,4 +46,9 @@ class Card:
     note: str = ""
     boundary: int = -1
     span: tuple[int, int] | None = None
-    extra: str = field(default="")
+    timeline: Timeline | None = None
+
+
+def rows(plan: gpuaug.Plan, samples: list[int]) -> gpuaug.Plan:
+    """The plan of some samples."""
+    return gpuaug.Plan(plan.clip[samples], plan.time[samples], plan.weight[samples])

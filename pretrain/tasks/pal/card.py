@@ -1,0 +1,36 @@
+"""PAL's samples on the preview page. Legend: N samples, J clips of a composite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import gpuaug
+
+from ...data.dataset import Dataset
+from ...feed.feed import Batch
+from ..card import Card, rows
+
+
+def cards(batch: Batch, pictures_NTYXC: NDArray[np.uint8], names: dict[int, str], dataset: Dataset) -> list[Card]:
+    """Two cards per pair, the query's above the key's: the middle frame of each clip, the aligned region underlined."""
+    target = {name: value.cpu().numpy() for name, value in batch.target.items()}
+    clips, frames = target["video"].shape[1], batch.plan.shape[1] // target["video"].shape[1]
+    middle = np.arange(clips) * frames + frames // 2
+    plan = batch.plan.at(middle)
+    pairs = plan.shape[0] // 2
+    video_NJ1 = target["video"][:, :, None]
+    by_video = gpuaug.Plan(np.where(plan.weight > 0.5, video_NJ1, video_NJ1[:, :1]), plan.time, plan.weight)
+    found = []
+    for n in (part + pair for pair in range(pairs) for part in (0, pairs)):
+        start, stop = int(target["start"][n]), int(target["stop"][n])
+        first, last = target["source"][n, [start, stop - 1]]
+        action, background = (Path(dataset.videos[target["video"][n, j]].path).name for j in (start, 0))
+        named = {int(target["video"][n, start]): f"action, {action}", int(target["video"][n, 0]): background}
+        title = f"Pair {n % pairs + 1}, {'query' if n < pairs else 'key'}: {action} on {background}"
+        note = f"clips {start}…{stop - 1} show clips {first}…{last} of {action}, β = {target['opacity'][n]:.2f}"
+        picture, sample = pictures_NTYXC[n, middle], rows(by_video, [n])
+        found.append(Card(title, picture, sample, named, note=note, span=(start, stop)))
+    return found
