@@ -1,8 +1,7 @@
 """Temporal action detection and proposals: ActivityNet's mAP, the same by action length, AR@AN. NumPy only.
 
-`metrics.py` has these names too, with the other metrics. Where the reference tools differ the choice is a named
-argument. Legend of the shape suffixes: P predictions, G ground truths, C classes, I tIoU thresholds, A points of the
-AN axis, V videos, M pairs of a prediction and a ground truth.
+Where the reference tools differ the choice is a named argument. Legend of the shape suffixes: P predictions, G ground
+truths, C classes, I tIoU thresholds, A points of the AN axis, V videos, M pairs of a prediction and a ground truth.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..data.segments import Instances, codes, temporal_iou
-from .matching import Ties, assign, descending, pairs
+from .matching import Ties, descending, greedy_match, pairs
 
 ACTIVITYNET = np.linspace(0.5, 0.95, 10)  # the 9th is 0.8999999999999999, as in the official tool
 THUMOS = np.linspace(0.3, 0.7, 5)
@@ -100,7 +99,7 @@ def detection_map(
     matched_IP = np.empty((len(thresholds_I), len(predictions)), np.int64)
     for i, threshold in enumerate(thresholds_I):
         keep = iou_M >= threshold
-        matched_IP[i] = assign(prediction_M[keep], truth_M[keep], iou_M[keep], rank_P, len(truth))
+        matched_IP[i] = greedy_match(prediction_M[keep], truth_M[keep], iou_M[keep], rank_P, len(truth))
     ap_CI = np.zeros((len(known), len(thresholds_I)))
     for row, (one, positives) in enumerate(zip(known, count)):
         ordered = order[class_P[order] == one]
@@ -205,7 +204,7 @@ def average_recall(
 
     ratio = max_proposals · videos with ground truth / all proposals (also those of other videos); each video keeps its
     best min(n, int(n · ratio)). At each of 100 fractions (0.01…1, times max_proposals · videos / all kept) every video
-    shows the first int(kept · fraction); recall is the share of ground truths with any shown proposal at
+    shows the first int(kept · fraction); recall is the fraction of ground truths with any shown proposal at
     tIoU ≥ threshold (two may share one proposal).
 
     Args:

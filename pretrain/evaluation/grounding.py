@@ -26,7 +26,7 @@ def grounding(
     thresholds: Sequence[float] = GROUNDING,
     duration_seconds: ArrayLike | None = None,
 ) -> Grounding:
-    """Sentence grounding: share of queries whose first prediction reaches the tIoU, and the mean tIoU.
+    """Sentence grounding: fraction of queries whose first prediction reaches the tIoU, and the mean tIoU.
 
     Args:
         truth: (N, 2) start and end in seconds.

@@ -41,7 +41,7 @@ def pairs(key_P: np.ndarray, key_G: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return prediction_M, order_G[first_P[prediction_M] + within_M]
 
 
-def assign(
+def greedy_match(
     prediction_M: np.ndarray, truth_M: np.ndarray, iou_M: np.ndarray, rank_P: np.ndarray, truths: int
 ) -> np.ndarray:
     """The ground truth that each prediction takes, (P,) int64, −1 for none, from the admissible pairs alone.
@@ -51,7 +51,8 @@ def assign(
     stable matching when every ground truth prefers the lower rank, so it is found by rounds over all predictions at
     once: everyone asks for the best that has not refused them, every ground truth keeps the best rank that asked.
 
-    >>> assign(np.array([0, 1]), np.array([0, 0]), np.array([0.6, 0.9]), rank_P=np.array([0, 1]), truths=1).tolist()
+    >>> one, two = np.array([0, 0]), np.array([0, 1])  # two predictions want the only ground truth
+    >>> greedy_match(two, one, np.array([0.6, 0.9]), rank_P=two, truths=1).tolist()
     [0, -1]
     """
     taken_P = np.full(len(rank_P), -1)

@@ -52,7 +52,7 @@ def differences(features: Features, actions: Mapping[str, NDArray[np.float64]]) 
 
     Args:
         features: of snippets; where these overlap only every so many are taken that they do not.
-        actions: of `similarity.read_actions`: start and end of every action in seconds, by video.
+        actions: of `read_actions`: start and end of every action in seconds, by video.
 
     Errors (ValueError): no pair of snippets, or not both kinds of pairs.
     """
@@ -75,8 +75,8 @@ def differences(features: Features, actions: Mapping[str, NDArray[np.float64]]) 
         total = total + part if total.size else part
         videos += 1
     if not videos:
-        here, there = next(iter(features)), next(iter(actions), "none")
-        raise ValueError(f"annotations must be of videos with features, got {there} …, but features of {here} …")
+        got, needed = next(iter(actions), "none"), next(iter(features))
+        raise ValueError(f"annotations must be of videos with features, got {got} …, but features of {needed} …")
     change_P, boundary_P = np.concatenate(change), np.concatenate(boundary)
     counts = np.array([boundary_P.sum(), (~boundary_P).sum()])
     if not counts.all():
@@ -102,9 +102,9 @@ def crossed(center_T: NDArray[np.float64], boundary_B: ArrayLike) -> NDArray[np.
 
 
 def unit(rows_TF: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Every row divided by its length; rows of zeros stay."""
-    length = np.linalg.norm(rows_TF, axis=1, keepdims=True)
-    return np.asarray(rows_TF / np.where(length > 0, length, 1))
+    """Every row divided by its norm; rows of zeros stay."""
+    norm_T1 = np.linalg.norm(rows_TF, axis=1, keepdims=True)
+    return np.asarray(rows_TF / np.where(norm_T1 > 0, norm_T1, 1))
 
 
 def auc(score: ArrayLike, positive: ArrayLike) -> Auc:

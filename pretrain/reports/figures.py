@@ -35,7 +35,7 @@ def figure4(sets: Mapping[str, Differences]) -> Figure:
             panel.set_title(f"{kind}: mean {values.mean():.4f}\n{count:,} pairs of snippets", size=10)
             panel.set_xticks([])
             panel.set_yticks([])
-        line[0].set_ylabel(name, size=11)
+        line[0].set_ylabel(name, size=11, parse_math=False)
         figure.colorbar(image, ax=list(line[:2]), shrink=0.85, label="mean |difference| of a feature")
         _histogram(line[2], found)
     return figure
@@ -57,14 +57,14 @@ def _histogram(panel: Any, found: Differences) -> None:
     count = int(np.clip(2 * len(kinds[1]) ** 0.5, 8, 40))
     bins = np.linspace(0, high if high > 0 else 1.0, count + 1)
     for values, color, name in zip(kinds, (BLUE, ORANGE), ("elsewhere", "at boundaries")):
-        share = np.full(len(values), 100 / len(values))
-        panel.hist(np.minimum(values, bins[-1]), bins, weights=share, color=color, alpha=0.6, label=name)
+        percent = np.full(len(values), 100 / len(values))
+        panel.hist(np.minimum(values, bins[-1]), bins, weights=percent, color=color, alpha=0.6, label=name)
         panel.axvline(float(np.median(values)), color=color, lw=1.5, ls="--")
     value, low, up = found.auc
     panel.set_title(f"{found.videos} videos, AUC {value:.3f} (95 %: {low:.3f}–{up:.3f}; chance 0.5)", size=10)
     panel.set(xlabel="mean |difference| of consecutive snippets (dashed: medians)", ylabel="% of pairs")
     panel.legend(frameon=False)
-    _plain(panel)
+    _tidy(panel)
 
 
 def curves(rows: Sequence[Row]) -> Figure:
@@ -101,7 +101,7 @@ def curves(rows: Sequence[Row]) -> Figure:
         else:
             panel.legend(frameon=False, fontsize=8)
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        _plain(panel)
+        _tidy(panel)
     return figure
 
 
@@ -153,29 +153,30 @@ def speed(rows: Sequence[Row]) -> Figure:
     for panel in (time, rate, echo):
         panel.set_xlabel("step")
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        _plain(panel)
+        _tidy(panel)
     return figure
 
 
 def confusion(counts_CC: Any, names: Sequence[str], title: str = "") -> Figure:
-    """Confusion matrix: rows are the truth, columns the prediction, colours shares of the row, numbers counts."""
+    """Confusion matrix: rows are the truth, columns the prediction, colours fractions of the row, numbers counts."""
     counts = np.asarray(counts_CC)
     total = counts.sum(1, keepdims=True)
-    share = counts / np.where(total > 0, total, 1)
+    fraction = counts / np.where(total > 0, total, 1)
     c = len(counts)
     side = max(3.2, min(9.0, 1.6 + 0.48 * c))
     figure = Figure(figsize=(side + 1.6, side), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.08)  # type: ignore[union-attr, call-arg]
     panel = figure.subplots()
-    image = panel.imshow(share, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    figure.colorbar(image, ax=panel, shrink=0.8, label="share of the true class")
+    image = panel.imshow(fraction, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    figure.colorbar(image, ax=panel, shrink=0.8, label="fraction of the true class")
     panel.set(xlabel="prediction", ylabel="truth")
-    panel.set_title(title, size=10)
+    panel.set_title(title, size=10, parse_math=False)
     if c <= LABELLED:
-        panel.set_xticks(range(c), [str(n) for n in names], rotation=90 if max(map(len, names)) > 4 else 0)
-        panel.set_yticks(range(c), [f"{name} ({n})" for name, n in zip(names, total[:, 0])])
+        text: dict[str, Any] = {"parse_math": False}  # names may hold a $
+        panel.set_xticks(range(c), [str(n) for n in names], rotation=90 if max(map(len, names)) > 4 else 0, **text)
+        panel.set_yticks(range(c), [f"{name} ({n})" for name, n in zip(names, total[:, 0])], **text)
         for i, j in np.argwhere(counts > 0):
-            color = "white" if share[i, j] > 0.55 else "#1d2530"
+            color = "white" if fraction[i, j] > 0.55 else "#1d2530"
             panel.text(j, i, f"{counts[i, j]}", ha="center", va="center", color=color, size=9 if c <= 12 else 7)
     return figure
 
@@ -187,7 +188,7 @@ def save(figure: Figure, path: Path, *, dpi: int = 110) -> Path:
     return path
 
 
-def _plain(panel: Any) -> None:
+def _tidy(panel: Any) -> None:
     panel.spines[["top", "right"]].set_visible(False)
     panel.grid(axis="y", color="#dde2e8", lw=0.7)
     panel.set_axisbelow(True)

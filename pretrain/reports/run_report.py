@@ -82,7 +82,9 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences]) -> Path:
         classes=[name for name in config.get("classes", []) if name not in config.get("empty_classes", [])],
         empty=config.get("empty_classes", []),
         flags=_rows(config.get("flags", {})),
-        setting=_rows({k: value for k, value in config.items() if k not in ("flags", "names", "classes", "empty_classes")}),
+        setting=_rows(
+            {k: value for k, value in config.items() if k not in ("flags", "names", "classes", "empty_classes")}
+        ),
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(page, encoding="utf-8")

@@ -1,7 +1,5 @@
-"""`python -m pretrain similarity`: cosine similarity of all clips of a video, with the true actions (TSP, Figure 2).
+"""Temporal self-similarity: cosine similarity of all clips of a video, with the true actions (TSP, Figure 2).
 
-Takes what `extract` wrote, one picture row per set of features (say, before and after training) and one column per
-video. Green lines are the annotated actions.
 Legend: T rows (clips) of a video, F features, G annotated actions.
 """
 
@@ -17,11 +15,12 @@ from numpy.typing import NDArray
 
 from ..data.actions import plain
 from ..features.store import Features
+from .feature_change import unit
 
 GREEN = "#35c75a"
 
 
-class Contrast(NamedTuple):
+class ActionContrast(NamedTuple):
     """Mean similarity of two clips: both in one action, and one in an action and one in none; NaN without such."""
 
     inside: float
@@ -36,13 +35,13 @@ def cosine(rows_TF: NDArray[Any]) -> NDArray[np.float64]:
     """
     if rows_TF.ndim != 2:
         raise ValueError(f"features must be (T, F), one row per clip, got shape {rows_TF.shape}")
-    values = rows_TF.astype(np.float64)
-    length = np.linalg.norm(values, axis=1, keepdims=True)
-    unit = values / np.where(length > 0, length, 1)
-    return np.clip(unit @ unit.T, -1, 1)
+    unit_TF = unit(rows_TF.astype(np.float64))
+    return np.clip(unit_TF @ unit_TF.T, -1, 1)
 
 
-def contrast(similarity_TT: NDArray[np.float64], center_T: NDArray[np.float64], action_G2: NDArray[Any]) -> Contrast:
+def contrast(
+    similarity_TT: NDArray[np.float64], center_T: NDArray[np.float64], action_G2: NDArray[Any]
+) -> ActionContrast:
     """How alike clips are within an action, and how alike to the background around it.
 
     Args:
@@ -51,14 +50,14 @@ def contrast(similarity_TT: NDArray[np.float64], center_T: NDArray[np.float64], 
 
     >>> similarity = np.array([[1.0, 0.8, 0.1], [0.8, 1.0, 0.3], [0.1, 0.3, 1.0]])
     >>> contrast(similarity, np.array([0.5, 1.5, 2.5]), np.array([[0.0, 2.0]]))
-    Contrast(inside=0.8, across=0.2)
+    ActionContrast(inside=0.8, across=0.2)
     """
     inside_GT = np.asarray((action_G2[:, :1] <= center_T) & (center_T < action_G2[:, 1:]))
     same_TT = (inside_GT[:, :, None] & inside_GT[:, None]).any(0) & ~np.eye(len(center_T), dtype=bool)
     any_T = np.asarray(inside_GT.any(0))
     across_TT = any_T[:, None] & ~any_T
     means = [float(similarity_TT[pairs].mean()) if pairs.any() else float("nan") for pairs in (same_TT, across_TT)]
-    return Contrast(*means)
+    return ActionContrast(*means)
 
 
 def draw(
@@ -68,8 +67,11 @@ def draw(
     out: Path,
     *,
     rows: int = 1000,
-) -> dict[tuple[str, str], Contrast]:
-    """Write the picture; the numbers in its titles, by (set, video)."""
+) -> dict[tuple[str, str], ActionContrast]:
+    """Write the picture, a row per set of features and a column per video; the numbers in its titles, by (set, video).
+
+    Green lines are the annotated actions.
+    """
     figure = Figure(figsize=(4.4 * len(videos), 4.2 * len(sets)), layout="constrained")
     panels = figure.subplots(len(sets), len(videos), squeeze=False)
     found = {}
@@ -89,10 +91,11 @@ def draw(
                 panel.plot([start, end, end, start, start], [start, start, end, end, start], color=GREEN, lw=1)
                 panel.plot([start, end], [high, high], color=GREEN, lw=5, clip_on=False, solid_capstyle="butt")
                 panel.plot([low, low], [start, end], color=GREEN, lw=5, clip_on=False, solid_capstyle="butt")
-            panel.set(xlim=(low, high), ylim=(high, low), xlabel="seconds", ylabel=Path(path).name)
+            panel.set(xlim=(low, high), ylim=(high, low), xlabel="seconds")
+            panel.set_ylabel(Path(path).name, parse_math=False)
             shown = [("within actions", number.inside), ("to background", number.across)]
             text = ", ".join(f"{name} {value:.2f}" for name, value in shown if np.isfinite(value))
-            panel.set_title(f"{video}\n{text}", size=9)
+            panel.set_title(f"{video}\n{text}", size=9, parse_math=False)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=120)
     return found

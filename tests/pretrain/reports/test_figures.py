@@ -1,6 +1,7 @@
 """Pictures of a run: the numbers behind Figure 4, what the pictures show, and the page."""
 
 import base64
+import html
 import io
 import json
 import re
@@ -19,6 +20,8 @@ from pretrain.reports import figures, run_report
 from pretrain.reports.feature_change import Differences, auc, crossed, differences
 from pretrain.toy.dataset import make_actions
 from support import tiny_training
+
+NASTY = """<bad onload='x' id="{{7*7}}">"""
 
 
 def slow_auc(positive, score):
@@ -178,6 +181,12 @@ def test_confusion(tmp_path):
     picture(figures.confusion(np.eye(100, dtype=int), [str(i) for i in range(100)]), tmp_path / "large.png")
 
 
+def test_names_are_no_formulas(planted, tmp_path):
+    """Matplotlib takes text between two dollars for TeX, and fails where it is none."""
+    picture(figures.confusion([[1, 0], [0, 1]], ["$^$", "$\\no$"], "$^$"), tmp_path / "confusion.png")
+    picture(figures.figure4({"$^$": differences(*planted)}), tmp_path / "figure4.png")
+
+
 # ---- the page of a real run ----------------------------------------------------------------------------------------
 
 
@@ -216,7 +225,10 @@ def test_page(run, planted, tmp_path, capsys):
     features, actions = planted
     run = Path(shutil.copytree(run, tmp_path / "run"))
     summary = json.loads((run / "summary.json").read_text())
-    summary["skipped"] = [["<bad>.mp4", "no video stream"]]
+    summary["skipped"] = [[f"{NASTY}.mp4", "no video stream"]]
+    config = json.loads((run / "config.json").read_text())
+    config["classes"], config["names"]["action"], config["task"] = [NASTY], [NASTY, "b", "c"], NASTY
+    (run / "config.json").write_text(json.dumps(config))
     (run / "summary.json").write_text(json.dumps(summary))
     config = json.loads((run / "config.json").read_text())
     config["empty_classes"], kept = config["classes"][:1], config["classes"][1:]
@@ -230,14 +242,16 @@ def test_page(run, planted, tmp_path, capsys):
     page = (run / "report.html").read_text(encoding="utf-8")
     names = {"curves", "confusion_boundary", "confusion_action", "figure4", "speed"}
     assert {path.stem for path in (run / "figures").glob("*.png")} == names
-    inside = re.findall(r'<img width=\d+ alt="(\w+)" src="data:image/png;base64,([^"]+)">', page)
-    assert {name for name, _ in inside} == names
-    for name, data in inside:
-        assert base64.b64decode(data) == (run / f"figures/{name}.png").read_bytes()
-        Image.open(io.BytesIO(base64.b64decode(data))).verify()
+    inside = re.findall(r'<img width="\d+" alt="([^"]+)" src="data:image/png;base64,([^"]+)">', page)
+    files = {path.read_bytes() for path in (run / "figures").glob("*.png")}
+    assert {base64.b64decode(data) for _, data in inside} == files
+    assert len({alt for alt, _ in inside}) == len(names), "each picture says what it is"
+    for file in files:
+        Image.open(io.BytesIO(file)).verify()
     assert not re.search(r'(src|href)="(?!data:)', page), "the page must not need other files"
-    assert "&lt;bad&gt;.mp4" in page
-    assert "<bad>" not in page
+    assert html.unescape(page).lower().count(NASTY.lower()) == 4, "title, heading, a class, a file"
+    assert "<bad" not in page.lower()
+    assert 'name="viewport"' in page
     assert f"2 classes: {', '.join(kept)}; nothing to train on of {config['classes'][0]}<" in page
     assert f"Limited by <b>{summary['limited_by']}</b>" in page
     assert "AUC" in page

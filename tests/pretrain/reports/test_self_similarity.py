@@ -83,6 +83,11 @@ def test_numbers_and_axes_are_in_seconds(files, tmp_path):
     assert thin[good, "v_dive"].inside == pytest.approx(1)
 
 
+def test_names_are_no_formulas(tmp_path):
+    write_features(tmp_path / "$^$", {"$^$": np.ones((3, 2))})
+    self_similarity.draw({"$^$": Features(tmp_path / "$^$")}, ["$^$"], {}, tmp_path / "x.png")
+
+
 def test_the_first_annotated_video_is_the_default(files, tmp_path):
     good, _, truth = files
     assert similarity.main(["--features", good, "--annotations", truth, "--out", str(tmp_path / "x.png")]) == 0
