@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with feed:
         batch = feed.batch(0)
         cards = importlib.import_module(f"{task.__package__}.card").cards
-        page = cards(batch, pictures(batch, net.mean, net.std), window_names(feed.bank, train_set), train_set)
+        page = cards(batch, pictures(batch.clips, net.mean, net.std), window_names(feed.bank, train_set), train_set)
         failures = feed.report()["failures"]
     file = Path(args.out) / "preview.html"
     lead = f"{train_set}; seed {args.seed}; {len(page)} samples."

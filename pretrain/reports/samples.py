@@ -20,7 +20,6 @@ from PIL import Image
 import gpuaug
 
 from ..data.dataset import Dataset
-from ..feed.feed import Batch
 from ..tasks.card import Card
 
 COLORS = ("#3b6fb6", "#e08a1e", "#4f9d69", "#b0413e", "#7d5ba6", "#6b7a8f")  # of clips, in order of appearance
@@ -90,10 +89,10 @@ def _bars(plan: gpuaug.Plan, colors: dict[int, str]) -> Iterator[Bar]:
             top += height
 
 
-def pictures(batch: Batch, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.uint8]:
-    """uint8 (N, T, Y, X, C): the batch as it was before normalisation."""
+def pictures(clips_NCTYX: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> NDArray[np.uint8]:
+    """uint8 (N, T, Y, X, C): the clips as they were before normalisation."""
     shape = (1, -1, 1, 1, 1)
-    value = batch.clips.float() * torch.tensor(std).reshape(shape) + torch.tensor(mean).reshape(shape)
+    value = clips_NCTYX.float() * torch.tensor(std).reshape(shape) + torch.tensor(mean).reshape(shape)
     return (value.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 4, 1).numpy()
 
 
