@@ -14,21 +14,15 @@ from tqdm import tqdm
 from ..common.cli import command, prog
 from ..common.files import jsonable, write_json
 from ..evaluation.detection import ACTIVITYNET, LENGTHS_SECONDS, THUMOS
-from ..evaluation.evaluate import Row, evaluate_detection, evaluate_grounding, evaluate_proposals, evaluate_steps
+from ..evaluation.evaluate import TASKS, Row
 
 
 @command("evaluate")
 def main(argv: Sequence[str] | None = None) -> int:
     """0 done, 1 failed (one line on standard error), 2 wrong usage."""
     args = _parser().parse_args(argv)
-    tasks = {
-        "detection": evaluate_detection,
-        "proposals": evaluate_proposals,
-        "grounding": evaluate_grounding,
-        "steps": evaluate_steps,
-    }
     with tqdm(total=3, desc=args.task, leave=False, disable=None) as progress:
-        result, rows = tasks[args.task](args, progress)
+        result, rows = TASKS[args.task](args, progress)
     result = {"task": args.task, "truth": str(args.truth), "predictions": str(args.predictions), **result}
     if args.json == "-":
         print(json.dumps(jsonable(result), indent=1))

@@ -21,7 +21,7 @@ from .grounding import GROUNDING
 Row = tuple[str, str]
 
 
-def evaluate_detection(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
+def _detection(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
     truth, predictions, notes = _read_segments(args, progress, labelled=True)
     options = {"thresholds": args.thresholds, "ties": args.ties}
     found = detection.detection_map(truth, predictions, zero_length=args.zero_length, unknown=args.unknown, **options)
@@ -48,7 +48,7 @@ def evaluate_detection(args: argparse.Namespace, progress: tqdm) -> tuple[dict[s
     return {**result, "notes": notes}, rows
 
 
-def evaluate_proposals(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
+def _proposals(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
     truth, proposals, notes = _read_segments(args, progress, labelled=False)
     curve = detection.average_recall(
         truth, proposals, max_proposals=args.max_proposals or None, thresholds=args.thresholds, ties=args.ties
@@ -67,7 +67,7 @@ def evaluate_proposals(args: argparse.Namespace, progress: tqdm) -> tuple[dict[s
     return {**result, "notes": notes}, rows
 
 
-def evaluate_grounding(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
+def _grounding(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
     truth = charades_crosstask.read_charades(args.truth)
     progress.update()
     predicted = charades_crosstask.answers(args.predictions, truth, charades_crosstask.read_charades(args.predictions))
@@ -93,7 +93,7 @@ def evaluate_grounding(args: argparse.Namespace, progress: tqdm) -> tuple[dict[s
     return {**result, "notes": []}, [*rows, ("mIoU", _percent(found.mean_iou))]
 
 
-def evaluate_steps(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
+def _steps(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
     steps: dict[str, list[tuple[float, float]]]
     durations: dict[str, float] = {}
     if args.truth.is_dir():
@@ -176,3 +176,6 @@ def _subset(args: argparse.Namespace) -> str | None:
 
 def _percent(value: float) -> str:
     return "-" if math.isnan(value) else f"{100 * value:.2f} %"
+
+
+TASKS = {"detection": _detection, "proposals": _proposals, "grounding": _grounding, "steps": _steps}
