@@ -1,8 +1,11 @@
-"""gpuaug: GPU-native, on-the-fly video augmentation.
+"""GPU-native, on-the-fly video augmentation: the library.
 
 Plans say what every output frame is made of (`Plan`, `where`, `fade`, `edits`), `blend` and `render` execute them,
-`Decoder`, `ClipBank` and `probe` supply the pixels. `crossfade`, `concatenate`, `resample_speed`, `paste` and `take`
-are the same edits on arrays of any library. `host_memory` says how much of dropped results is kept for new ones.
+`Decoder`, `ClipBank` and `probe` supply the pixels. `crossfade`, `concatenate`, `resample_speed`, `paste`, `take`
+and `freeze` are the same edits on arrays of any library. `host_memory` says how much of dropped results is kept for new
+ones. What is not named here may change.
+
+Used by pretrain, benchmarks, examples and users. Imports kernels and video, never pretrain.
 """
 
 __version__ = "0.1.0"

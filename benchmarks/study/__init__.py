@@ -1,1 +1,4 @@
-"""The study: every pre-training on toy videos, one localiser, one table."""
+"""The study: every pre-training on toy videos, one localiser, one table.
+
+Used by `make study`. Imports pretrain, mostly its commands.
+"""

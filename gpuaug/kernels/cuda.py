@@ -46,7 +46,7 @@ def launch(kernel: str, work: NDArray[np.uint8], device: torch.device, dtype: st
     Both buffers are torch's: its allocators hand the same memory out again once the copy, or the kernel, is done.
 
     Args:
-        work: of kernels/job.py, with addresses on this device.
+        work: of kernel_args.py, with addresses on this device.
     """
     grid = kernel_args.grid(kernel, work, dtype)
     index = torch.cuda.current_device() if device.index is None else device.index

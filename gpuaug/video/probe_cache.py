@@ -1,4 +1,7 @@
-"""What was found out about files, kept between runs in one SQLite file."""
+"""What probe has read of each video file, kept between runs in one SQLite file.
+
+Used by manifest.py; imports nothing of gpuaug.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Temporal segments of many videos as columns, their overlap, and who is matched with whom. NumPy only.
+"""Temporal segments of many videos as columns, and their overlap. NumPy only.
 
-metrics.py builds on it. Legend of the shape suffixes: P predictions, G ground truths, M pairs of a prediction and a
-ground truth of the same video (and class).
+Used by evaluation, localization and the readers of results.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """Windows that are shown once: plans are drawn before decoding, and only the frames that they show are decoded.
 
+Used by feed.py at a reuse limit of 1, in place of the pool that is shown again and again; imports reuse_supply, whose
+order of segments, bank and decoding thread it works with.
 Legend: N samples, T output frames, K taps; S slots; J windows of one segment (a group).
 """
 
@@ -16,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 
 import gpuaug
-from gpuaug.bank import COLUMNS
 
 from .reuse_supply import Refill, Refiller
 
@@ -149,7 +150,7 @@ class Ahead:
             return False
         with torch.cuda.stream(self.bank.stream):  # nothing for None
             for slot, picture in zip(planned.slots, frames):
-                row = {name: info[name][slot] for name, _ in COLUMNS}
+                row = {name: info[name][slot] for name in info.dtype.names or ()}
                 self.bank.write(slot, picture, row)
                 info["frames"][slot] = row["frames"]
         return True

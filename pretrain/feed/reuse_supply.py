@@ -1,6 +1,8 @@
-"""Replacing what the bank holds: which segment comes into which group of slots, and when.
+"""Windows that are shown several times: which segment comes into which group of the bank's slots, and when.
 
-Decoding runs in one background thread; the bank itself is written by the caller's thread only.
+Used by feed.py and plan_first_supply.py; imports sampler (which segment is next) and data. A group is what PAL and TSP
+take from one video; elsewhere it is one window. Decoding runs in one background thread; the bank itself is written by
+the caller's thread only.
 Legend: J windows of one segment make a group of slots.
 """
 

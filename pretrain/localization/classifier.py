@@ -1,5 +1,6 @@
 """A linear probe of features: labels of proposals, and actionness of single features.
 
+Used by localizer.py; imports inputs.
 Legend: N samples, F features, C classes, T cells, G segments.
 """
 

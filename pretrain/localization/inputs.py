@@ -1,6 +1,7 @@
-"""Extracted features and annotations to windows of equal length for the localiser.
+"""Extracted features and annotations to windows of equal length: what the localiser learns from and is asked about.
 
-Features are what `extract` writes (features.py): rows per video, and a JSON that says which time each row stands for.
+Used by localizer.py, classifier.py and the command localize; imports features and data. Features are what `extract`
+writes: rows per video, and a JSON that says which time each row stands for.
 Legend of the shape suffixes: T rows of a video, or cells of a window; F features; G actions.
 """
 

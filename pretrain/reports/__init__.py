@@ -1,4 +1,4 @@
 """Pages and pictures: samples, runs, features at boundaries, self-similarity.
 
-Used by the commands preview, report and similarity. Imports tasks, features, data and common.
+Used by the commands preview, report and similarity. Imports tasks (cards), features, data, common and gpuaug.
 """

@@ -1,5 +1,6 @@
 """How much features change where actions start and end, and elsewhere: the numbers of BSP's Figure 4.
 
+Used by figures.py, run_report.py and the command report; imports features and data.
 Legend: T snippets of a video, P pairs of consecutive snippets, F features, B boundaries.
 """
 

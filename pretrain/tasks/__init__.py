@@ -1,5 +1,5 @@
-"""The pretext tasks, a folder each: what a sample shows, its target, the head and its loss, its card on the preview page.
+"""The pretext tasks, a folder each: what a sample shows, its target, head and loss, and its card on a page.
 
-Used by training, reports and the command preview. Imports features, models, data, feed's Batch and gpuaug; never feed's
-insides, training or reports.
+Used by training, reports and the command preview. Imports features, models and gpuaug, for cards also data and feed
+(its Batch); never training. A new one: docs/tasks.md.
 """

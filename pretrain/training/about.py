@@ -1,4 +1,7 @@
-"""What config.json and summary.json say about a run."""
+"""What config.json and summary.json say about a run.
+
+Used by session.py; imports loop, run_folder, data and models.
+"""
 
 from __future__ import annotations
 

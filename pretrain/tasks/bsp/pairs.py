@@ -1,5 +1,6 @@
-"""Which clips of the bank meet in a sample: two videos of one class, or of two classes.
+"""Which clips of the bank meet in a sample of BSP: two videos of one class, or of two classes.
 
+Used by BSP's `sample`; imports gpuaug.
 Legend: N samples, S slots of the bank, M slots that can be shown and have a class.
 """
 

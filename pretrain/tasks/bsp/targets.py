@@ -1,5 +1,6 @@
 """The kinds of boundary that BSP tells apart, and how to read them from a plan.
 
+Used by BSP's `sample` and Head; imports gpuaug. (How features change at annotated boundaries: reports/feature_change.)
 Legend: N samples, T output frames, S slots of the bank.
 """
 

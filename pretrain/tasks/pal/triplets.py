@@ -1,5 +1,6 @@
-"""Which videos of the bank meet in a pair of composites: whole groups of windows, three videos per pair.
+"""Which videos of the bank meet in a pair of PAL's composites: whole groups of windows, three videos per pair.
 
+Used by PAL's `sample`; imports gpuaug.
 Legend: S slots of the bank, G groups of slots, J windows of a group, P pairs.
 """
 
@@ -43,7 +44,7 @@ def draw_triples(
     _, video = np.unique(bank.info["video"][slot_GJ[drawn, 0]], return_inverse=True)
     videos = int(video.max()) + 1
     by_video = np.argsort(video, kind="stable")
-    turn = np.empty(len(video), np.int64)  # the how manieth of its video a draw is
+    turn = np.empty(len(video), np.int64)  # 0 for the first draw of a video, 1 for its second, …
     turn[by_video] = np.arange(len(video)) - np.searchsorted(video[by_video], video[by_video])
     kept = np.flatnonzero(turn < pairs)[: 3 * pairs]
     if len(kept) < 3 * pairs:
