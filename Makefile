@@ -5,7 +5,7 @@ OUT ?= runs/gpu
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := setup.py constraints.txt $(wildcard gpuaug/kernels/*)
 
-.PHONY: setup demo test test-all lint bench study gpu clean
+.PHONY: setup demo test test-all lint bench map study gpu clean
 
 setup: .venv/.demo  ## what training and the demo need, without NVIDIA's libraries
 
@@ -25,6 +25,9 @@ lint: .venv/.test
 
 bench: .venv/.test  ## the CPU benchmarks; writes benchmarks/results
 	$(BIN)/python -m benchmarks
+
+map: .venv/.demo  ## the map of the code in README.md, from the packages' docstrings
+	$(BIN)/python tests/support/code_map.py
 
 study: .venv/.test  ## every pre-training, one localiser, one table; goes on where it was stopped
 	$(BIN)/python -m benchmarks.study.run --out runs/study
