@@ -1,4 +1,5 @@
 """BSP (Xu et al. 2021): two clips stitched, cross-faded or re-timed; classify the boundary.
 
-Used by training, by name, and by cards and benchmarks. Imports models (its teachers) and gpuaug.
+Used by training and preview, by name, and by benchmarks. Imports models (its teachers) and gpuaug, for cards data and
+feed.
 """
