@@ -46,34 +46,30 @@ MODULES = {"": 15, "pretrain/": 10}  # in one folder, __init__ not counted
 PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
-    "gpuaug": 2315,
+    "gpuaug": 2318,
     "gpuaug/kernels": 1414,
     "gpuaug/video": 1553,
-    "pretrain": 45,
-    "pretrain/commands": 615,
-    "pretrain/common": 346,
+    "pretrain": 79,
+    "pretrain/commands": 590,
+    "pretrain/common": 339,
     "pretrain/data": 1059,
     "pretrain/evaluation": 648,
     "pretrain/features": 950,
     "pretrain/feed": 813,
-    "pretrain/localization": 706,
+    "pretrain/localization": 692,
     "pretrain/models": 561,
-    "pretrain/reports": 733,
-    "pretrain/tasks": 1365,
+    "pretrain/reports": 861,
+    "pretrain/tasks": 1367,
     "pretrain/toy": 583,
     "pretrain/training": 1413,
-    "benchmarks": 2323,
+    "benchmarks": 2198,
     "benchmarks/study": 534,
     "examples": 320,
     "docs": 73,
 }
 
 # Faults that are known and on their way out; a line that no longer breaks a rule has to go.
-KNOWN = {
-    "benchmarks/render_cpu.py:22: gpuaug.render.new is not public",
-    "benchmarks has 16 modules, at most 15 are allowed",
-    "benchmarks.render_cuda imports benchmarks.render_peers imports benchmarks.render_cuda",
-}
+KNOWN: set[str] = set()
 
 
 def public_names() -> set[str]:

@@ -12,7 +12,7 @@ import gpuaug
 ROOT = Path(__file__).parent.parent
 NAMES = """
 ClipBank Decoder Failure Manifest Plan Starved Video Window __version__ blend color concatenate crop crossfade edits
-fade host_memory paste probe reference render resample_speed take where
+fade freeze host_memory paste probe reference render resample_speed take where
 """
 
 

@@ -17,7 +17,7 @@ from ..common.cli import add_options, command, prog, take_options
 from ..data.charades_crosstask import write_frame_scores
 from ..data.results import read_video_scores, write_activitynet_results
 from ..localization import inputs as windows
-from ..localization.localizer import STEP_SECONDS, _trained_on, actionness, localize
+from ..localization.localizer import STEP_SECONDS, actionness, localize, trained_videos
 
 
 @command("localize")
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     train = windows.read_subset(args.features, args.annotations, args.train_subset)
     test = windows.read_subset(args.features, args.annotations, args.subset)
-    trained_on = _trained_on(args.features, train, test)
+    trained_on = trained_videos(args.features, train, test)
     if args.task == "steps":
         write_frame_scores(args.out, STEP_SECONDS, actionness(train, test, seed=args.seed), trained_on=trained_on)
     else:

@@ -184,7 +184,7 @@ def actionness(train: Subset, test: Subset, *, seed: int = 0) -> dict[str, np.nd
     return {video: classifier.probability(grid(test, video))[:, 1] for video in test.rows}
 
 
-def _trained_on(features: Path, train: Subset, test: Subset) -> set[str]:
+def trained_videos(features: Path, train: Subset, test: Subset) -> set[str]:
     """Ids of what the localiser and the features' networks are trained on.
 
     Errors (ValueError): a video to be localised is among them.
