@@ -1,4 +1,4 @@
-"""The table of benchmarks in README.md, and its picture, from the JSON files: `python -m benchmarks.table`
+"""The tables of docs/benchmarks.md, and its picture, from the JSON files: `python -m benchmarks.table`
 
 Shown are the ratios, the rows whose unit is ×: how many times as fast as a peer, and, in a table of its own, a training
 step by the same step on a frozen batch. There is a column for each kind of device that was measured: without a JSON of
@@ -13,7 +13,7 @@ from typing import Any
 
 from . import common
 
-README = common.ROOT.parent / "README.md"
+PAGE = common.ROOT.parent / "docs" / "benchmarks.md"
 PICTURE = common.ROOT.parent / "docs" / "benchmarks.png"
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}  # by the end of a suite's name
@@ -132,8 +132,8 @@ def main() -> int:
     found = records()
     if not found:
         raise SystemExit("error: benchmarks/results holds no JSON; run python -m benchmarks first")
-    text = put(README.read_text(encoding="utf-8"), table(found))
-    README.write_text(put(text, steps(found)) if steps(found) else text, encoding="utf-8")
+    text = put(PAGE.read_text(encoding="utf-8"), table(found))
+    PAGE.write_text(put(text, steps(found)) if steps(found) else text, encoding="utf-8")
     draw(found, PICTURE)
     return 0
 

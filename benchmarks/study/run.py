@@ -221,7 +221,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--annotations", help="of the untrimmed ones, ActivityNet JSON (default: toy)")
     add("--video-scores", help="classes of whole videos, as localize takes them (default: those annotated)")
     add("--lengths", help=f"edges of the buckets of action lengths, seconds (default: {TOY_LENGTHS} for toy videos)")
-    add("--save", action="store_true", help="write benchmarks/results, README's table and docs/study.png")
+    add("--save", action="store_true", help="write benchmarks/results, docs/study.md and docs/study.png")
     args = parser.parse_args(argv)
     real = args.actions and args.untrimmed and args.annotations
     args.lengths = args.lengths or ("0,30,60,120,180,inf" if real else TOY_LENGTHS)

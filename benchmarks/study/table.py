@@ -1,11 +1,10 @@
 """The study's numbers as tables, claims and a picture.
 
-`python -m benchmarks.study.table` writes those of the saved JSON into README.md and docs/study.md.
+`python -m benchmarks.study.table` writes those of the saved JSON into docs/study.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from .. import table as benchmarks
 Rows = dict[str, list[dict[str, Any]]]  # row: what `Study.run` returns, one per seed
 
 SHOWN = ("average mAP", "AUC", "frame AP")
-README = ("mAP@0.5", "mAP@0.75", "average mAP", "AR@100", "AUC", "frame AP")
 # average mAP of G-TAD on ActivityNet-1.3: BSP's Tables 4 and 5 (ResNet-18; regression is that of ds), PAL's best with
 # I3D, TSP's with R(2+1)D-34. Encoders, data and lengths of training differ between the papers.
 PAPER = {
@@ -72,11 +70,8 @@ def results(rows: Rows) -> list[dict[str, Any]]:
     return found
 
 
-def table(rows: Rows, shown: Sequence[str] = ()) -> str:
+def table(rows: Rows) -> str:
     """Markdown: mean over the seeds ± half the 95 % interval, in %, and the papers' own average mAP.
-
-    Args:
-        shown: names of the numbers; none: all.
 
     >>> run = {"numbers": {"AUC": 40.0}}
     >>> print(table({"vanilla": [run, {"numbers": {"AUC": 42.0}}, {"numbers": {"AUC": 41.0}}]}))
@@ -85,7 +80,7 @@ def table(rows: Rows, shown: Sequence[str] = ()) -> str:
     | vanilla | 41.0 ± 2.5 | 33.59 |
     """
     found = intervals(rows)
-    names = shown or list(next(iter(found.values())))
+    names = list(next(iter(found.values())))
     lines = ["| " + " | ".join(["pre-training", *names, "paper's average mAP"]) + " |", "|---" * (len(names) + 2) + "|"]
     for row, values in found.items():
         cells = [_shown(values[name]) for name in names]
@@ -158,16 +153,9 @@ def saved() -> dict[str, Any] | None:
     return found[-1] if found else None
 
 
-def readme_table(rows: Rows) -> str:
-    """The table between its marks in README.md."""
-    return f"<!-- study -->\n{table(rows, README)}\n<!-- /study -->"
-
-
 def publish(record: dict[str, Any]) -> None:
-    """Write README's table, docs/study.png, and what stands between the marks in docs/study.md."""
+    """Write docs/study.png, and what stands between the marks in docs/study.md."""
     rows, facts = record["facts"]["rows"], record["facts"]
-    text = benchmarks.README.read_text(encoding="utf-8")
-    benchmarks.README.write_text(benchmarks.put(text, readme_table(rows)), encoding="utf-8")
     about = (
         f"{facts['clips']} clips per pre-training, seeds {', '.join(map(str, facts['seeds']))}, "
         f"{facts['minutes']:.0f} minutes in all on {record['machine']}, commit {record['commit']}."

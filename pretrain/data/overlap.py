@@ -68,7 +68,7 @@ def refuse(trained: Iterable[Named], held_out: Sequence[Named], flag: str, *, by
 
 def stated(videos: Iterable[Named]) -> dict[str, Any]:
     """The content of a run folder's record, {"videos": [[path, id], …]}; paths from the root."""
-    return {"videos": sorted({(os.path.abspath(video.path), video.id) for video in videos})}
+    return {"videos": sorted({(video.path and os.path.abspath(video.path), video.id) for video in videos})}
 
 
 def of_predictions(path: str | Path) -> list[Named]:

@@ -190,7 +190,7 @@ def trained_videos(features: Path, train: Subset, test: Subset) -> set[str]:
     Errors (ValueError): a video to be localised is among them.
     """
     about = read_settings(features)
-    files = {video_id(Path(name).name): str(each["path"]) for name, each in about.get("videos", {}).items()}
+    files = {video_id(Path(name).name): str(each.get("path", "")) for name, each in about.get("videos", {}).items()}
     own, held_out = ([Named(files.get(video, ""), video) for video in subset.rows] for subset in (train, test))
     refuse(own, held_out, "--subset", by=" as --train-subset")
     by_networks = [Named(id=video) for video in about.get("trained_on", ())]

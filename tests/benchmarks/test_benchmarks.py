@@ -1,4 +1,4 @@
-"""Results of benchmarks: their schema, and that README shows what they say."""
+"""Results of benchmarks: their schema, and that docs/benchmarks.md shows what they say."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ def test_schema(path):
         assert row["n"] >= 1
 
 
-def test_readme_shows_the_results():
+def test_the_page_shows_the_results():
     if not FILES:
         pytest.skip("benchmarks/results holds no JSON")
-    text, records = table.README.read_text(encoding="utf-8"), table.records()
+    text, records = table.PAGE.read_text(encoding="utf-8"), table.records()
     assert table.table(records) in text
     assert table.steps(records) in text
 
 
 def test_readme_says_once_whether_a_gpu_was_measured():
     """At its beginning, and in no cell: what was not measured is left out of the tables."""
-    text = table.README.read_text(encoding="utf-8")
+    text = (table.PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
     said = "Nothing here was measured on a GPU"
     assert text.count(said) == (0 if table.measured_on_gpu(table.records()) else 1)
     assert said in text.partition("\n## ")[0] or table.measured_on_gpu(table.records())
-    assert "not measured" not in text
+    assert "not measured" not in text + table.PAGE.read_text(encoding="utf-8")
 
 
 def test_a_column_for_each_device_that_was_measured():

@@ -1,10 +1,9 @@
-"""The study: a miniature from training to table, taken up where it was stopped; its claims; what README shows."""
+"""The study: a miniature from training to table, taken up where it was stopped; its claims; its page."""
 
 import json
 
 import pytest
 
-from benchmarks import table
 from benchmarks.study import run as study
 from benchmarks.study import table as study_table
 from pretrain.toy import dataset as toy
@@ -58,11 +57,11 @@ def test_claims_say_what_holds():
     assert lines["two-stream over vanilla, average mAP"].endswith("open")
 
 
-def test_readme_shows_the_saved_study():
+def test_the_page_shows_the_saved_study():
     record = study_table.saved()
     if record is None:
         pytest.skip("benchmarks/results holds no study")
-    assert study_table.readme_table(record["facts"]["rows"]) in table.README.read_text(encoding="utf-8")
+    assert study_table.table(record["facts"]["rows"]) in (study_table.DOCS / "study.md").read_text(encoding="utf-8")
     assert {row["name"] for row in record["results"]} == {
         f"{row}: {name}" for row, runs in record["facts"]["rows"].items() for name in runs[0]["numbers"]
     }
