@@ -165,10 +165,11 @@ def read_frame_scores(path: str | Path) -> tuple[float, dict[str, np.ndarray]]:
 def write_frame_scores(
     path: str | Path, segment_seconds: float, scores: Mapping[str, np.ndarray], *, trained_on: Iterable[str] = ()
 ) -> None:
-    """{"segment_seconds": 0.2, "results": {video: [score of the first 0.2 s, of the next, …]}, "trained_on": [video]}.
+    """{"segment_seconds": 0.2, "results": {video: [score of the first 0.2 s, of the next, …]}, "external_data": …}.
 
-    `trained_on`: the videos that may not be evaluated on.
+    `trained_on`: the videos that may not be evaluated on, written as external data (see overlap.py).
     """
     results = {video: np.asarray(values, np.float64).tolist() for video, values in scores.items()}
     with new_file(path) as file:
-        json.dump({"segment_seconds": segment_seconds, "results": results, "trained_on": sorted(trained_on)}, file)
+        external = {"trained_on": sorted(trained_on)}
+        json.dump({"segment_seconds": segment_seconds, "results": results, "external_data": external}, file)

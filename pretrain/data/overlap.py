@@ -72,14 +72,19 @@ def stated(videos: Iterable[Named]) -> dict[str, Any]:
 
 
 def of_predictions(path: str | Path) -> list[Named]:
-    """What the predictions in a JSON file say that they were trained on; [] where they do not say.
+    """What the predictions in a JSON file were trained on: {"external_data": {"trained_on": [id, …]}}, else [].
 
-    Errors (BadFile): no JSON object, or no list of ids in it.
+    ActivityNet's form has the field external_data for what else went into the predictions, of any content.
+
+    Errors (BadFile): no JSON object, or no ids in that list.
     """
-    ids = list_of(path, "", "trained_on", read_json(path).get("trained_on", []))
+    external = read_json(path).get("external_data")
+    if not isinstance(external, dict) or "trained_on" not in external:
+        return []
+    ids = list_of(path, "external_data", "trained_on", external["trained_on"])
     for video in ids:
         if not isinstance(video, str):
-            raise BadFile(path, "trained_on", f"must be ids of videos, got {video!r}")
+            raise BadFile(path, "external_data", f"trained_on must be ids of videos, got {video!r}")
     return [Named(id=video_id(video)) for video in ids]
 
 

@@ -151,7 +151,7 @@ def write_activitynet_results(
 ) -> None:
     """Write predictions in ActivityNet's form; `videos` are listed even if they have none. Ids lose a leading "v_".
 
-    `trained_on`: the videos that may not be evaluated on, in a field of our own.
+    `trained_on`: the videos that may not be evaluated on, written as external data (see overlap.py).
     """
     results: dict[str, list] = {video_id(name): [] for name in videos}
     rows = zip(predictions.video, predictions.segment.tolist(), predictions.label, predictions.score.tolist())
@@ -159,8 +159,7 @@ def write_activitynet_results(
         entry = {"label": str(label), "score": score, "segment": segment}
         results.setdefault(video_id(str(name)), []).append(entry)
     with new_file(path) as file:
-        content = {"version": version, "results": results, "external_data": {}, "trained_on": sorted(trained_on)}
-        json.dump(content, file)
+        json.dump({"version": version, "results": results, "external_data": {"trained_on": sorted(trained_on)}}, file)
 
 
 def read_video_scores(path: str | Path) -> dict[str, dict[str, float]]:

@@ -120,7 +120,7 @@ def test_evaluate_refuses_what_was_trained_on(planted, capsys, tmp_path, task):
     training = [f"video{k}" for k in range(24)]
     pairs = [(task, planted / "out.json")] + [("proposals", planted / "bare.json")] * (task == "detection")
     for kind, file in pairs:
-        assert json.loads(file.read_text())["trained_on"] == sorted([*training, "other"])
+        assert json.loads(file.read_text())["external_data"]["trained_on"] == sorted([*training, "other"])
         words = [kind, "--truth", planted / "truth.json", "--predictions", file]
         capsys.readouterr()
         assert evaluate_command.main([*map(str, words)]) == 0
@@ -135,9 +135,16 @@ def test_evaluate_refuses_what_was_trained_on(planted, capsys, tmp_path, task):
         )
 
 
-def test_a_broken_list_in_predictions_is_one_line(planted, capsys):
-    (planted / "out.json").write_text('{"results": {}, "segment_seconds": 0.2, "trained_on": [3]}')
+def test_other_external_data_say_nothing_and_a_broken_list_is_one_line(planted, capsys):
+    """Predictions of others have any content in this field."""
     words = ["--truth", planted / "truth.json", "--predictions", planted / "out.json"]
+    for external in ("none", [], {"used": True, "details": "ImageNet"}):
+        (planted / "out.json").write_text(json.dumps({"results": {}, "external_data": external}))
+        assert overlap.of_predictions(planted / "out.json") == []
+        assert evaluate_command.main([*map(str, ["detection", *words])]) == 0
+    capsys.readouterr()
+    content = {"results": {}, "segment_seconds": 0.2, "external_data": {"trained_on": [3]}}
+    (planted / "out.json").write_text(json.dumps(content))
     for task in ("steps", "detection"):
         assert evaluate_command.main([*map(str, [task, *words])]) == 1
-        assert "out.json: trained_on: must be ids of videos, got 3\n" in capsys.readouterr().err
+        assert "out.json: external_data: trained_on must be ids of videos, got 3\n" in capsys.readouterr().err
