@@ -15,6 +15,7 @@ from tqdm import tqdm
 from .demux import Unusable, check_file, one_line
 from .frame_index import read_index
 from .probe_cache import Cache
+from .table import BadFile, decoded, parse_table, read_text
 
 # What a folder is searched for; a file named as such is probed whatever it is called.
 # fmt: off
@@ -112,8 +113,8 @@ def probe(
 
     Args:
         paths: files; folders, which are searched for files named as videos (a video's label is the name of its folder,
-            unless that is the searched folder itself); CSV files with columns path and, optionally, label (paths are
-            relative to the CSV); or a list of these.
+            unless that is the searched folder itself); CSV files with columns path and, optionally, label (UTF-8;
+            paths are relative to the CSV, a file has one label); or a list of these.
         cache: file that remembers what was found, by path, size and modification time; None: one for the user, in
             $XDG_CACHE_HOME/gpuaug; False: none.
         workers: files read at the same time; None: four for each core, for this waits for the disk.
@@ -122,7 +123,7 @@ def probe(
     A file that cannot be used is in the result, with the reason in `error`; only a missing argument raises.
 
     Raises:
-        FileNotFoundError: one of `paths` does not exist. ValueError: a CSV has no column path.
+        FileNotFoundError: one of `paths` does not exist. ValueError: a CSV has no column path, or breaks its form.
     """
     found = list(dict.fromkeys(_find([paths] if isinstance(paths, str | os.PathLike) else paths)))
     with Cache(cache) as known, ThreadPoolExecutor(workers or 4 * (os.cpu_count() or 1)) as pool:
@@ -215,10 +216,17 @@ def _named_as_video(name: str) -> bool:
 
 
 def _listed(path: str) -> Iterator[tuple[str, str | None]]:
-    with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        reader = csv.DictReader(file)
-        if "path" not in (reader.fieldnames or ()):
-            raise ValueError(f"{path} must have a column named path, got columns {reader.fieldnames}")
-        for row in reader:
-            if row["path"]:
-                yield os.path.join(os.path.dirname(path), row["path"]), row.get("label") or None
+    text = read_text(path, errors="surrogateescape")
+    columns, rows = parse_table(path, text, file_names=("path", "error"))  # an error can quote the path
+    if "path" not in columns:
+        raise ValueError(f"{path} must have a column named path, got columns {columns}")
+    labels: dict[str, str] = {}
+    for where, row in rows:
+        file, label = os.path.join(os.path.dirname(path), row["path"]), row.get("label", "")
+        if not row["path"]:
+            raise BadFile(path, where, "must name a file, got an empty path")
+        if not decoded(row["path"]) and not os.path.lexists(file):
+            raise BadFile(path, where, f"must be UTF-8 text or name a file, got {row['path'][:60]!a}")
+        if (other := labels.setdefault(os.path.realpath(file), label)) != label:
+            raise BadFile(path, where, f"a file must have one label, {row['path']!a} has {other!r} and {label!r}")
+        yield file, label or None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..common.cli import command, prog
-from ..data.actions import read_actions
+from ..data.annotations import read_actions
 from ..features.store import Features
 from ..reports.feature_change import Differences, differences
 from ..reports.run_report import write

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..common.cli import command, prog
-from ..data.actions import plain, read_actions
+from ..data.annotations import read_actions
+from ..data.formats import file_id
 from ..features.store import Features
 from ..reports.self_similarity import draw
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sets = {path: Features(path) for path in args.features}
     actions = read_actions(args.annotations)
     common = [name for name in next(iter(sets.values())) if all(name in each for each in sets.values())]
-    videos = args.video or [name for name in common if len(actions.get(plain(name), ()))][:1]
+    videos = args.video or [name for name in common if len(actions.get(file_id(name), ()))][:1]
     if not videos:
         raise ValueError(f"--annotations must have an action in a video that has features, got none in {len(common)}")
     for video in videos:

@@ -1,6 +1,6 @@
 """Files of Charades-STA (sentence grounding), of CrossTask (steps) and of scores per short segment. Times in seconds.
 
-As in results.py: gzip is recognised, `BadFile` names the file, the entry and the rule, writers are atomic.
+As in formats.py and results.py: gzip is recognised, `BadFile` names file, entry and rule, writers are atomic.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .results import BadFile, list_of, mapping_of, new_file, number_of, read_json, read_text
+from .formats import BadFile, list_of, mapping_of, number_of, read_json, read_text, span_of, unique_ids
+from .results import new_file
 
 
 class Query(NamedTuple):
@@ -38,10 +39,10 @@ def read_charades(path: str | Path) -> list[Query]:
         words = head.split()
         if not mark or len(words) not in (3, 4):
             raise BadFile(path, where, f"must be VIDEO START END##SENTENCE, got {line!r}")
-        values = [number_of(path, where, "time or score", word) for word in words[1:]]
-        if not all(math.isfinite(value) for value in values) or values[1] < values[0]:
-            raise BadFile(path, where, f"must be finite with start <= end, got {' '.join(words[1:])}")
-        queries.append(Query(words[0], values[0], values[1], sentence.strip(), *values[2:]))
+        score = [number_of(path, where, "score", word) for word in words[3:]]
+        if not all(map(math.isfinite, score)):
+            raise BadFile(path, where, f"score must be finite, got {words[3]}")
+        queries.append(Query(words[0], *span_of(path, where, *words[1:3]), sentence.strip(), *score))
     if not queries:
         raise BadFile(path, "", "must have at least one line")
     return queries
@@ -129,10 +130,7 @@ def read_crosstask(folder: str | Path) -> dict[str, list[Step]]:
             where, words = f"line {number}", line.split(",")
             if len(words) != 3 or not words[0].strip().isdecimal():
                 raise BadFile(file, where, f"must be step,start,end, got {line!r}")
-            start, end = (number_of(file, where, "time", word) for word in words[1:])
-            if not (math.isfinite(start) and math.isfinite(end) and start <= end):
-                raise BadFile(file, where, f"must be finite with start <= end, got {line!r}")
-            steps.append(Step(task, int(words[0]), start, end))
+            steps.append(Step(task, int(words[0]), *span_of(file, where, *words[1:])))
     return videos
 
 
@@ -148,14 +146,16 @@ def write_crosstask(folder: str | Path, videos: Mapping[str, Iterable[Step]]) ->
 
 
 def read_frame_scores(path: str | Path) -> tuple[float, dict[str, np.ndarray]]:
-    """Actionness per segment: (seconds per segment, {video: (T,) float64}) from write_frame_scores' JSON."""
+    """Actionness per segment: (seconds per segment, {video id: (T,) float64}) from write_frame_scores' JSON."""
     data = read_json(path, "segment_seconds", "results")
     seconds = number_of(path, "", "segment_seconds", data["segment_seconds"])
     if not 0 < seconds < math.inf:
         raise BadFile(path, "segment_seconds", f"must be above 0, got {seconds}")
     scores = {}
-    for video, values in mapping_of(path, "results", data["results"]).items():
-        numbers = [number_of(path, repr(video), "score", value) for value in list_of(path, video, "results", values)]
+    results = mapping_of(path, "results", data["results"])
+    for video, name in unique_ids(path, results).items():
+        values = list_of(path, name, "results", results[name])
+        numbers = [number_of(path, repr(video), "score", value) for value in values]
         if not all(math.isfinite(number) for number in numbers):
             raise BadFile(path, repr(video), "scores must be finite")
         scores[video] = np.array(numbers, np.float64)

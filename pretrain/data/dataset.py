@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +15,10 @@ import numpy as np
 import gpuaug
 from gpuaug import Video
 
-from .annotations import AMBIGUOUS, CLIP_SECONDS, Background, Entry, cut, read_entries
+from .annotations import Entry, read_published
+from .formats import BadFile, video_id
 from .overlap import Named, keys
-from .results import video_id
+from .segments import CLIP_SECONDS, Background, cut
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Dataset:
         classes: names of the labels, sorted.
         videos: the usable videos, each with at least one segment.
         skipped: (file or video id, reason) of all that could not be used.
-        counts: what became of annotated rows, as `pretrain.data.annotations.cut` counts; empty without annotations.
+        counts: what became of annotated rows, as `pretrain.data.segments.cut` counts; empty without annotations.
         ids: of the videos in their annotations, "" where a path stands for the id; empty without annotations.
     """
 
@@ -132,7 +133,7 @@ def read_annotations(
     Args:
         file: ActivityNet JSON, THUMOS14 (JSON or text), TSP's CSV or ours; plain or gzipped.
         videos_dir: folder of the videos, searched with its subfolders. A video is found by its path or file name, or by
-            its id, with or without a leading "v_", whatever the suffix. None: the folder of `file`.
+            its id, with or without ActivityNet's "v_" before it, whatever the suffix. None: the folder of `file`.
         subset: only videos of this subset ("training", …), where the file has subsets.
         classes: names in the order of the labels; None: all labels of the file (of every subset), sorted.
         clip_seconds: segments shorter than this are dropped and counted. TSP: 16 frames at 15 per second [C].
@@ -149,50 +150,50 @@ def read_annotations(
     folder = Path(videos_dir) if videos_dir is not None else file if file.is_dir() else file.parent
     if not folder.is_dir():
         raise ValueError(f"videos_dir must be a folder, got {folder}")
-    entries = read_entries(file)
-    names = sorted({row.label for entry in entries for row in entry.rows if row.label not in (None, AMBIGUOUS)})
+    published = read_published(file)
+    entries, names = published.videos, published.classes
     if classes is not None and (unknown := [name for name in names if name not in classes]):
         raise ValueError(f"{file}: labels must be among the {len(classes)} classes given, got {unknown[0]!r}")
-    if subset is not None and not any(entry.subset == subset for entry in entries):
-        have = sorted({str(entry.subset) for entry in entries})
+    if subset is not None and not any(entry.subset == subset for entry in entries.values()):
+        have = sorted({str(entry.subset) for entry in entries.values()})
         raise ValueError(f"{file}: subset must be one of {', '.join(have)}, got {subset!r}")
-    if background == "file" and not any(row.label is None for entry in entries for row in entry.rows):
+    if background == "file" and published.segments.label.all():
         raise ValueError(f"{file}: background must be 'complement' where no background rows are published, got 'file'")
     number = {name: k for k, name in enumerate(names if classes is None else classes)}
 
-    named = {entry.video: str(folder / (entry.filename or entry.video)) for entry in entries}
+    named = {name: str(folder / (entry.filename or name)) for name, entry in entries.items()}
     sources = [path for path in named.values() if os.path.isfile(path)]
-    if videos_dir is not None or any(entry.filename != entry.video for entry in entries):
+    if videos_dir is not None or any(entry.filename != name for name, entry in entries.items()):
         sources.append(str(folder))  # not if every entry is a path, as in our CSV: there may lie much else beside it
     manifest = gpuaug.probe(sources, cache=cache, progress=progress)
     found, skipped = _match(entries, named, manifest.videos, folder)
-    wanted = [entry for entry in entries if subset is None or entry.subset == subset]
-    others = {entry.video for entry in entries} - {entry.video for entry in wanted}
-    skipped = [(name, reason) for name, reason in skipped if name not in others]
+    wanted = {name: entry for name, entry in entries.items() if subset is None or entry.subset == subset}
+    skipped = [(name, reason) for name, reason in skipped if name in wanted or name not in entries]
+    annotated = published.segments.by_video()
     videos: list[Video] = []
     ids: list[str] = []
     segments: list[Segment] = []
     counts: Counter[str] = Counter()
     lies: list[str] = []
-    for entry in wanted:
-        if (video := found.get(entry.video)) is None:
+    for name, entry in wanted.items():
+        if (video := found.get(name)) is None:
             continue
         if video.error is not None:
             skipped.append((video.path, video.error))
             continue
-        if not entry.rows:
+        if name not in annotated:
             skipped.append((video.path, "no action is annotated"))
             continue
         lies += _contradiction(entry, video)
-        rows, count = cut(entry, video.duration_seconds, clip_seconds=clip_seconds, background=background)
+        kept, count = cut(annotated[name], video.duration_seconds, clip_seconds=clip_seconds, background=background)
         counts += count
-        if not rows:
+        if not len(kept):
             skipped.append((video.path, f"no segment of at least {clip_seconds:.3g} s"))
             continue
-        for start, end, name in rows:
-            segments.append(Segment(video.path, start, end, -1 if name is None else number[name], len(videos)))
+        for (start, end), label in zip(kept.segment.tolist(), kept.label.tolist()):
+            segments.append(Segment(video.path, start, end, number[label] if label else -1, len(videos)))
         videos.append(video)
-        ids.append("" if entry.filename == entry.video else video_id(entry.video))  # in our CSV a path is the name
+        ids.append("" if entry.filename == name else video_id(name))  # in our CSV a path is the name
     if lies:
         more = f" (and {len(lies) - 1} more)" if len(lies) > 1 else ""
         warnings.warn(f"{file} contradicts the videos, whose own values are used: {lies[0]}{more}", stacklevel=2)
@@ -247,7 +248,7 @@ def _first_names(dataset: Dataset) -> list[int]:
 
 
 def _match(
-    entries: Sequence[Entry], named: dict[str, str], videos: Sequence[Video], folder: Path
+    entries: Mapping[str, Entry], named: dict[str, str], videos: Sequence[Video], folder: Path
 ) -> tuple[dict[str, Video], list[tuple[str, str]]]:
     """The video of each entry, and what is left over on either side. `named`: the path that an entry states."""
     by_path = {os.path.abspath(video.path): video for video in videos}
@@ -258,20 +259,21 @@ def _match(
     found: dict[str, Video] = {}
     owner: dict[str, str] = {}  # of a file; a second one is refused: both sides of a split would share the file
     skipped = []
-    for entry in entries:
-        stated = os.path.abspath(named[entry.video])
+    for video, entry in entries.items():
+        stated = os.path.abspath(named[video])
         match = [stated] if stated in by_path else []
-        if entry.filename != entry.video:  # in our CSV a path means that very file
-            for name in (os.path.basename(stated), Path(entry.filename or "").stem, entry.video, f"v_{entry.video}"):
+        if entry.filename != video:  # in our CSV a path means that very file
+            id = video_id(video)
+            for name in (os.path.basename(stated), Path(entry.filename or "").stem, video, id, f"v_{id}"):
                 match = match or by_name.get(name, [])
         if len(match) == 1:
-            found[entry.video] = by_path[match[0]]
-            if (other := owner.setdefault(match[0], entry.video)) != entry.video:
-                raise ValueError(f"{match[0]}: must be annotated under one name, got {other!r} and {entry.video!r}")
+            found[video] = by_path[match[0]]
+            if (other := owner.setdefault(match[0], video)) != video:
+                raise BadFile(match[0], "", f"must be annotated under one name, got {other!r} and {video!r}")
         elif match:
-            skipped.append((entry.video, f"{len(match)} files have this name: {match[0]}, {match[1]} …"))
+            skipped.append((video, f"{len(match)} files have this name: {match[0]}, {match[1]} …"))
         else:
-            skipped.append((entry.video, f"annotated, but no such file in {folder}"))
+            skipped.append((video, f"annotated, but no such file in {folder}"))
     return found, skipped + [(v.path, v.error or "not annotated") for path, v in by_path.items() if path not in owner]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .results import BadFile, list_of, read_json, video_id
+from .formats import BadFile, list_of, read_json, video_id
 
 RECORD = "training_videos.json"  # in a run folder
 

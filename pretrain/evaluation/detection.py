@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..data.segments import Instances, codes, temporal_iou
+from ..data.segments import Segments, factorize, temporal_iou
 from .matching import Ties, descending, greedy_match, pairs
 
 ACTIVITYNET = np.linspace(0.5, 0.95, 10)  # the 9th is 0.8999999999999999, as in the official tool
@@ -44,8 +44,8 @@ class Detection:
 
 
 def detection_map(
-    truth: Instances,
-    predictions: Instances,
+    truth: Segments,
+    predictions: Segments,
     *,
     thresholds: ArrayLike = ACTIVITYNET,
     ties: Ties = "later",
@@ -69,8 +69,8 @@ def detection_map(
 
     A prediction of 80 % of the only action, before a false positive of the same score because its row is later:
 
-    >>> truth = Instances.of([("v", 0, 10, "jump")])
-    >>> result = detection_map(truth, Instances.of([("v", 50, 60, "jump", 0.5), ("v", 0, 8, "jump", 0.5)]))
+    >>> truth = Segments.of([("v", 0, 10, "jump")])
+    >>> result = detection_map(truth, Segments.of([("v", 50, 60, "jump", 0.5), ("v", 0, 8, "jump", 0.5)]))
     >>> result.map_I.round(2).tolist(), round(result.average_map, 6)
     ([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0], 0.7)
     """
@@ -79,8 +79,8 @@ def detection_map(
     _one_of("unknown", unknown, ("ignore", "error"))
     if len(truth) == 0:
         raise ValueError("truth must hold at least one segment, got 0")
-    video_G, video_P = codes(truth.video, predictions.video)
-    class_G, class_P = codes(truth.label, predictions.label)
+    video_G, video_P = factorize(truth.video, predictions.video)
+    class_G, class_P = factorize(truth.label, predictions.label)
     known, count = np.unique(class_G, return_counts=True)
     known_P = np.isin(class_P, known)
     names, counts = np.unique(predictions.label[~known_P], return_counts=True)
@@ -119,8 +119,8 @@ def _average_precision(hit_IP: np.ndarray, positives: int, typical: float | None
 
 
 def map_by_length(
-    truth: Instances,
-    predictions: Instances,
+    truth: Segments,
+    predictions: Segments,
     *,
     edges_seconds: Sequence[float] = LENGTHS_SECONDS,
     convention: Literal["detad", "plain"] = "detad",
@@ -137,8 +137,8 @@ def map_by_length(
     with r the recall and n the mean number of ground truths per class, and a prediction is left out if it took another
     bucket's ground truth at any of the thresholds. "plain": ordinary precision, each threshold by itself.
 
-    >>> truth = Instances.of([("v", 0, 10, "a"), ("v", 100, 150, "a")])
-    >>> result = map_by_length(truth, Instances.of([("v", 0, 10, "a", 0.9), ("v", 300, 310, "a", 0.8)]))
+    >>> truth = Segments.of([("v", 0, 10, "a"), ("v", 100, 150, "a")])
+    >>> result = map_by_length(truth, Segments.of([("v", 0, 10, "a", 0.9), ("v", 300, 310, "a", 0.8)]))
     >>> {name: float(value.mean()) for name, value in result.items()}
     {'(0,30]': 1.0, '(30,60]': 0.0, '(60,120]': nan, '(120,180]': nan, '>180': nan}
     """
@@ -147,7 +147,7 @@ def map_by_length(
     edges = np.asarray(edges_seconds, np.float64)
     bucket_G = np.searchsorted(edges, truth.segment[:, 1] - truth.segment[:, 0], "left") - 1  # −1: below the first
     bucket_IP = np.where(result.matched_IP >= 0, bucket_G[result.matched_IP], -1)
-    class_G, class_P = codes(truth.label, predictions.label)
+    class_G, class_P = factorize(truth.label, predictions.label)
     order = descending(predictions.score, ties)
     typical = float((bucket_G >= 0).sum() / len(result.classes)) if convention == "detad" else None
     ap_BCI = np.full((len(edges) - 1, len(result.classes), len(result.thresholds_I)), np.nan)
@@ -193,8 +193,8 @@ class Recall:
 
 
 def average_recall(
-    truth: Instances,
-    proposals: Instances,
+    truth: Segments,
+    proposals: Segments,
     *,
     max_proposals: float | None = 100,
     thresholds: ArrayLike = ACTIVITYNET,
@@ -212,8 +212,8 @@ def average_recall(
         thresholds: (I,) tIoU, each in (0, 1].
         ties: which of equal scores comes first within a video.
 
-    >>> truth = Instances.of([("v", 0, 10), ("v", 20, 30)])
-    >>> curve = average_recall(truth, Instances.of([("v", 0, 10, "", 0.9), ("v", 20, 30, "", 0.8)]), max_proposals=2)
+    >>> truth = Segments.of([("v", 0, 10), ("v", 20, 30)])
+    >>> curve = average_recall(truth, Segments.of([("v", 0, 10, "", 0.9), ("v", 20, 30, "", 0.8)]), max_proposals=2)
     >>> curve.an_A[[0, 49, 99]].tolist(), curve.ar_A[[0, 49, 99]].tolist()
     ([0.02, 1.0, 2.0], [0.0, 0.5, 1.0])
     """
@@ -222,7 +222,7 @@ def average_recall(
         raise ValueError("truth must hold at least one segment, got 0")
     if max_proposals is not None and not max_proposals > 0:
         raise ValueError(f"max_proposals must be above 0 or None, got {max_proposals}")
-    video_G, video_P = codes(truth.video, proposals.video)
+    video_G, video_P = factorize(truth.video, proposals.video)
     videos = len(np.unique(video_G))
     limit = len(proposals) / videos if max_proposals is None else float(max_proposals)
     ratio = limit * videos / len(proposals) if len(proposals) else 0.0

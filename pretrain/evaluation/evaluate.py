@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..data import charades_crosstask, results
+from ..data import annotations, charades_crosstask, results
+from ..data.formats import BadFile, read_text, video_id
 from ..data.overlap import Named, of_predictions, refuse
-from ..data.results import BadFile, video_id
-from ..data.segments import Instances
+from ..data.segments import Segments
 from . import actionness, detection, grounding
 from .grounding import GROUNDING
 
@@ -102,14 +102,12 @@ def _steps(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], li
             for video, found in charades_crosstask.read_crosstask(args.truth).items()
         }
     else:
-        truth, durations = results.read_activitynet_truth(args.truth, subset=_subset(args))
-        steps = {video: [] for video in durations}
-        for video, segment in zip(truth.video.tolist(), truth.segment.tolist()):
-            steps[video].append(segment)
+        truth, durations = annotations.read_activitynet_truth(args.truth, subset=_subset(args))
+        own = truth.by_video()
+        steps = {video: own[video].segment.tolist() if video in own else [] for video in durations}
     progress.update()
     _refuse_trained_on(args, steps)
     seconds, scores = charades_crosstask.read_frame_scores(args.predictions)
-    scores = {video_id(video): values for video, values in scores.items()}
     progress.update()
     labels = []
     for video, segments in steps.items():
@@ -129,15 +127,13 @@ def _steps(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], li
     return result, [("AP", _percent(found)), ("share of positives (AP by chance)", _percent(pooled.mean()))]
 
 
-def _read_segments(
-    args: argparse.Namespace, progress: tqdm, *, labelled: bool
-) -> tuple[Instances, Instances, list[str]]:
+def _read_segments(args: argparse.Namespace, progress: tqdm, *, labelled: bool) -> tuple[Segments, Segments, list[str]]:
     """Ground truth, predictions and notes on what was left out."""
     if args.truth.is_dir():
-        truth = results.read_thumos_truth(args.truth)
+        truth = annotations.read_thumos_truth(args.truth)
         videos = set(truth.video.tolist())
     else:
-        truth, durations = results.read_activitynet_truth(args.truth, subset=_subset(args))
+        truth, durations = annotations.read_activitynet_truth(args.truth, subset=_subset(args))
         videos = set(durations)
     progress.update()
     if args.classes is not None:
@@ -147,7 +143,7 @@ def _read_segments(
     notes = []
     if args.exclude is not None:
         try:
-            blocked = [video_id(name) for name in json.loads(results.read_text(args.exclude))]
+            blocked = [video_id(name) for name in json.loads(read_text(args.exclude))]
         except (json.JSONDecodeError, TypeError, AttributeError):
             raise BadFile(args.exclude, "", "must be a JSON list of video names") from None
         truth, predictions = (part.take(~np.isin(part.video, blocked)) for part in (truth, predictions))

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import gpuaug
 
+from ..data.formats import file_id
 from ..data.overlap import Named, shared
-from ..data.results import video_id
 from .grid import Grid
 from .sliding import Job
 from .store import Store, read_settings
@@ -146,7 +146,7 @@ def statement(
         if job.name in finished:
             about = {"path": job.video.path, "duration_seconds": job.video.duration_seconds, "fps": job.grid.fps}
             videos[job.name] = about | {"frames": job.frames, "rows": job.rows, "padded": job.padded}
-    known = [Named(job.video.path, video_id(Path(job.name).name)) for job in work.jobs]
+    known = [Named(job.video.path, file_id(job.name)) for job in work.jobs]
     seen = {video.id for video in (*trained_on, *shared(trained_on, known)) if video.id}
     missing = [job.name for job in work.jobs if job.name not in finished and job.video.path not in failed]
     return {

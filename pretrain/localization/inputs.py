@@ -16,7 +16,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from ..data.results import BadFile, read_activitynet_truth, video_id
+from ..data.annotations import read_activitynet_truth
+from ..data.formats import BadFile, file_id, unique_ids
+from ..data.segments import Segments
 from ..features.grid import rescale
 from ..features.store import Features
 
@@ -36,17 +38,16 @@ class Rows(NamedTuple):
 
 @dataclass
 class Subset:
-    """The videos of a subset that have features: their rows, duration in seconds, actions (G, 2) and their labels."""
+    """The videos of a subset that have features: their rows, duration in seconds and actions."""
 
     rows: dict[str, Rows] = field(default_factory=dict)
     duration: dict[str, float] = field(default_factory=dict)
-    segments: dict[str, np.ndarray] = field(default_factory=dict)
-    labels: dict[str, list[str]] = field(default_factory=dict)
+    actions: dict[str, Segments] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)  # a line for each video without usable features
 
-    def add(self, video: str, rows: Rows, duration: float, segments: np.ndarray, labels: list[str]) -> None:
+    def add(self, video: str, rows: Rows, duration: float, actions: Segments) -> None:
         """Add a video. A duration that is not known (NaN) becomes the end of the last row."""
-        self.rows[video], self.segments[video], self.labels[video] = rows, segments, labels
+        self.rows[video], self.actions[video] = rows, actions
         self.duration[video] = duration if duration > 0 else rows.center_seconds_T[-1] + rows.step_seconds / 2
 
 
@@ -57,15 +58,7 @@ def read_subset(path: str | Path, annotations: str | Path, subset: str) -> Subse
     """
     truth, durations = read_activitynet_truth(annotations, subset=subset)
     features, found = Features(path), Subset()
-    names: dict[str, str] = {}
-    for name in features:
-        if names.setdefault(video_id(Path(name).name), name) != name:
-            raise BadFile(
-                path, repr(name), f"must be the only features of its video, {names[video_id(Path(name).name)]} too"
-            )
-    actions: dict[str, list[int]] = {}
-    for row, video in enumerate(truth.video.tolist()):
-        actions.setdefault(video, []).append(row)
+    names, actions = unique_ids(path, features, file_id), truth.by_video()
     for video, duration in tqdm(durations.items(), desc=f"read {subset}", leave=False, disable=None):
         if video not in names:
             found.left_out.append(f"{video}: no features in {path}")
@@ -75,8 +68,7 @@ def read_subset(path: str | Path, annotations: str | Path, subset: str) -> Subse
         except BadFile as error:
             found.left_out.append(str(error))
             continue
-        own = actions.get(video, [])
-        found.add(video, rows, duration, truth.segment[own], truth.label[own].tolist())
+        found.add(video, rows, duration, actions.get(video, Segments.of([])))
     if not found.rows:
         raise BadFile(path, "", f"must have features of the subset {subset!r} ({found.left_out[0]})")
     widths = sorted({rows.values_TF.shape[1] for rows in found.rows.values()})

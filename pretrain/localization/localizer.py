@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..data.formats import file_id
 from ..data.overlap import Named, refuse
-from ..data.results import video_id
-from ..data.segments import Instances
+from ..data.segments import Segments
 from ..evaluation.actionness import frame_labels
 from ..features.grid import rescale
 from ..features.store import read_settings
@@ -36,8 +36,8 @@ LEAST_STEPS = 200  # of the proposal network, where 20 passes over a small set w
 class Found(NamedTuple):
     """Labelled predictions, the same proposals without class, and the mean loss of the last epoch."""
 
-    predictions: Instances
-    proposals: Instances
+    predictions: Segments
+    proposals: Segments
     loss: float
 
 
@@ -90,13 +90,13 @@ def localize(
     longest = (length if mode == "rescale" else min(64, length)) if max_duration is None else max_duration
     used, seen = windows.cut(train, mode, length), windows.cut(test, mode, length)
     if mode == "windows":  # as BMN does on THUMOS14, train on windows with an action only
-        used = [w for w in used if len(windows.visible(w, train.segments[w.video])[1])]
-    if not any(len(windows.visible(w, train.segments[w.video])[1]) for w in used):
+        used = [w for w in used if len(windows.visible(w, train.actions[w.video].segment)[1])]
+    if not any(len(windows.visible(w, train.actions[w.video].segment)[1]) for w in used):
         raise ValueError("the training subset must have an action with a length, got none")
     mean_F, spread_F = windows.standardiser(used)
     for window in used + seen:
         window.values_TF[: window.cells] = (window.values_TF[: window.cells] - mean_F) / spread_F
-    maps = [targets(windows.visible(w, train.segments[w.video])[0], length, longest) for w in used]
+    maps = [targets(windows.visible(w, train.actions[w.video].segment)[0], length, longest) for w in used]
     values_NFT = torch.stack([torch.from_numpy(w.values_TF.T) for w in used])
     epochs = max(20, -(-LEAST_STEPS // -(-len(used) // batch))) if epochs is None else epochs
     with torch.random.fork_rng(devices=[]):
@@ -120,7 +120,7 @@ def localize(
             probability_PC = np.tile(list(scores[video].values()), (len(score_P), 1))
         for p, best in enumerate(np.argsort(-probability_PC, 1, kind="stable")[:, :labels]):
             rows += [(video, *segments_P2[p].tolist(), names[c], score_P[p] * probability_PC[p, c]) for c in best]
-    return Found(Instances.of(rows), Instances.of(bare), last)
+    return Found(Segments.of(rows), Segments.of(bare), last)
 
 
 def _classifier(used: list[Window], train: Subset) -> tuple[list[str], LinearProbe]:
@@ -129,9 +129,9 @@ def _classifier(used: list[Window], train: Subset) -> tuple[list[str], LinearPro
     labels: list[str] = []
     videos: list[str] = []
     for window in used:
-        segments_G2, rows = windows.visible(window, train.segments[window.video])
+        segments_G2, rows = windows.visible(window, train.actions[window.video].segment)
         features.append(mean_features(window, segments_G2))
-        labels += [train.labels[window.video][row] for row in rows]
+        labels += train.actions[window.video].label[rows].tolist()
         videos += [window.video] * len(rows)
     classes, y = np.unique(labels, return_inverse=True)
     return classes.tolist(), LinearProbe(np.concatenate(features), y, len(classes), group_N=np.array(videos))
@@ -178,7 +178,7 @@ def actionness(train: Subset, test: Subset, *, seed: int = 0) -> dict[str, np.nd
         values = grid(train, video)
         chosen = rng.random(len(values)) < share
         x.append(values[chosen])
-        y.append(frame_labels(train.segments[video], len(values), segment_seconds=STEP_SECONDS)[chosen])
+        y.append(frame_labels(train.actions[video].segment, len(values), segment_seconds=STEP_SECONDS)[chosen])
         videos += [video] * int(chosen.sum())
     classifier = LinearProbe(np.concatenate(x), np.concatenate(y), 2, group_N=np.array(videos))
     return {video: classifier.probability(grid(test, video))[:, 1] for video in test.rows}
@@ -190,7 +190,7 @@ def trained_videos(features: Path, train: Subset, test: Subset) -> set[str]:
     Errors (ValueError): a video to be localised is among them.
     """
     about = read_settings(features)
-    files = {video_id(Path(name).name): str(each.get("path", "")) for name, each in about.get("videos", {}).items()}
+    files = {file_id(name): str(each.get("path", "")) for name, each in about.get("videos", {}).items()}
     own, held_out = ([Named(files.get(video, ""), video) for video in subset.rows] for subset in (train, test))
     refuse(own, held_out, "--subset", by=" as --train-subset")
     by_networks = [Named(id=video) for video in about.get("trained_on", ())]

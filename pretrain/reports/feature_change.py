@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..data.actions import plain
+from ..data.formats import file_id
 from ..features.store import Features
 
 
@@ -61,7 +61,7 @@ def differences(features: Features, actions: Mapping[str, NDArray[np.float64]]) 
     total = np.zeros((2, 0))
     videos = 0
     for name in features:
-        if plain(name) not in actions:
+        if file_id(name) not in actions:
             continue
         grid = features.grid(name)
         apart = -(-grid.clip // grid.stride)
@@ -69,7 +69,7 @@ def differences(features: Features, actions: Mapping[str, NDArray[np.float64]]) 
         change_PF = np.abs(np.diff(unit(rows_TF), axis=0))
         if not len(change_PF):
             continue
-        at_P = crossed(features.center_seconds(name)[::apart], actions[plain(name)].ravel())
+        at_P = crossed(features.center_seconds(name)[::apart], actions[file_id(name)].ravel())
         change.append(change_PF.mean(1))
         boundary.append(at_P)
         part = np.stack([change_PF[at_P].sum(0), change_PF[~at_P].sum(0)])

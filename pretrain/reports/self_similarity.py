@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..data.actions import plain
+from ..data.formats import file_id
 from ..features.store import Features
 from .feature_change import unit
 
@@ -81,7 +81,7 @@ def draw(
             step = -(-len(center) // rows)
             similarity = cosine(values[::step])
             center = center[::step]
-            action_G2 = actions.get(plain(video), np.zeros((0, 2)))
+            action_G2 = actions.get(file_id(video), np.zeros((0, 2)))
             number = found[path, video] = contrast(similarity, center, action_G2)
             half = (center[1] - center[0]) / 2 if len(center) > 1 else 0.5
             low, high = center[0] - half, center[-1] + half

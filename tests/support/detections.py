@@ -1,8 +1,8 @@
 """A small ground truth and predictions, whose scores the reference tools gave."""
 
-from pretrain.data.segments import Instances
+from pretrain.data.segments import Segments
 
-TRUTH = Instances.of(
+TRUTH = Segments.of(
     [
         ("v1", 0, 10, "A"),
         ("v1", 20, 30, "A"),

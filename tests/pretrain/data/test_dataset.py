@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuaug import Video
-from pretrain.data.annotations import CLIP_SECONDS
 from pretrain.data.dataset import Dataset, Segment, read_annotations, read_videos, split
+from pretrain.data.segments import CLIP_SECONDS
 from pretrain.toy import dataset as toy
 
 TSP_HEADER = "video-name,t-start,t-end,action-label,video-duration,filename,fps,video-frames,temporal-region-label"

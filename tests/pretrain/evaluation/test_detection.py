@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pretrain.data.segments import Instances
+from pretrain.data.segments import Segments
 from pretrain.evaluation import detection
 from pretrain.evaluation.detection import ACTIVITYNET
 from pretrain.evaluation.matching import pairs
 from support.detections import ROWS, TRUTH
 
-PREDICTIONS = Instances.of(ROWS)
-INSIDE = Instances.of([row for row in ROWS if row[0] != "v9"])
+PREDICTIONS = Segments.of(ROWS)
+INSIDE = Segments.of([row for row in ROWS if row[0] != "v9"])
 
 
 def test_fixture_detection():
@@ -43,12 +43,12 @@ def test_fixture_proposals(proposals, limit, recall, auc):
 
 
 def test_fixture_ties_and_threshold():
-    truth = Instances.of([("v", 0, 10, "A")])
+    truth = Segments.of([("v", 0, 10, "A")])
     good, bad = ("v", 0, 10, "A", 0.5), ("v", 50, 60, "A", 0.5)
-    assert detection.detection_map(truth, Instances.of([bad, good])).average_map == 1
-    assert detection.detection_map(truth, Instances.of([good, bad])).average_map == 0.5
-    assert detection.detection_map(truth, Instances.of([good, bad]), ties="earlier").average_map == 1
-    just = detection.detection_map(truth, Instances.of([("v", 0, 5.5, "A", 1.0)]))
+    assert detection.detection_map(truth, Segments.of([bad, good])).average_map == 1
+    assert detection.detection_map(truth, Segments.of([good, bad])).average_map == 0.5
+    assert detection.detection_map(truth, Segments.of([good, bad]), ties="earlier").average_map == 1
+    just = detection.detection_map(truth, Segments.of([("v", 0, 5.5, "A", 1.0)]))
     assert just.map_I.tolist() == [1, 1] + [0] * 8  # hit at .5 and .55, miss at .6
 
 
@@ -56,40 +56,40 @@ def test_order_of_rows_matters_with_ties():
     """The control of the test above: with equal scores it would fail."""
     first = detection.detection_map(TRUTH, PREDICTIONS).average_map
     rows = [(*row[:4], 0.5) for row in ROWS]
-    assert detection.detection_map(TRUTH, Instances.of(rows)).average_map != first
-    reverse = detection.detection_map(TRUTH, Instances.of(rows[::-1])).average_map
-    assert reverse != detection.detection_map(TRUTH, Instances.of(rows)).average_map
+    assert detection.detection_map(TRUTH, Segments.of(rows)).average_map != first
+    reverse = detection.detection_map(TRUTH, Segments.of(rows[::-1])).average_map
+    assert reverse != detection.detection_map(TRUTH, Segments.of(rows)).average_map
 
 
 def test_by_length_conventions():
     """Two classes; the long action of A is found with the best score, the short one behind a false positive."""
-    truth = Instances.of([("v", 0, 10, "A"), ("v", 100, 200, "A"), ("v", 50, 60, "B"), ("v", 0, 0, "B")])
+    truth = Segments.of([("v", 0, 10, "A"), ("v", 100, 200, "A"), ("v", 50, 60, "B"), ("v", 0, 0, "B")])
     rows = [("v", 100, 200, "A", 0.9), ("v", 400, 410, "A", 0.8), ("v", 0, 10, "A", 0.7)]
-    plain = detection.map_by_length(truth, Instances.of(rows), convention="plain")
+    plain = detection.map_by_length(truth, Segments.of(rows), convention="plain")
     assert plain["(0,30]"] == pytest.approx(np.full(10, 0.25))  # A: hit at rank 2 of 2 (the long one is left out); B 0
     assert plain["(60,120]"] == pytest.approx(np.ones(10))
     assert np.isnan(plain[">180"]).all()
-    detad = detection.map_by_length(truth, Instances.of(rows))
+    detad = detection.map_by_length(truth, Segments.of(rows))
     typical = 3 / 2  # the one without length does not count
     assert detad["(0,30]"] == pytest.approx(np.full(10, typical / (typical + 1) / 2))
     # a prediction that takes the long action at .5 only is left out of the short bucket at every threshold by DETAD
     rows = [("v", 100, 152, "A", 0.9), ("v", 0, 10, "A", 0.7)]
-    one = Instances.of([("v", 0, 10, "A"), ("v", 100, 200, "A")])
-    assert detection.map_by_length(one, Instances.of(rows))["(0,30]"] == pytest.approx(np.ones(10))
-    assert detection.map_by_length(one, Instances.of(rows), convention="plain")["(0,30]"] == pytest.approx(
+    one = Segments.of([("v", 0, 10, "A"), ("v", 100, 200, "A")])
+    assert detection.map_by_length(one, Segments.of(rows))["(0,30]"] == pytest.approx(np.ones(10))
+    assert detection.map_by_length(one, Segments.of(rows), convention="plain")["(0,30]"] == pytest.approx(
         [1] + [0.5] * 9
     )
 
 
 def test_zero_length_segments():
-    truth = Instances.of([("v", 5, 5, "A"), ("v", 10, 20, "A")])
-    rows = Instances.of([("v", 30, 30, "A", 0.9), ("v", 10, 20, "A", 0.8)])
+    truth = Segments.of([("v", 5, 5, "A"), ("v", 10, 20, "A")])
+    rows = Segments.of([("v", 30, 30, "A", 0.9), ("v", 10, 20, "A", 0.8)])
     assert detection.detection_map(truth, rows).average_map == pytest.approx(0.25)  # half precision, half recall
     assert detection.detection_map(truth, rows, zero_length="official").average_map == pytest.approx(1)
 
 
 def test_unknown_and_missing_classes():
-    rows = Instances.of([("v1", 0, 10, "A", 0.5), ("v1", 0, 10, "Z", 0.5), ("v1", 0, 9, "Z", 0.5)])
+    rows = Segments.of([("v1", 0, 10, "A", 0.5), ("v1", 0, 10, "Z", 0.5), ("v1", 0, 9, "Z", 0.5)])
     found = detection.detection_map(TRUTH, rows)
     assert found.ignored == {"Z": 2}
     assert found.ap_CI[1].tolist() == [0] * 10  # B has no prediction
@@ -98,10 +98,10 @@ def test_unknown_and_missing_classes():
 
 
 def test_no_predictions_at_all():
-    nothing = Instances.of([])
+    nothing = Segments.of([])
     assert detection.detection_map(TRUTH, nothing).average_map == 0
     assert detection.average_recall(TRUTH, nothing).auc == 0
-    assert detection.average_recall(TRUTH, Instances.of([("v9", 0, 1)])).auc == 0
+    assert detection.average_recall(TRUTH, Segments.of([("v9", 0, 1)])).auc == 0
     assert all(np.isnan(v).all() or (v == 0).all() for v in detection.map_by_length(TRUTH, nothing).values())
 
 
@@ -111,8 +111,8 @@ def test_matched_rows_are_reported():
 
 
 def test_of_equally_good_ground_truths_the_later_row_is_taken():
-    truth = Instances.of([("v", 0, 12, "A"), ("v", 2, 14, "A")])
-    found = detection.detection_map(truth, Instances.of([("v", 2, 12, "A", 0.5)]), thresholds=[0.5])
+    truth = Segments.of([("v", 0, 12, "A"), ("v", 2, 14, "A")])
+    found = detection.detection_map(truth, Segments.of([("v", 2, 12, "A", 0.5)]), thresholds=[0.5])
     assert found.matched_IP.tolist() == [[1]]
 
 
@@ -129,10 +129,10 @@ def test_pairs_counts():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Instances.of([("v", 5, 4, "A")]), r"start <= end, got segment \[5.0, 4.0\]"),
-        (lambda: Instances.of([("v", 0, np.nan, "A")]), "must be finite"),
-        (lambda: Instances.of([("v", 0, 1, "A", np.inf)]), "must be finite"),
-        (lambda: detection.detection_map(Instances.of([]), PREDICTIONS), "truth must hold at least one segment"),
+        (lambda: Segments.of([("v", 5, 4, "A")]), r"start <= end, got segment \[5.0, 4.0\]"),
+        (lambda: Segments.of([("v", 0, np.nan, "A")]), "must be finite"),
+        (lambda: Segments.of([("v", 0, 1, "A", np.inf)]), "must be finite"),
+        (lambda: detection.detection_map(Segments.of([]), PREDICTIONS), "truth must hold at least one segment"),
         (lambda: detection.detection_map(TRUTH, PREDICTIONS, thresholds=[0.5, 1.5]), r"tIoU in \(0, 1\]"),
         (lambda: detection.detection_map(TRUTH, PREDICTIONS, ties="random"), "ties must be 'later' or 'earlier'"),
         (lambda: detection.detection_map(TRUTH, PREDICTIONS, zero_length="x"), "zero_length must be one of"),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pretrain.data.segments import Instances
+from pretrain.data.segments import Segments
 from pretrain.evaluation import detection
 from pretrain.evaluation.detection import ACTIVITYNET, THUMOS
 
@@ -86,7 +86,7 @@ def slow_auc(truth, proposals, limit):
 @QUICK
 @given(TRUTHS, SCORED)
 def test_equals_the_loops(truth, rows):
-    truth, predictions = Instances.of(truth), Instances.of(rows)
+    truth, predictions = Segments.of(truth), Segments.of(rows)
     found = detection.detection_map(truth, predictions)
     slow = slow_detection(truth, predictions, ACTIVITYNET)
     np.testing.assert_allclose(found.ap_CI, [slow[name] for name in found.classes], atol=1e-12)
@@ -102,8 +102,8 @@ def test_equals_the_loops(truth, rows):
 @given(TRUTHS)
 def test_perfect_predictions(rows):
     distinct = list(dict.fromkeys(rows))  # of two equal ones, one proposal finds both
-    truth = Instances.of(distinct)
-    predictions = Instances.of([(*row, 1.0) for row in distinct])
+    truth = Segments.of(distinct)
+    predictions = Segments.of([(*row, 1.0) for row in distinct])
     assert detection.detection_map(truth, predictions).average_map == pytest.approx(1)
     assert detection.detection_map(truth, predictions, ties="earlier").average_map == pytest.approx(1)
     for values in detection.map_by_length(truth, predictions, convention="plain").values():
@@ -114,8 +114,8 @@ def test_perfect_predictions(rows):
 @given(st.lists(SEGMENT, min_size=1, max_size=9))
 def test_perfect_method_has_99_percent(segments):
     """One action per video, found by every one of its 100 proposals: recall 1 from AN 1 on, area 99 of 100."""
-    truth = Instances.of([(f"v{k}", *segment) for k, segment in enumerate(segments)])
-    proposals = Instances.of([(f"v{k}", *segment, "", n) for k, segment in enumerate(segments) for n in range(100)])
+    truth = Segments.of([(f"v{k}", *segment) for k, segment in enumerate(segments)])
+    proposals = Segments.of([(f"v{k}", *segment, "", n) for k, segment in enumerate(segments) for n in range(100)])
     curve = detection.average_recall(truth, proposals)
     assert curve.ar_A == pytest.approx(np.ones(100))
     assert curve.auc == pytest.approx(0.99)
@@ -132,13 +132,13 @@ def test_order_of_rows_does_not_matter_without_ties(truth, rows, random):
     truth_too = truth[:]
     random.shuffle(rows_too)
     random.shuffle(truth_too)
-    first = detection.detection_map(Instances.of(truth), Instances.of(rows))
-    second = detection.detection_map(Instances.of(truth_too), Instances.of(rows_too))
+    first = detection.detection_map(Segments.of(truth), Segments.of(rows))
+    second = detection.detection_map(Segments.of(truth_too), Segments.of(rows_too))
     assert first.classes == second.classes
     assert first.ap_CI == pytest.approx(second.ap_CI)
     if rows:
-        first_auc = detection.average_recall(Instances.of(truth), Instances.of(rows)).auc
-        assert first_auc == pytest.approx(detection.average_recall(Instances.of(truth_too), Instances.of(rows_too)).auc)
+        first_auc = detection.average_recall(Segments.of(truth), Segments.of(rows)).auc
+        assert first_auc == pytest.approx(detection.average_recall(Segments.of(truth_too), Segments.of(rows_too)).auc)
 
 
 @QUICK
@@ -146,15 +146,15 @@ def test_order_of_rows_does_not_matter_without_ties(truth, rows, random):
 def test_a_false_positive_never_helps(truth, rows, segment, score, label, place):
     place = min(place, len(rows))
     more = [*rows[:place], ("elsewhere", *segment, label, score), *rows[place:]]
-    before = detection.detection_map(Instances.of(truth), Instances.of(rows))
-    after = detection.detection_map(Instances.of(truth), Instances.of(more))
+    before = detection.detection_map(Segments.of(truth), Segments.of(rows))
+    after = detection.detection_map(Segments.of(truth), Segments.of(more))
     assert (after.ap_CI <= before.ap_CI + 1e-12).all()
 
 
 @QUICK
 @given(TRUTHS, SCORED)
 def test_by_length_one_bucket_is_the_whole(truth, rows):
-    truth, predictions = Instances.of(truth), Instances.of(rows)
+    truth, predictions = Segments.of(truth), Segments.of(rows)
     whole = detection.detection_map(truth, predictions).map_I
     parts = detection.map_by_length(truth, predictions, edges_seconds=(0, np.inf), convention="plain")
     assert parts[">0"] == pytest.approx(whole)
@@ -183,13 +183,13 @@ def test_random_proposals_on_activitynet(shared_data):
     """
     database = load(shared_data / "eval/activitynet13_ground_truth.json.gz")["database"]
     validation = {name: video for name, video in database.items() if video["subset"] == "validation"}
-    truth = Instances.of(
+    truth = Segments.of(
         [(name, *a["segment"], a["label"]) for name, video in validation.items() for a in video["annotations"]]
     )
     draw = np.random.RandomState(42).rand(len(validation), 100, 3)
     duration = np.array([video["duration"] for video in validation.values()])[:, None]
     centre, half = duration * draw[..., 0], duration * draw[..., 1] / 2
-    proposals = Instances.columns(
+    proposals = Segments.columns(
         np.repeat(list(validation), 100),
         np.stack([centre - half, centre + half], -1),
         np.full(draw[..., 2].size, ""),
@@ -218,4 +218,4 @@ def thumos(shared_data):
         for a in video["annotations"]
     ]
     rows = [(name, *p["segment"], p["label"], p["score"]) for name, found in results.items() for p in found]
-    return Instances.of(truth), Instances.of(rows)
+    return Segments.of(truth), Segments.of(rows)

@@ -11,7 +11,7 @@ from pretrain.commands.evaluate import main
 from pretrain.data import charades_crosstask as cc
 from pretrain.data import results
 from pretrain.data.charades_crosstask import Query, Step
-from pretrain.data.segments import Instances
+from pretrain.data.segments import Segments
 from support.detections import ROWS, TRUTH
 
 
@@ -22,7 +22,7 @@ def files(tmp_path):
         entry = database.setdefault(video, {"subset": "validation", "duration": 100, "annotations": []})
         entry["annotations"].append({"segment": segment, "label": label})
     (tmp_path / "truth.json").write_text(json.dumps({"database": database}))
-    results.write_activitynet_results(tmp_path / "predictions.json.gz", Instances.of(ROWS))
+    results.write_activitynet_results(tmp_path / "predictions.json.gz", Segments.of(ROWS))
     return ["--truth", str(tmp_path / "truth.json"), "--predictions", str(tmp_path / "predictions.json.gz")]
 
 
@@ -151,7 +151,7 @@ def test_exit_status_and_one_line(files, capsys, arguments, status, message):
 
 
 def test_unknown_class_is_reported(files, capsys, tmp_path):
-    results.write_activitynet_results(tmp_path / "z.json", Instances.of([*ROWS, ("v1", 0, 9, "Z", 1.0)]))
+    results.write_activitynet_results(tmp_path / "z.json", Segments.of([*ROWS, ("v1", 0, 9, "Z", 1.0)]))
     files[3] = str(tmp_path / "z.json")
     assert "note: class 'Z': 1 predictions ignored, no ground truth" in run(capsys, "detection", *files)[1]
     assert run(capsys, "detection", *files, "--unknown", "error")[0] == 1

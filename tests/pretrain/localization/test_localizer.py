@@ -10,7 +10,8 @@ import pytest
 from pretrain.commands import evaluate as evaluate_command
 from pretrain.commands import localize
 from pretrain.data import results
-from pretrain.data.results import BadFile
+from pretrain.data.formats import BadFile
+from pretrain.data.segments import Segments
 from pretrain.localization import inputs as windows
 from pretrain.localization.inputs import Rows, Window
 from support.planted import SETTINGS, SMALL, plant
@@ -158,7 +159,7 @@ def test_reading(tmp_path):
     assert found.labels == {"abcdefghijk": ["a"]}
     (tmp_path / "a").mkdir()
     np.save(tmp_path / "a" / "abcdefghijk.npy", np.zeros((1, 2), np.float32))
-    with pytest.raises(BadFile, match="must be the only features of its video"):
+    with pytest.raises(BadFile, match="a video must occur once"):
         windows.read_subset(tmp_path, tmp_path / "truth.txt", "validation")
 
 
@@ -168,7 +169,9 @@ def test_an_action_lands_on_its_features(mode):
     count = 30
     times = 0.6 + 0.4 * np.arange(count)
     subset = windows.Subset()
-    subset.add("v", Rows(times[:, None].astype(np.float32), times), times[-1] + 0.4, np.array([[3.0, 7.0]]), ["a"])
+    subset.add(
+        "v", Rows(times[:, None].astype(np.float32), times), times[-1] + 0.4, Segments.of([("v", 3.0, 7.0, "a")])
+    )
     for window in windows.cut(subset, mode, 16):
         cells = np.arange(window.cells)
         middle = window.to_seconds(cells + 0.5)

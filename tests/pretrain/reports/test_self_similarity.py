@@ -9,7 +9,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from pretrain.commands import similarity
 from pretrain.common.files import write_json
-from pretrain.data import actions
+from pretrain.data.annotations import read_actions
 from pretrain.features.store import Features, Store
 from pretrain.reports import self_similarity
 
@@ -31,9 +31,9 @@ def files(tmp_path):
     rows = rng.normal(size=(20, 16))
     center = (np.arange(20) * STRIDE + CLIP / 2) / FPS
     rows[(center >= 3) & (center < 6)] = rng.normal(size=16)
-    good = write_features(tmp_path / "good", {"v_dive": rows, "swim": rows})
-    flat = write_features(tmp_path / "flat", {"v_dive": np.ones((20, 4)), "swim": np.ones((20, 4))})
-    database = {"dive": {"subset": "validation", "annotations": [{"segment": [3.0, 6.0], "label": "dive"}]}}
+    good = write_features(tmp_path / "good", {"v_divingclip1": rows, "swim": rows})
+    flat = write_features(tmp_path / "flat", {"v_divingclip1": np.ones((20, 4)), "swim": np.ones((20, 4))})
+    database = {"divingclip1": {"subset": "validation", "annotations": [{"segment": [3.0, 6.0], "label": "dive"}]}}
     (tmp_path / "truth.json").write_text(json.dumps({"database": database}))
     return good, flat, str(tmp_path / "truth.json")
 
@@ -60,7 +60,7 @@ def test_contrast_is_the_mean_over_pairs():
 def test_the_picture_has_a_panel_per_set_and_video(files, tmp_path, capsys):
     good, flat, truth = files
     out = tmp_path / "pictures" / "figure2.png"
-    argv = ["--features", good, flat, "--annotations", truth, "--video", "v_dive", "swim", "--out", str(out)]
+    argv = ["--features", good, flat, "--annotations", truth, "--video", "v_divingclip1", "swim", "--out", str(out)]
     assert similarity.main(argv) == 0
     assert capsys.readouterr().out.strip() == str(out)
     with Image.open(out) as picture:
@@ -75,12 +75,12 @@ def test_the_picture_has_a_panel_per_set_and_video(files, tmp_path, capsys):
 def test_numbers_and_axes_are_in_seconds(files, tmp_path):
     good, flat, truth = files
     sets = {path: Features(path) for path in (good, flat)}
-    found = self_similarity.draw(sets, ["v_dive"], actions.read_actions(truth), tmp_path / "x.png")
-    assert found[good, "v_dive"].inside == pytest.approx(1)
-    assert abs(found[good, "v_dive"].across) < 0.3
-    assert found[flat, "v_dive"] == pytest.approx((1, 1))
-    thin = self_similarity.draw(sets, ["v_dive"], actions.read_actions(truth), tmp_path / "x.png", rows=7)
-    assert thin[good, "v_dive"].inside == pytest.approx(1)
+    found = self_similarity.draw(sets, ["v_divingclip1"], read_actions(truth), tmp_path / "x.png")
+    assert found[good, "v_divingclip1"].inside == pytest.approx(1)
+    assert abs(found[good, "v_divingclip1"].across) < 0.3
+    assert found[flat, "v_divingclip1"] == pytest.approx((1, 1))
+    thin = self_similarity.draw(sets, ["v_divingclip1"], read_actions(truth), tmp_path / "x.png", rows=7)
+    assert thin[good, "v_divingclip1"].inside == pytest.approx(1)
 
 
 def test_names_are_no_formulas(tmp_path):
