@@ -81,9 +81,6 @@ def read_published(file: str | Path) -> Annotations:
     found = _activitynet(file, text)
     if not found.segments.label.all():
         raise BadFile(file, repr(str(found.segments.video[found.segments.label == ""][0])), "a label must not be empty")
-    for video, entry in found.videos.items():
-        if not math.isfinite(entry.duration_seconds or 0):
-            raise BadFile(file, repr(video), f"duration must be a finite number, got {entry.duration_seconds}")
     return found
 
 
@@ -146,8 +143,10 @@ def _activitynet(file: str | Path, text: str, subset: str | None = None) -> Anno
     for name, record in database.items():
         of = mapping_of(file, name, record).get("subset")
         if subset is None or of == subset:
-            duration = number_of(file, name, "duration", record.get("duration") or 0)  # THUMOS14 states 0
-            videos[name] = Entry(subset=None if of is None else str(of), duration_seconds=duration or None)
+            entry = videos[name] = Entry(subset=None if of is None else str(of))
+            duration = record.get("duration")
+            if duration and duration == duration:  # THUMOS14 states 0 for unknown, other files NaN
+                entry.duration_seconds = number_of(file, name, "duration", duration)
             annotations = list_of(file, name, "annotations", record.get("annotations"))
             rows += [(name, f"annotation {k}", annotation) for k, annotation in enumerate(annotations)]
     if not videos and subset is not None:
@@ -175,10 +174,7 @@ def _table(file: Path, text: str) -> Annotations:
             entry.filename = line.get("filename") or None
             for name, column in (("duration_seconds", "video-duration"), ("fps", "fps"), ("frames", "video-frames")):
                 if line.get(column):
-                    value = number_of(file, where, column, line[column])
-                    if not math.isfinite(value):
-                        raise BadFile(file, where, f"{column} must be a finite number, got {value}")
-                    setattr(entry, name, value)
+                    setattr(entry, name, number_of(file, where, column, line[column]))
             region = line["temporal-region-label"]
             if region not in ("Action", "No action") or (region == "Action") != bool(label):
                 rule = 'temporal-region-label must be "Action" with an action-label or "No action" without'

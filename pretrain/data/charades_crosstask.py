@@ -40,8 +40,6 @@ def read_charades(path: str | Path) -> list[Query]:
         if not mark or len(words) not in (3, 4):
             raise BadFile(path, where, f"must be VIDEO START END##SENTENCE, got {line!r}")
         score = [number_of(path, where, "score", word) for word in words[3:]]
-        if not all(map(math.isfinite, score)):
-            raise BadFile(path, where, f"score must be finite, got {words[3]}")
         queries.append(Query(words[0], *span_of(path, where, *words[1:3]), sentence.strip(), *score))
     if not queries:
         raise BadFile(path, "", "must have at least one line")
@@ -149,16 +147,13 @@ def read_frame_scores(path: str | Path) -> tuple[float, dict[str, np.ndarray]]:
     """Actionness per segment: (seconds per segment, {video id: (T,) float64}) from write_frame_scores' JSON."""
     data = read_json(path, "segment_seconds", "results")
     seconds = number_of(path, "", "segment_seconds", data["segment_seconds"])
-    if not 0 < seconds < math.inf:
+    if seconds <= 0:
         raise BadFile(path, "segment_seconds", f"must be above 0, got {seconds}")
     scores = {}
     results = mapping_of(path, "results", data["results"])
     for video, name in unique_ids(path, results).items():
         values = list_of(path, name, "results", results[name])
-        numbers = [number_of(path, repr(video), "score", value) for value in values]
-        if not all(math.isfinite(number) for number in numbers):
-            raise BadFile(path, repr(video), "scores must be finite")
-        scores[video] = np.array(numbers, np.float64)
+        scores[video] = np.array([number_of(path, repr(video), "score", value) for value in values], np.float64)
     return seconds, scores
 
 

@@ -85,8 +85,6 @@ def segment_rows(
             raise BadFile(path, where, f"segment must be [start, end] in seconds, got {segment}")
         span = span_of(path, where, *segment)
         score = number_of(path, where, "score", entry.get("score")) if scored else 0.0
-        if not math.isfinite(score):
-            raise BadFile(path, where, f"score must be finite, got {score}")
         label = entry.get("label", "" if not labelled else None)
         if not isinstance(label, str):
             raise BadFile(path, where, f"label must be a string, got {label!r}")
@@ -97,18 +95,21 @@ def segment_rows(
 def span_of(path: str | Path, where: str, start: Any, end: Any) -> tuple[float, float]:
     """Start and end in seconds, finite and in this order; they may be equal, as in published files."""
     span = number_of(path, where, "segment", start), number_of(path, where, "segment", end)
-    if not (math.isfinite(span[0]) and math.isfinite(span[1]) and span[0] <= span[1]):
+    if span[1] < span[0]:
         raise BadFile(path, where, f"segment must be finite with start <= end, got {list(span)}")
     return span
 
 
 def number_of(path: str | Path, where: str, field: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise BadFile(path, where, f"{field} must be a number, got {value!r}")
+    """The finite number that a JSON value, or a word of a text file, is."""
     try:
-        return float(value)
-    except (ValueError, OverflowError):
-        raise BadFile(path, where, f"{field} must be a number, got {value!r}") from None
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        rule = "be finite" if isinstance(value, float) else "be a number"
+        raise BadFile(path, where, f"{field} must {rule}, got {value!r}")
+    return number
 
 
 def lines_of(path: str | Path, words: int) -> list[tuple[str, list[str]]]:

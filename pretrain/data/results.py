@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -89,8 +88,8 @@ def read_video_scores(path: str | Path) -> dict[str, dict[str, float]]:
         for k, entry in enumerate(list_of(path, name, "results", results[name])):
             where = f"{name!r} result {k}"
             score = number_of(path, where, "score", mapping_of(path, where, entry).get("score"))
-            if not isinstance(entry.get("label"), str) or not math.isfinite(score):
-                raise BadFile(path, where, f"must have a label (string) and a finite score, got {entry}")
+            if not isinstance(entry.get("label"), str):
+                raise BadFile(path, where, f"must have a label (string), got {entry}")
             own[entry["label"]] = score
     return scores
 
@@ -101,10 +100,8 @@ def read_thumos_results(path: str | Path, classes: Mapping[int, str]) -> Segment
     for where, (name, start, end, number, score) in lines_of(path, 5):
         if not number.isdecimal() or int(number) not in classes:
             raise BadFile(path, where, f"class must be a number of the class list, got {number!r}")
-        value = number_of(path, where, "score", score)
-        if not math.isfinite(value):
-            raise BadFile(path, where, f"score must be finite, got {score}")
-        rows.append((video_id(name), *span_of(path, where, start, end), classes[int(number)], value))
+        span, label = span_of(path, where, start, end), classes[int(number)]
+        rows.append((video_id(name), *span, label, number_of(path, where, "score", score)))
     return Segments.of(rows)
 
 

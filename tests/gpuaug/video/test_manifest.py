@@ -82,6 +82,48 @@ def test_a_csv_gives_labels(folder, tmp_path):
         probe(tmp_path / "nowhere")
 
 
+def test_a_csv_may_have_spaces_and_a_byte_order_mark(folder, tmp_path):
+    table = tmp_path / "list.csv"
+    table.write_text(
+        '\ufeffpath, label\r\nvideos/a/1.mp4, jump \r\n\r\nvideos/b/2.mp4, "run, fast"\r\n', encoding="utf-8"
+    )
+    assert [(v.label, v.error) for v in probe(table).videos] == [("jump", None), ("run, fast", None)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b'path,label\na.mp4,"dive\nb.mp4,swim\nc.mp4,swim\n',
+            r"line 2: must close the quotes that it opens, got 'a.mp4",
+        ),
+        (b'path,label\na.mp4,"dive\nb.mp4,swim"\nc.mp4,swim\n', r"line 2: must close the quotes that it opens"),
+        (b'path,label\na.mp4,dive"\nb.mp4,swim\n', r"line 2: must close the quotes that it opens"),
+        (b'path,label\na.mp4,"dive" deep\n', r"line 2: must be CSV \("),
+        (b"path,label\na.mp4,dive\na.mp4,swim\n", r"line 3: a file must have one label, 'a.mp4' has 'dive' and 'swim'"),
+        (b"path,label\na.mp4,dive\nx/../a.mp4,swim\n", r"line 3: a file must have one label"),
+        (b"path,label\na.mp4,dive\nlink.mp4,\n", r"line 3: a file must have one label, 'link.mp4' has 'dive' and ''"),
+        ("path,label\na.mp4,plongée\n".encode("latin-1"), r"line 2: must be UTF-8 text, got 'plong\\udce9e'"),
+        ("path,label\nplongée.mp4,dive\n".encode("latin-1"), r"line 2: must be UTF-8 text or name a file"),
+        ("path,label\na.mp4,dive\n".encode("utf-16"), r"line 1: must be UTF-8 text, got a NUL"),
+        (b"path,label\na\0.mp4,dive\n", r"line 2: must be UTF-8 text, got a NUL"),
+        (b"path,label\na.mp4\n", r"line 2: must have 2 values, got 1"),
+        (b"path,label\n,dive\n", r"line 2: must name a file, got an empty path"),
+        (b"path,label,label\na.mp4,dive,swim\n", r"line 1: must have each column once, got 'label' twice"),
+        (b"\x1f\x8bpath", r"must be a whole gzip file"),
+    ],
+)
+def test_a_csv_that_would_lose_something_is_refused(assets, tmp_path, content, message):
+    os.link(assets["cfr"], tmp_path / "a.mp4")
+    os.symlink("a.mp4", tmp_path / "link.mp4")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "list.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        probe(tmp_path / "list.csv")
+    assert str(error.value).startswith(f"{tmp_path / 'list.csv'}: ")
+    assert "\n" not in str(error.value)
+
+
 def test_save_and_load(folder, tmp_path, assets):
     (folder / "a" / "broken.mp4").write_text('text, with "quotes"')
     found = probe([folder, assets["vfr"]])
@@ -107,6 +149,10 @@ def test_names_that_are_not_text(assets, tmp_path):
         assert sorted(os.fsencode(video.path) for video in found.usable) == sorted(strange)
     found.save(tmp_path / "m.csv")
     assert Manifest.load(tmp_path / "m.csv") == found
+    os.unlink(strange[1])  # a line break in a name: `load` knows what it wrote, a list of videos is a line each
+    found = probe(tmp_path)
+    found.save(tmp_path / "m.csv")
+    assert probe(tmp_path / "m.csv") == probe([video.path for video in found.videos])
 
 
 class TestCache:

@@ -163,6 +163,25 @@ def test_one_file_under_two_names_is_refused(tmp_path, toys, options):
         read_annotations(tmp_path / "a.json", toys, **options)
 
 
+@pytest.mark.parametrize("prefix", ["", "v_"])
+def test_files_are_found_with_and_without_the_v_of_activitynet(tmp_path, toys, options, prefix):
+    """The annotations have it before every id or before none; of the files, one has it and one does not."""
+    ids = ["abcdefghijk", "bbcdefghijk", "v_abcdefghi"]
+    for source, name in zip(sorted(toys.glob("video_*")), ["abcdefghijk", "v_bbcdefghijk", "v_abcdefghi"]):
+        shutil.copy(source, tmp_path / f"{name}{source.suffix}")
+    shutil.copy(source, tmp_path / f"abcdefghi{source.suffix}")  # v_abcdefghi is a YouTube id: this is another video
+    names = [prefix * (not name.startswith("v_")) + name for name in ids]
+    one = {"annotations": [{"label": "up", "segment": [1, 4]}]}
+    (tmp_path / "a.json").write_text(json.dumps({"database": dict.fromkeys(names, one)}))
+    rows = [f"{name},1,4,up,,{name}.mp4,,,Action" for name in names]
+    (tmp_path / "a.csv").write_text("\n".join([TSP_HEADER, *rows]))
+    for file in ("a.json", "a.csv"):
+        dataset = read_annotations(tmp_path / file, tmp_path, **options)
+        assert [Path(video.path).stem for video in dataset.videos] == ["abcdefghijk", "v_bbcdefghijk", "v_abcdefghi"]
+        assert dataset.ids == ids
+        assert [(Path(name).stem, reason) for name, reason in dataset.skipped] == [("abcdefghi", "not annotated")]
+
+
 def test_our_csv_lists_paths_and_explicit_background(tmp_path, toys, options):
     file = sorted(toys.glob("video_*"))[0]
     lines = [["path", "start_seconds", "end_seconds", "label"], [str(file), 1, 3, "up"], [str(file), 5, 7, ""]]

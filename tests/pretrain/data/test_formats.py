@@ -203,7 +203,7 @@ def test_thumos_files(tmp_path):
         "v 0 1 8 0.5": "line 1: class must be a number of the class list, got '8'",
         "v 0 1 7": "line 1: must have 5 words, got 4",
         "v 0 x 7 0.5": "segment must be a number, got 'x'",
-        "v 0 1 7 nan": "must be finite",
+        "v 0 1 7 nan": "score must be a number, got 'nan'",
         "v 2 1 7 0.5": "must be finite with start <= end",
     }.items():
         with pytest.raises(BadFile, match=message):
