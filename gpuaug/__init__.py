@@ -3,7 +3,7 @@
 Plans say what every output frame is made of (`Plan`, `where`, `fade`, `edits`), `blend` and `render` execute them,
 `Decoder`, `ClipBank` and `probe` supply the pixels. `crossfade`, `concatenate`, `resample_speed`, `paste`, `take`
 and `freeze` are the same edits on arrays of any library. `host_memory` says how much of dropped results is kept for new
-ones. What is not named here may change.
+ones. `read_text` and `read_table` read lists of videos strictly (`BadFile`). What is not named here may change.
 
 Used by pretrain, benchmarks, examples and users. Imports kernels and video, never pretrain.
 """
@@ -18,9 +18,11 @@ from .plan import Plan, fade, where
 from .render import blend, render
 from .video.decoder import Decoder
 from .video.manifest import Manifest, Video, probe
+from .video.table import BadFile, read_table, read_text
 from .video.window import Failure, Window
 
 __all__ = [
+    "BadFile",
     "ClipBank",
     "Decoder",
     "Failure",
@@ -41,6 +43,8 @@ __all__ = [
     "host_memory",
     "paste",
     "probe",
+    "read_table",
+    "read_text",
     "reference",
     "render",
     "resample_speed",

@@ -11,8 +11,8 @@ import gpuaug
 
 ROOT = Path(__file__).parent.parent
 NAMES = """
-ClipBank Decoder Failure Manifest Plan Starved Video Window __version__ blend color concatenate crop crossfade edits
-fade freeze host_memory paste probe reference render resample_speed take where
+BadFile ClipBank Decoder Failure Manifest Plan Starved Video Window __version__ blend color concatenate crop crossfade
+edits fade freeze host_memory paste probe read_table read_text reference render resample_speed take where
 """
 
 

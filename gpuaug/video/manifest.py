@@ -15,7 +15,7 @@ from tqdm import tqdm
 from .demux import Unusable, check_file, one_line
 from .frame_index import read_index
 from .probe_cache import Cache
-from .table import BadFile, decoded, parse_table, read_text
+from .table import BadFile, decoded, read_table, read_text
 
 # What a folder is searched for; a file named as such is probed whatever it is called.
 # fmt: off
@@ -217,7 +217,7 @@ def _named_as_video(name: str) -> bool:
 
 def _listed(path: str) -> Iterator[tuple[str, str | None]]:
     text = read_text(path, errors="surrogateescape")
-    columns, rows = parse_table(path, text, file_names=("path", "error"))  # an error can quote the path
+    columns, rows = read_table(path, text, file_names=("path", "error"))  # an error can quote the path
     if "path" not in columns:
         raise ValueError(f"{path} must have a column named path, got columns {columns}")
     labels: dict[str, str] = {}

@@ -38,13 +38,13 @@ def read_text(path: str | os.PathLike[str], *, errors: Literal["strict", "surrog
         raise BadFile(path, "", f"cannot be read ({error.strerror})") from None
 
 
-def parse_table(
-    path: str | os.PathLike[str], text: str, *, file_names: Container[str] = ()
+def read_table(
+    path: str | os.PathLike[str], text: str | None = None, *, file_names: Container[str] = ()
 ) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
     """A CSV's columns, and of each row ("line 7", {column: value}); spaces around names and values are dropped.
 
     Args:
-        path: for the messages.
+        text: the file's, where that has been read already.
         file_names: columns whose values may hold other bytes than UTF-8, as names of files may (surrogateescape).
 
     Rows without any value are skipped. Errors (BadFile), by line: quotes that the line does not close (they would
@@ -52,7 +52,7 @@ def parse_table(
     """
     columns: list[str] = []
     rows = []
-    for number, line in enumerate(io.StringIO(text, newline=None), 1):
+    for number, line in enumerate(io.StringIO(read_text(path) if text is None else text, newline=None), 1):
         where = f"line {number}"
         if "\0" in line:
             raise BadFile(path, where, "must be UTF-8 text, got a NUL")

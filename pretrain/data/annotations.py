@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuaug.video.table import parse_table
+from gpuaug import read_table
 
 from .formats import (
     BadFile,
@@ -157,7 +157,7 @@ def _activitynet(file: str | Path, text: str, subset: str | None = None) -> Anno
 
 def _table(file: Path, text: str) -> Annotations:
     """TSP's CSV or ours."""
-    columns, lines = parse_table(file, text)
+    columns, lines = read_table(file, text)
     ours = set(OUR_COLUMNS) <= set(columns)
     if not ours and not set(TSP_COLUMNS) <= set(columns):
         rule = f"the columns must include {','.join(OUR_COLUMNS)} or {','.join(TSP_COLUMNS)}"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from gpuaug.video.table import BadFile, read_text
+from gpuaug import BadFile, read_text
 
 YOUTUBE_ID = 11  # characters
 

@@ -29,7 +29,11 @@ def put(path, content):
             '{"database": {"v": {"annotations": [{"segment": [1, 2], "label": ""}]}}}',
             r"'v': a label must not be empty",
         ),
-        ("a.json", '{"database": {"v": {"duration": Infinity, "annotations": []}}}', r"v: duration must be finite, got inf"),
+        (
+            "a.json",
+            '{"database": {"v": {"duration": Infinity, "annotations": []}}}',
+            r"v: duration must be finite, got inf",
+        ),
         ("a.csv", "path,start,end\n", r"the columns must include path,start_seconds,end_seconds,label or video-name"),
         ("a.csv", "", r"the columns must include"),
         ("a.csv", "path,start_seconds,end_seconds,label\nv,1,2\n", r"line 2: must have 4 values, got 3"),
