@@ -30,9 +30,9 @@ from .formats import (
     list_of,
     mapping_of,
     number_of,
-    read_json,
+    read_by_id,
     read_text,
-    segment_rows,
+    segments_of,
     span_of,
     unique_ids,
     video_id,
@@ -56,7 +56,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Annotations:
-    """A file as published: its videos in order, also those without a segment, and all segments by the same names."""
+    """A file as published: its videos in order, also those without a segment, and the segments of all.
+
+    The videos go by their ids; in our CSV a path is the id.
+    """
 
     videos: dict[str, Entry]
     segments: Segments
@@ -99,16 +102,13 @@ def read_activitynet_truth(path: str | Path, *, subset: str | None) -> tuple[Seg
     as in the published file; they may not end before they start.
     """
     found = _activitynet(path, read_text(path), subset)
-    return _by_id(found.segments), {
-        video_id(name): math.nan if entry.duration_seconds is None else entry.duration_seconds
-        for name, entry in found.videos.items()
-    }
+    return found.segments, {video: entry.duration_seconds or math.nan for video, entry in found.videos.items()}
 
 
 def read_thumos_truth(folder: str | Path) -> Segments:
     """Ground truth from THUMOS14's annotation folder. "Ambiguous" is left out, as in the ActivityNet protocol."""
     segments = _thumos(Path(folder)).segments
-    return _by_id(segments.take(segments.label != AMBIGUOUS))
+    return segments.take(segments.label != AMBIGUOUS)
 
 
 def training_subset(file: str | Path) -> str | None:
@@ -128,16 +128,9 @@ def training_subset(file: str | Path) -> str | None:
     return None
 
 
-def _by_id(segments: Segments) -> Segments:
-    return Segments.columns(
-        [video_id(name) for name in segments.video.tolist()], segments.segment, segments.label, segments.score
-    )
-
-
 def _activitynet(file: str | Path, text: str, subset: str | None = None) -> Annotations:
     """Other subsets than the one asked for are not read beyond their videos' names: their labels may be withheld."""
-    database = mapping_of(file, "database", read_json(file, "database", text=text)["database"])
-    unique_ids(file, database)
+    database = read_by_id(file, "database", text)
     videos: dict[str, Entry] = {}
     rows = []
     for name, record in database.items():
@@ -152,7 +145,7 @@ def _activitynet(file: str | Path, text: str, subset: str | None = None) -> Anno
     if not videos and subset is not None:
         have = ", ".join(sorted({str(record.get("subset")) for record in database.values()})) or "none"
         raise BadFile(file, "", f"must have videos of the subset {subset!r}, has {have}")
-    return Annotations(videos, Segments.of(segment_rows(file, rows, scored=False)))
+    return Annotations(videos, segments_of(file, rows, scored=False))
 
 
 def _table(file: Path, text: str) -> Annotations:
@@ -165,10 +158,13 @@ def _table(file: Path, text: str) -> Annotations:
     video_column, *columns = OUR_COLUMNS if ours else TSP_COLUMNS
     videos: dict[str, Entry] = {}
     rows = []
+    if not ours:
+        unique_ids(file, [line[video_column] for _, line in lines])
     for where, line in lines:
-        video, (start, end, label) = line[video_column], (line[column] for column in columns[:3])
+        video, start, end, label = (line[column] for column in (video_column, *columns[:3]))
         if not video:
             raise BadFile(file, where, f"must name a video, got an empty {video_column}")
+        video = video if ours else video_id(video)
         entry = videos.setdefault(video, Entry(filename=video if ours else None))
         if not ours:
             entry.filename = line.get("filename") or None
@@ -180,8 +176,6 @@ def _table(file: Path, text: str) -> Annotations:
                 rule = 'temporal-region-label must be "Action" with an action-label or "No action" without'
                 raise BadFile(file, where, f"{rule}, got {region!r} and {label!r}")
         rows.append((video, *span_of(file, where, start, end), label))
-    if not ours:
-        unique_ids(file, videos)
     return Annotations(videos, Segments.of(rows))
 
 
@@ -190,15 +184,17 @@ def _thumos(file: Path) -> Annotations:
     files = sorted([*file.glob("*_*.txt"), *file.glob("*_*.txt.gz")]) if file.is_dir() or not file.suffix else [file]
     if not files:
         raise BadFile(file, "", "must hold files named CLASS_test.txt or CLASS_val.txt")
+    names: dict[str, None] = {}
     videos: dict[str, Entry] = {}
     rows = []
     for path in files:
         label, _, subset = path.name.removesuffix(".gz").removesuffix(".txt").rpartition("_")
         if not label:
             raise BadFile(path, "", "must be named CLASS_SUBSET.txt, as CLASS_val.txt")
-        for where, (video, start, end) in lines_of(path, 3):
+        for where, (name, start, end) in lines_of(path, 3):
+            names[name], video = None, video_id(name)
             if (other := videos.setdefault(video, Entry(subset=subset)).subset) != subset:
                 raise BadFile(path, where, f"a video must be of one subset, {video!r} is of {other} and {subset}")
             rows.append((video, *span_of(path, where, start, end), label))
-    unique_ids(file, videos)
+    unique_ids(file, names)
     return Annotations(videos, Segments.of(rows))

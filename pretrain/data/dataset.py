@@ -16,7 +16,7 @@ import gpuaug
 from gpuaug import Video
 
 from .annotations import Entry, read_published
-from .formats import BadFile, video_id
+from .formats import BadFile
 from .overlap import Named, keys
 from .segments import CLIP_SECONDS, Background, cut
 
@@ -193,7 +193,7 @@ def read_annotations(
         for (start, end), label in zip(kept.segment.tolist(), kept.label.tolist()):
             segments.append(Segment(video.path, start, end, number[label] if label else -1, len(videos)))
         videos.append(video)
-        ids.append("" if entry.filename == name else video_id(name))  # in our CSV a path is the name
+        ids.append("" if entry.filename == name else name)  # in our CSV a path is the name
     if lies:
         more = f" (and {len(lies) - 1} more)" if len(lies) > 1 else ""
         warnings.warn(f"{file} contradicts the videos, whose own values are used: {lies[0]}{more}", stacklevel=2)
@@ -263,8 +263,7 @@ def _match(
         stated = os.path.abspath(named[video])
         match = [stated] if stated in by_path else []
         if entry.filename != video:  # in our CSV a path means that very file
-            id = video_id(video)
-            for name in (os.path.basename(stated), Path(entry.filename or "").stem, video, id, f"v_{id}"):
+            for name in (os.path.basename(stated), Path(entry.filename or "").stem, video, f"v_{video}"):
                 match = match or by_name.get(name, [])
         if len(match) == 1:
             found[video] = by_path[match[0]]

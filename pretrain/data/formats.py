@@ -14,6 +14,8 @@ from typing import Any
 
 from gpuaug import BadFile, read_text
 
+from .segments import Segments
+
 YOUTUBE_ID = 11  # characters
 
 
@@ -72,10 +74,16 @@ def read_json(path: str | Path, *fields: str, text: str | None = None) -> dict[s
     return data
 
 
-def segment_rows(
+def read_by_id(path: str | Path, field: str, text: str | None = None) -> dict[str, Any]:
+    """{video id: value} of a JSON file's object {field: {video: value}}."""
+    values = mapping_of(path, field, read_json(path, field, text=text)[field])
+    return {id: values[name] for id, name in unique_ids(path, values).items()}
+
+
+def segments_of(
     path: str | Path, entries: Iterable[tuple[str, str, Any]], *, scored: bool, labelled: bool = True
-) -> list[tuple[str, float, float, str, float]]:
-    """Rows of `Segments.of` from ActivityNet's JSON entries, given as (video, place, entry) and checked one by one."""
+) -> Segments:
+    """Segments from ActivityNet's JSON entries, given as (video, place, entry) and checked one by one."""
     rows = []
     for video, place, entry in entries:
         where = f"{video!r} {place}"
@@ -89,7 +97,7 @@ def segment_rows(
         if not isinstance(label, str):
             raise BadFile(path, where, f"label must be a string, got {label!r}")
         rows.append((video, *span, label, score))
-    return rows
+    return Segments.of(rows)
 
 
 def span_of(path: str | Path, where: str, start: Any, end: Any) -> tuple[float, float]:

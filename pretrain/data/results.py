@@ -13,18 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .formats import (
-    BadFile,
-    lines_of,
-    list_of,
-    mapping_of,
-    number_of,
-    read_json,
-    segment_rows,
-    span_of,
-    unique_ids,
-    video_id,
-)
+from .formats import BadFile, lines_of, list_of, mapping_of, number_of, read_by_id, segments_of, span_of, video_id
 from .segments import Segments
 
 
@@ -49,13 +38,12 @@ def read_activitynet_results(path: str | Path, *, labelled: bool = True) -> Segm
 
     labelled=False: proposals, which need no label.
     """
-    results = mapping_of(path, "results", read_json(path, "results")["results"])
     entries = [
         (video, f"result {k}", entry)
-        for video, name in unique_ids(path, results).items()
-        for k, entry in enumerate(list_of(path, name, "results", results[name]))
+        for video, own in read_by_id(path, "results").items()
+        for k, entry in enumerate(list_of(path, video, "results", own))
     ]
-    return Segments.of(segment_rows(path, entries, scored=True, labelled=labelled))
+    return segments_of(path, entries, scored=True, labelled=labelled)
 
 
 def write_activitynet_results(
@@ -81,12 +69,11 @@ def write_activitynet_results(
 
 def read_video_scores(path: str | Path) -> dict[str, dict[str, float]]:
     """Scores of whole videos, {video: {label: score}}, from ActivityNet's classification results (no segments)."""
-    results = mapping_of(path, "results", read_json(path, "results")["results"])
     scores: dict[str, dict[str, float]] = {}
-    for video, name in unique_ids(path, results).items():
+    for video, entries in read_by_id(path, "results").items():
         own = scores[video] = {}
-        for k, entry in enumerate(list_of(path, name, "results", results[name])):
-            where = f"{name!r} result {k}"
+        for k, entry in enumerate(list_of(path, video, "results", entries)):
+            where = f"{video!r} result {k}"
             score = number_of(path, where, "score", mapping_of(path, where, entry).get("score"))
             if not isinstance(entry.get("label"), str):
                 raise BadFile(path, where, f"must have a label (string), got {entry}")

@@ -120,6 +120,9 @@ def test_a_video_twice_in_a_table_is_refused(tmp_path):
     rows = "".join(f"{name},1,2,a,9,x.mp4,30,270,Action\n" for name in ("abcdefghijk", "v_abcdefghijk"))
     with pytest.raises(BadFile, match="a video must occur once, with or without v_"):
         read_published(put(tmp_path / "a.csv", f"{TSP_HEADER}\n{rows}"))
+    put(tmp_path / "up_val.txt", "abcdefghijk 1 2\nv_abcdefghijk 3 4\n")
+    with pytest.raises(BadFile, match="'v_abcdefghijk': a video must occur once, with or without v_"):
+        read_published(tmp_path / "up_val.txt")
     put(tmp_path / "b.csv", "path,start_seconds,end_seconds,label\na/x.mp4,1,2,a\nb/x.mp4,1,2,a\n")
     assert len(read_published(tmp_path / "b.csv").videos) == 2  # two files, but features do not tell them apart
     with pytest.raises(BadFile, match=r"'b/x\.mp4': a video must occur once"):
