@@ -21,16 +21,16 @@ class View:
     """One crop per sample, relative to the frame it is taken from.
 
     Attributes:
-        unit: what `a` and `b` measure. "short": height and width as shares of the frame's short side; "area": share of
-            its area, and aspect ratio width/height of the crop.
-        a, b: float64 (N,), > 0.
+        unit: "short": height and width are shares of the frame's short side; "area": share of its area, and aspect
+            ratio width/height of the crop.
+        height_or_area, width_or_aspect: float64 (N,), > 0; by `unit`.
         y, x: float64 (N,) in [0, 1]: place of the crop in the free space; 0 top or left, 1 bottom or right.
         mirrored: bool (N,), flipped left to right.
     """
 
     unit: Unit
-    a: NDArray[np.float64]
-    b: NDArray[np.float64]
+    height_or_area: NDArray[np.float64]
+    width_or_aspect: NDArray[np.float64]
     y: NDArray[np.float64]
     x: NDArray[np.float64]
     mirrored: NDArray[np.bool_]
@@ -42,14 +42,16 @@ class View:
         [0.0, 40.0, 240.0, 280.0]
         """
         height, width = np.asarray(height, np.float64), np.asarray(width, np.float64)
-        a, b, y0, x0, mirrored = (
-            v.reshape(v.shape + (1,) * (height.ndim - 1)) for v in (self.a, self.b, self.y, self.x, self.mirrored)
+        first, second, y0, x0, mirrored = (
+            v.reshape(v.shape + (1,) * (height.ndim - 1))
+            for v in (self.height_or_area, self.width_or_aspect, self.y, self.x, self.mirrored)
         )
         if self.unit == "short":
             short = np.minimum(height, width)
-            crop_h, crop_w = a * short, b * short
+            crop_h, crop_w = first * short, second * short
         else:
-            crop_h, crop_w = np.sqrt(a * height * width / b), np.sqrt(a * height * width * b)
+            area, aspect = first * height * width, second
+            crop_h, crop_w = np.sqrt(area / aspect), np.sqrt(area * aspect)
         crop_h, crop_w = np.minimum(crop_h, height), np.minimum(crop_w, width)
         top, left = y0 * (height - crop_h), x0 * (width - crop_w)
         right = left + crop_w

@@ -74,11 +74,11 @@ class Decoder:
         self.backend = backend
 
     def decode(
-        self, windows: Sequence[Window], only: Sequence[NDArray[np.int64]] | None = None
+        self, windows: Sequence[Window], frames_needed: Sequence[NDArray[np.int64]] | None = None
     ) -> tuple[list[torch.Tensor | None], list[Failure]]:
         """(frames, failures): for each window uint8 RGB (T,h,w,3) on the device, or None where there is a failure.
 
-        `only`: for each window the numbers (T,) of its frames that are wanted, in [0, frames − 1]; None: all.
+        `frames_needed`: for each window the numbers (T,) of its frames to decode, in [0, frames − 1]; None: all.
         Windows of one file are decoded together: it is opened once, and a frame that several windows show is decoded
         once. No file raises: what is wrong with it is in its failures. On a GPU, frames are ready for the current
         stream.
@@ -86,7 +86,7 @@ class Decoder:
         pinned = self.device.type == "cuda"
         results: list[torch.Tensor | str] = ["not decoded"] * len(windows)
         dali, pyav = [], []
-        for job in self._jobs(windows, only, results):
+        for job in self._jobs(windows, frames_needed, results):
             reason = self._dali.refuses(job.index) if self._dali is not None else "not asked for"
             if not reason:
                 dali.append(job)
@@ -119,7 +119,10 @@ class Decoder:
         self.close()
 
     def _jobs(
-        self, windows: Sequence[Window], only: Sequence[NDArray[np.int64]] | None, results: list[torch.Tensor | str]
+        self,
+        windows: Sequence[Window],
+        frames_needed: Sequence[NDArray[np.int64]] | None,
+        results: list[torch.Tensor | str],
     ) -> list[_Job]:
         """The work, file by file; windows that cannot be decoded get their reason in `results` instead."""
         paths = [os.fspath(w.path) for w in windows]
@@ -138,7 +141,7 @@ class Decoder:
             if path not in jobs:
                 jobs[path] = _Job(index, [], [], *self._output_size(index))
             jobs[path].group.append(i)
-            jobs[path].positions.append(positions_T if only is None else positions_T[only[i]])
+            jobs[path].positions.append(positions_T if frames_needed is None else positions_T[frames_needed[i]])
         return list(jobs.values())
 
     def _index(self, path: str) -> FrameIndex | str:
@@ -150,7 +153,7 @@ class Decoder:
                     self._indices.move_to_end(path)
                     return self._indices[path][2]
             index = read_index(path)
-            if index.unordered:
+            if index.display_order_unknown:
                 index = learn_order(index)
             with self._lock:
                 self._indices[path] = status.st_size, status.st_mtime_ns, index

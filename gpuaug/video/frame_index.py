@@ -38,14 +38,15 @@ class FrameIndex:
     Args:
         stamp_N: int64, ascending; time stamps of the displayed frames in ticks of `tick_seconds`.
         end: tick at which the last frame's time is over. Seconds, everywhere else, count from stamp_N[0].
-        mark_N: int64; what a decoded frame carries as its time stamp: stamp_N where the container has reliable
-            display times. Elsewhere (`numbered`) packets are numbered before they are decoded, and it is number_N.
-        number_N: int64; place of each frame's packet in the file.
-        key_mark_K, key_number_K, key_from_K: int64, ascending; each key frame's mark and packet, and the position from
-            which on all frames can be decoded from it. (An edit list may hide the key frame itself.)
-        unordered: the display order must be learnt from the decoder (see `reordered`); until then: as stored.
-        plain: each packet is a displayed frame, and there is one video stream, so that the frame numbers of other
-            decoders agree with positions here.
+        decoder_pts_N: int64; what a decoded frame carries as its time stamp: stamp_N where the container has reliable
+            display times. Elsewhere (`pts_unreliable`) packets are numbered before they are decoded, and it is packet_N.
+        packet_N: int64; place of each frame's packet in the file.
+        key_pts_K, key_packet_K: int64, ascending; each key frame's time stamp, as in decoder_pts_N, and its packet.
+        first_decodable_K: int64, ascending; the position from which on all frames can be decoded from each key frame.
+            (An edit list may hide the key frame itself.)
+        display_order_unknown: it must be learnt from the decoder (see `reordered`); until then: as stored.
+        frame_numbers_agree: each packet is a displayed frame, and there is one video stream, so that the frame numbers
+            of other decoders agree with positions here.
         matrix: the frames' YUV matrix, as in ISO/IEC 23091-2 (1 BT.709, 2 not told, 5 and 6 BT.601, 9 BT.2020).
         width, height: display size in pixels, after pixel aspect and rotation.
         rotation: degrees clockwise by which the stored picture is turned. mirrored: then flipped left to right.
@@ -55,14 +56,14 @@ class FrameIndex:
     tick_seconds: float
     stamp_N: NDArray[np.int64]
     end: int
-    mark_N: NDArray[np.int64]
-    number_N: NDArray[np.int64]
-    key_mark_K: NDArray[np.int64]
-    key_number_K: NDArray[np.int64]
-    key_from_K: NDArray[np.int64]
-    numbered: bool
-    unordered: bool
-    plain: bool
+    decoder_pts_N: NDArray[np.int64]
+    packet_N: NDArray[np.int64]
+    key_pts_K: NDArray[np.int64]
+    key_packet_K: NDArray[np.int64]
+    first_decodable_K: NDArray[np.int64]
+    pts_unreliable: bool
+    display_order_unknown: bool
+    frame_numbers_agree: bool
     codec: str
     pixel_format: str
     matrix: int
@@ -110,18 +111,18 @@ class FrameIndex:
 
     def reordered(self, numbers: list[int]) -> FrameIndex:
         """The same file, with its frames' packet numbers in display order (frames that are not in it are not shown)."""
-        place = {int(number): i for i, number in enumerate(self.number_N)}
+        place = {int(number): i for i, number in enumerate(self.packet_N)}
         shown_N = np.array([place[number] for number in numbers if number in place])
-        number_N = self.number_N[shown_N]
-        where = {int(number): i for i, number in enumerate(number_N)}
-        key_from_K = np.array([where.get(int(number), 0) for number in self.key_number_K])
+        packet_N = self.packet_N[shown_N]
+        where = {int(number): i for i, number in enumerate(packet_N)}
+        first_decodable_K = np.array([where.get(int(number), 0) for number in self.key_packet_K])
         return replace(
             self,
             stamp_N=np.sort(self.stamp_N[shown_N]),
-            mark_N=number_N,
-            number_N=number_N,
-            key_from_K=np.maximum.accumulate(key_from_K),
-            unordered=False,
+            decoder_pts_N=packet_N,
+            packet_N=packet_N,
+            first_decodable_K=np.maximum.accumulate(first_decodable_K),
+            display_order_unknown=False,
         )
 
 
@@ -182,7 +183,7 @@ def read_index(path: str) -> FrameIndex:
             path=path,
             tick_seconds=float(tick),
             **times,
-            plain=not times["numbered"] and total == len(times["stamp_N"]) and len(streams) == 1,
+            frame_numbers_agree=not times["pts_unreliable"] and total == len(times["stamp_N"]) and len(streams) == 1,
             codec=codec,
             pixel_format=frame.format.name,
             matrix=int(frame.colorspace),
@@ -202,37 +203,37 @@ def _times(table: list[_Packet], codec: str, container: str, step: int) -> dict[
     stored = codec not in REORDERING or all(p.key for p in table)
     # AVI has no display times: libav guesses them, wrongly for packed B-frames and for H.264. A container that gives
     # none, or the same twice, is no better.
-    numbered = (container == "avi" and not stored) or MISSING in stamps or len(set(stamps)) < len(stamps)
-    unordered = False
-    if not numbered:
+    pts_unreliable = (container == "avi" and not stored) or MISSING in stamps or len(set(stamps)) < len(stamps)
+    display_order_unknown = False
+    if not pts_unreliable:
         shown = sorted((p for p in table if not p.hidden and p.pts >= first.pts), key=lambda p: p.pts)
         stamp = [p.pts for p in shown]
     elif codec == "mpeg4" and all(p.size > LARGEST_PLACEHOLDER for p in table):
         shown, stamp = _mpeg4_order(table, step)
     else:
-        shown, unordered = [p for p in table if not p.hidden], not stored
+        shown, display_order_unknown = [p for p in table if not p.hidden], not stored
         stamp = sorted(_coded_time(p, step) if container == "avi" or p.pts == MISSING else p.pts for p in shown)
     if not shown:
         raise Unusable("the video stream has no frames")
     last = shown[-1].duration or (round(float(np.median(np.diff(stamp)))) if len(stamp) > 1 else step)
-    number_N, stamp_N = np.array([p.number for p in shown], np.int64), np.array(stamp, np.int64)
+    packet_N, stamp_N = np.array([p.number for p in shown], np.int64), np.array(stamp, np.int64)
     keys = [p for p in table if p.key] or [first]
-    key_number_K = np.array([p.number for p in keys], np.int64)
-    if numbered:
+    key_packet_K = np.array([p.number for p in keys], np.int64)
+    if pts_unreliable:
         place = {p.number: i for i, p in enumerate(shown)}
-        key_from_K = np.array([place.get(p.number, 0) for p in keys], np.int64)
+        first_decodable_K = np.array([place.get(p.number, 0) for p in keys], np.int64)
     else:
-        key_from_K = np.searchsorted(stamp_N, [p.pts for p in keys])
+        first_decodable_K = np.searchsorted(stamp_N, [p.pts for p in keys])
     return {
         "stamp_N": stamp_N,
         "end": int(stamp_N[-1]) + last,
-        "mark_N": number_N if numbered else stamp_N,
-        "number_N": number_N,
-        "key_mark_K": key_number_K if numbered else np.array([p.pts for p in keys], np.int64),
-        "key_number_K": key_number_K,
-        "key_from_K": np.maximum.accumulate(key_from_K),
-        "numbered": numbered,
-        "unordered": unordered,
+        "decoder_pts_N": packet_N if pts_unreliable else stamp_N,
+        "packet_N": packet_N,
+        "key_pts_K": key_packet_K if pts_unreliable else np.array([p.pts for p in keys], np.int64),
+        "key_packet_K": key_packet_K,
+        "first_decodable_K": np.maximum.accumulate(first_decodable_K),
+        "pts_unreliable": pts_unreliable,
+        "display_order_unknown": display_order_unknown,
     }
 
 

@@ -154,10 +154,10 @@ class Refiller:
                 refill.future = job
                 refill.first = sum(len(r.windows) for r in part[: part.index(refill)])
 
-    def _decode(self, windows: list[gpuaug.Window], only: list[NDArray[np.int64]] | None = None) -> Decoded:
+    def _decode(self, windows: list[gpuaug.Window], frames_needed: list[NDArray[np.int64]] | None = None) -> Decoded:
         """In the decoding thread; on a GPU on the bank's stream, behind no training step."""
         with torch.cuda.stream(self.bank.stream):  # nothing for None
-            return self.decoder.decode(windows, only)
+            return self.decoder.decode(windows, frames_needed)
 
     def choose(self, segment: Segment) -> list[gpuaug.Window]:
         """The windows of one visit to a segment, in order of time."""

@@ -28,12 +28,12 @@ def test_boxes_stay_inside_the_frame(draw, size):
 
 def test_multiscale_crop_is_tsms():
     view = crop.multiscale_crop(np.random.default_rng(0), 5000)
-    sizes = {(a, b) for a, b in zip(view.a, view.b)}
+    sizes = {(a, b) for a, b in zip(view.height_or_area, view.width_or_aspect)}
     scales = [1, 0.875, 0.75, 0.66]
     assert sizes == {(scales[i], scales[j]) for i in range(4) for j in range(4) if abs(i - j) <= 1}
     assert len({(y, x) for y, x in zip(view.y, view.x)}) == 13
     square = crop.multiscale_crop(np.random.default_rng(0), 50, max_distort=0)
-    np.testing.assert_array_equal(square.a, square.b)
+    np.testing.assert_array_equal(square.height_or_area, square.width_or_aspect)
 
 
 @pytest.mark.parametrize("size", [(128, 171), (128, 228), (228, 128), (171, 228)])

@@ -24,7 +24,7 @@ class PaintingDecoder:
     def __init__(self, device, size, **options):
         self.size = size
 
-    def decode(self, windows, only=None):
+    def decode(self, windows, frames_needed=None):
         frames, failures = [], []
         for i, window in enumerate(windows):
             time.sleep(type(self).delay)
@@ -37,8 +37,8 @@ class PaintingDecoder:
             picture[..., 0] = int(window.path)
             picture[..., 1] = torch.arange(window.frames)[:, None, None]
             picture[..., 2] = int(window.start_seconds * 10)
-            if only is not None:
-                picture = picture[only[i]]
+            if frames_needed is not None:
+                picture = picture[frames_needed[i]]
             type(self).painted += len(picture)
             frames.append(picture)
         return frames, failures

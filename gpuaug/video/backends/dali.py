@@ -75,7 +75,7 @@ class Dali:
             return self._failed[index.path]
         if index.codec not in (GPU_CODECS if gpu else CPU_CODECS):
             return f"DALI has no {index.codec} decoder for {self.device.type}"
-        if not index.plain:
+        if not index.frame_numbers_agree:
             return (
                 "DALI numbers the frames of this file differently (hidden frames, several video streams, or no times)"
             )

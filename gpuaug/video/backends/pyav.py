@@ -48,7 +48,7 @@ def read_frames(index: FrameIndex, positions: NDArray[np.int64]) -> Iterator[tup
     with _File(index) as file:
         for key, stretch in _stretches(index, wanted):
             for start in (key, key - 1, None):
-                want = {int(index.mark_N[i]): i for i in stretch if i in missing}
+                want = {int(index.decoder_pts_N[i]): i for i in stretch if i in missing}
                 if want and start != -1:
                     for position, frame in file.frames(start, want, all_packets=start != key):
                         missing.discard(position)
@@ -63,13 +63,13 @@ def _stretches(index: FrameIndex, wanted: NDArray[np.int64]) -> list[tuple[int, 
     found: list[tuple[int, list[int]]] = []
     reached = -1  # number of the last packet that must be decoded for what was wanted so far
     for i in wanted.tolist():
-        key = int(np.searchsorted(index.key_from_K, i, side="right")) - 1
-        while key > 0 and index.key_number_K[key] > index.number_N[i]:
+        key = int(np.searchsorted(index.first_decodable_K, i, side="right")) - 1
+        while key > 0 and index.key_packet_K[key] > index.packet_N[i]:
             key -= 1
-        if not found or index.key_number_K[key] > reached:
+        if not found or index.key_packet_K[key] > reached:
             found.append((max(key, 0), []))
         found[-1][1].append(i)
-        reached = max(reached, int(index.number_N[i]))
+        reached = max(reached, int(index.packet_N[i]))
     return found
 
 
@@ -92,11 +92,11 @@ class _File:
         self.file.close()
 
     def frames(self, key: int | None, want: dict[int, int], *, all_packets: bool) -> Iterator[tuple[int, VideoFrame]]:
-        """Decode from a key frame until all wanted frames {mark: position} came out, or cannot any more.
+        """Decode from a key frame until all wanted frames {pts: position} came out, or cannot any more.
 
         Without a key frame: from the start, and nothing stops it.
         """
-        last = max(want, key=lambda mark: int(self.index.number_N[want[mark]]))
+        last = max(want, key=lambda pts: int(self.index.packet_N[want[pts]]))
         skip = self.index.codec in CAN_SKIP and not all_packets
         for packet in chain(self._packets_from(key), [None]):
             if skip and packet:
@@ -118,22 +118,22 @@ class _File:
                 return
 
     def _packets_from(self, key: int | None) -> Iterator[av.Packet]:
-        """Packets from a key frame on, with their marks as pts, for a decoder that has seen nothing."""
+        """Packets from a key frame on, with their pts as in decoder_pts_N, for a decoder that has seen nothing."""
         index = self.index
-        number = 0 if key is None else int(index.key_number_K[key])
-        if key and not index.numbered:
+        number = 0 if key is None else int(index.key_packet_K[key])
+        if key and not index.pts_unreliable:
             # Containers seek by time, some by decoding time, none exactly: start earlier until the key frame follows.
             self.touched = True
             for earlier in (key, key - 1):
                 try:
-                    self.file.container.seek(int(index.key_mark_K[earlier]), stream=self.stream)
+                    self.file.container.seek(int(index.key_pts_K[earlier]), stream=self.stream)
                 except av.FFmpegError as error:
                     self.file.check()
                     raise_if_of_the_system(error)
                     continue
                 stored = packets(self.file, self.stream)
                 for packet in stored:
-                    if packet.pts == index.key_mark_K[key]:
+                    if packet.pts == index.key_pts_K[key]:
                         yield packet
                         yield from stored
                         return
@@ -145,7 +145,7 @@ class _File:
         self.touched = True
         for i, packet in enumerate(packets(self.file, self.stream)):
             if i >= number:
-                if index.numbered:
+                if index.pts_unreliable:
                     packet.pts = i
                 yield packet
 
@@ -155,7 +155,7 @@ class _File:
             return -1
         i = int(np.searchsorted(self.index.stamp_N, packet.pts))
         known = i < len(self.index.stamp_N) and self.index.stamp_N[i] == packet.pts
-        return int(self.index.number_N[i]) if known else -1
+        return int(self.index.packet_N[i]) if known else -1
 
 
 def learn_order(index: FrameIndex) -> FrameIndex:

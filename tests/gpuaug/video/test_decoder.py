@@ -175,7 +175,7 @@ def test_a_key_frame_that_is_none(assets, monkeypatch):
         yield from frames(self, key, *arguments, **options)
 
     monkeypatch.setattr(pyav_backend._File, "frames", counted)
-    key = int(index.key_from_K[2])
+    key = int(index.first_decodable_K[2])
     (got,) = pyav_backend.decode_windows(index, [np.arange(key, key + 3)], 96, 160)
     np.testing.assert_array_equal(got.numpy(), ffmpeg_rgb(assets["refresh"], 96, 160, chroma="left")[key : key + 3])
     assert attempts == [2, 1]

@@ -54,7 +54,7 @@ def test_every_frame_of_every_file(md5_file, shared_data):
     name = md5_file.name[:-7]
     path = shared_data / "decode" / name
     index = read_index(str(path))
-    index = learn_order(index) if index.unordered else index
+    index = learn_order(index) if index.display_order_unknown else index
     count = len(index.stamp_N)
 
     def md5_of(wanted):

@@ -40,10 +40,10 @@ def test_views_differ_between_samples_and_steps(decoder):
 def test_all_frames_of_a_sample_have_one_crop_flip_and_colour(decoder, monkeypatch):
     """PAL: also where they come from two videos."""
 
-    def ramp(self, windows, only=None):
+    def ramp(self, windows, frames_needed=None):
         y, x = torch.meshgrid(*(torch.arange(n) * 255 // n for n in self.size), indexing="ij")
         picture = torch.stack([y, x, 255 - x], 2).to(torch.uint8)
-        return [picture.expand(w.frames if only is None else len(only[i]), *picture.shape)
+        return [picture.expand(w.frames if frames_needed is None else len(frames_needed[i]), *picture.shape)
                 for i, w in enumerate(windows)], []  # fmt: skip
 
     def composites(rng, bank, n):
