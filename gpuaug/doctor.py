@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -17,6 +18,8 @@ import numpy as np
 import torch
 
 import gpuaug
+
+from .video.backends import BACKENDS
 
 CODECS: dict[str, tuple[str, str, dict[str, str]]] = {  # codec: (encoder, container, its options)
     "h264": ("libx264", "mp4", {}),
@@ -27,6 +30,7 @@ CODECS: dict[str, tuple[str, str, dict[str, str]]] = {  # codec: (encoder, conta
     "mjpeg": ("mjpeg", "avi", {}),
     "mpeg4": ("mpeg4", "avi", {}),
 }
+COLUMNS = [*reversed(BACKENDS)]  # that which runs everywhere first
 
 
 def report() -> int:
@@ -34,9 +38,9 @@ def report() -> int:
     advice: list[str] = []
     for name, value in [*_machine(), *_kernels(advice), *_gpu(advice)]:
         print(f"{name:<12} {value}")
-    print(f"\n{'codec':<12} {'pyav':<28} dali")
-    for codec, row in _codecs().items():
-        print(f"{codec:<12} {row['pyav']:<28} {row['dali']}")
+    print(f"\n{'codec':<12} {_columns(COLUMNS)}")
+    for codec, answers in _codecs().items():
+        print(f"{codec:<12} {_columns(answers)}")
     print("\nWhat would make it faster:" if advice else "\nNothing here holds it back.")
     for line in advice:
         print(f"  - {line}")
@@ -114,9 +118,9 @@ def _nvdec(advice: list[str]) -> str:
     return "decodes H.264" if answer == "yes" else answer
 
 
-def _codecs() -> dict[str, dict[str, str]]:
+def _codecs() -> dict[str, list[str]]:
     """Every codec decoded by every backend, in truth: a clip is encoded first."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    gpu = "cuda" if torch.cuda.is_available() else "cpu"
     os.environ.setdefault("SVT_LOG", "1")  # errors only
     table = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -124,11 +128,14 @@ def _codecs() -> dict[str, dict[str, str]]:
             try:
                 file = _clip(Path(folder), codec)
             except (av.error.FFmpegError, ValueError) as error:
-                reason = f"not tried: no encoder ({_one_line(error)})"
-                table[codec] = {"pyav": reason, "dali": ""}
+                table[codec] = [f"not tried: no encoder ({_one_line(error)})"]
                 continue
-            table[codec] = {"pyav": _try("cpu", "pyav", file), "dali": _try(device, "dali", file)}
+            table[codec] = [_try(gpu if BACKENDS[name].devices else "cpu", name, file) for name in COLUMNS]
     return table
+
+
+def _columns(answers: Sequence[str]) -> str:
+    return " ".join(f"{answer:<28}" for answer in answers).rstrip()
 
 
 def _clip(folder: Path, codec: str, frames: int = 12) -> Path:

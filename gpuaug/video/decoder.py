@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .backends.pyav import decode_windows, learn_order
+from .backends import BackendName, Decoded, FrameRequest, open_backends
+from .backends.pyav import learn_order
 from .demux import Unusable, check_file, one_line
 from .frame_index import FrameIndex, read_index
 from .window import Failure, Window
 
 KEPT_INDICES = 4096  # time tables of files kept in memory; one takes about 50 bytes a frame
+_Job = tuple[list[int], FrameRequest]  # windows of one file: their numbers in the call, and what is wanted of them
 
 
 class Decoder:
@@ -29,7 +30,8 @@ class Decoder:
         device: where frames are put.
         size: (height, width) of the frames; None: each video's display size.
         backend: "pyav" (FFmpeg's decoders on the CPU), "dali" (NVIDIA's on the GPU; on the CPU VP8, VP9 and MJPEG
-            only), or "auto": DALI where the device is a GPU and it has the codec, else PyAV, file by file.
+            only), or "auto": DALI where the device is a GPU and it has the codec, else PyAV, file by file; PyAV, too,
+            where DALI failed.
         threads: files decoded at the same time; None: one for each core.
         fit: "stretch": exactly `size`. "inside": as large as fits into `size` in the display aspect, and no larger
             than the video, so that sizes differ.
@@ -47,15 +49,13 @@ class Decoder:
         device: str | torch.device = "cpu",
         size: tuple[int, int] | None = None,
         *,
-        backend: Literal["auto", "dali", "pyav"] = "auto",
+        backend: BackendName = "auto",
         threads: int | None = None,
         fit: Literal["stretch", "inside"] = "stretch",
         timeout_seconds: float = 120.0,
     ) -> None:
         if size is not None and (len(size) != 2 or min(size) < 1):
             raise ValueError(f"size must be (height, width), both >= 1, or None, got size={size}")
-        if backend not in ("auto", "dali", "pyav"):
-            raise ValueError(f'backend must be "auto", "dali" or "pyav", got backend={backend!r}')
         if fit not in ("stretch", "inside"):
             raise ValueError(f'fit must be "stretch" or "inside", got fit={fit!r}')
         if threads is not None and threads < 1:
@@ -65,13 +65,10 @@ class Decoder:
         self.device = torch.device(device)
         self.size, self.fit = size, fit
         self.threads = threads or _cores()
-        self._pool = ThreadPoolExecutor(self.threads, "gpuaug-decode")
+        self._backends = open_backends(backend, self.device, self.threads, timeout_seconds)
+        self._pool = ThreadPoolExecutor(self.threads, "gpuaug-index")
         self._indices: OrderedDict[str, tuple[int, int, FrameIndex]] = OrderedDict()
         self._lock = threading.Lock()
-        self._dali: Any = None
-        if backend == "dali" or (backend == "auto" and self.device.type == "cuda"):
-            self._dali = _dali_backend(self.device, self.threads, timeout_seconds, required=backend == "dali")
-        self.backend = backend
 
     def decode(
         self, windows: Sequence[Window], frames_needed: Sequence[NDArray[np.int64]] | None = None
@@ -83,34 +80,55 @@ class Decoder:
         once. No file raises: what is wrong with it is in its failures. On a GPU, frames are ready for the current
         stream.
         """
-        pinned = self.device.type == "cuda"
-        results: list[torch.Tensor | str] = ["not decoded"] * len(windows)
-        dali, pyav = [], []
-        for job in self._jobs(windows, frames_needed, results):
-            reason = self._dali.refuses(job.index) if self._dali is not None else "not asked for"
-            if not reason:
-                dali.append(job)
-            elif self.backend != "dali":
-                pyav.append(job)
-            else:
-                _put(results, job, [reason] * len(job.group))
-        running = [(job, self._pool.submit(_decode_pyav, job, pinned)) for job in _split(pyav, self.threads)]
-        for job, frames in zip(dali, self._run_dali(dali)):
-            if isinstance(frames[0], str) and self.backend == "auto":
-                running.append((job, self._pool.submit(_decode_pyav, job, pinned)))
-            else:
-                _put(results, job, frames)
-        for job, future in running:
-            decoded = future.result()
-            _put(results, job, [f if isinstance(f, str) else f.to(self.device, non_blocking=pinned) for f in decoded])
+        results: list[torch.Tensor | str] = [""] * len(windows)
+        backends = list(self._backends.values())
+        running: list[list[tuple[list[_Job], Iterable[Decoded]]]] = [[] for _ in backends]
+
+        def start(jobs: list[_Job], first: int) -> None:
+            """Hand each job to the next backend, from number `first` on, that does not refuse it."""
+            for backend, batches in zip(backends[first:], running[first:]):
+                taken, left = [], []
+                for group, request in jobs:
+                    reason = backend.refuses(request.index)
+                    (left if reason else taken).append((group, request))
+                    for i in group:
+                        results[i] = results[i] or reason
+                if taken:
+                    batches.append((taken, backend.decode([request for _, request in taken])))
+                jobs = left
+
+        start(self._jobs(windows, frames_needed, results), 0)
+        for k, batches in enumerate(running):
+            failed: list[_Job] = []
+            for jobs, answers in batches:
+                for decoded, (group, request) in zip(answers, jobs):  # in this order, so that answers are used up
+                    for i, frames in zip(group, decoded):
+                        results[i] = frames
+                    if lost := [place for place, frames in enumerate(decoded) if isinstance(frames, str)]:
+                        failed.append(([group[place] for place in lost], request.part(lost)))
+            start(failed, k + 1)
         failures = [Failure(i, os.fspath(windows[i].path), r) for i, r in enumerate(results) if isinstance(r, str)]
         return [None if isinstance(r, str) else r for r in results], failures
 
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of the frames of a video whose display size is this."""
+        if self.size is None:
+            return height, width
+        if isinstance(self.size, int):
+            down = right = self.size / min(height, width)
+            down, right = min(down, 4 * self.size / height), min(right, 4 * self.size / width)
+        elif self.fit == "stretch":
+            return self.size
+        else:
+            down, right = self.size[0] / height, self.size[1] / width
+        scale = min(down, right, 1.0)
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
     def close(self) -> None:
-        """Wait for running work, and let go of threads and DALI."""
+        """Wait for running work, and let go of threads and backends."""
         self._pool.shutdown(wait=True)
-        if self._dali is not None:
-            self._dali.close()
+        for backend in self._backends.values():
+            backend.close()
 
     def __enter__(self) -> Decoder:
         return self
@@ -139,9 +157,10 @@ class Decoder:
                 results[i] = str(error)
                 continue
             if path not in jobs:
-                jobs[path] = _Job(index, [], [], *self._output_size(index))
-            jobs[path].group.append(i)
-            jobs[path].positions.append(positions_T if frames_needed is None else positions_T[frames_needed[i]])
+                jobs[path] = [], FrameRequest(index, [], *self.output_size(index.height, index.width))
+            group, request = jobs[path]
+            group.append(i)
+            request.positions.append(positions_T if frames_needed is None else positions_T[frames_needed[i]])
         return list(jobs.values())
 
     def _index(self, path: str) -> FrameIndex | str:
@@ -154,7 +173,7 @@ class Decoder:
                     return self._indices[path][2]
             index = read_index(path)
             if index.display_order_unknown:
-                index = learn_order(index)
+                index = learn_order(index)  # which is FFmpeg's, whoever decodes
             with self._lock:
                 self._indices[path] = status.st_size, status.st_mtime_ns, index
                 while len(self._indices) > KEPT_INDICES:
@@ -162,70 +181,6 @@ class Decoder:
             return index
         except Exception as error:  # whatever a file brings about is that file's failure only
             return one_line(error)
-
-    def _output_size(self, index: FrameIndex) -> tuple[int, int]:
-        if self.size is None:
-            return index.height, index.width
-        if self.fit == "stretch":
-            return self.size
-        scale = min(self.size[0] / index.height, self.size[1] / index.width, 1.0)
-        return max(1, round(index.height * scale)), max(1, round(index.width * scale))
-
-    def _run_dali(self, jobs: list[_Job]) -> list[list[torch.Tensor | str]]:
-        if not jobs:
-            return []
-        from .backends.dali import Sample
-
-        unions = [np.unique(np.concatenate(job.positions)) for job in jobs]
-        decoded = self._dali.decode([Sample(j.index, u, j.height, j.width) for j, u in zip(jobs, unions)])
-        return [
-            [frames if isinstance(frames, str) else frames[np.searchsorted(union, p)] for p in job.positions]
-            for job, union, frames in zip(jobs, unions, decoded)
-        ]
-
-
-@dataclass(frozen=True, eq=False)
-class _Job:
-    """Windows of one file: their numbers in the call, the positions of their frames, and their size."""
-
-    index: FrameIndex
-    group: list[int]
-    positions: list[NDArray[np.int64]]
-    height: int
-    width: int
-
-
-def _put(results: list[torch.Tensor | str], job: _Job, frames: Sequence[torch.Tensor | str]) -> None:
-    for i, result in zip(job.group, frames):
-        results[i] = result
-
-
-def _decode_pyav(job: _Job, pinned: bool) -> Sequence[torch.Tensor | str]:
-    try:
-        return decode_windows(job.index, job.positions, job.height, job.width, pinned=pinned)
-    except Exception as error:  # whatever a file brings about is that file's failure only
-        return [one_line(error)] * len(job.group)
-
-
-def _split(jobs: list[_Job], threads: int) -> list[_Job]:
-    """Where there are fewer files than threads, those with most windows are halved, by time."""
-    jobs = list(jobs)
-    while 0 < len(jobs) < threads and len((most := max(jobs, key=lambda job: len(job.group))).group) > 1:
-        jobs.remove(most)
-        order = sorted(range(len(most.group)), key=lambda k: int(most.positions[k][0]))
-        for half in (order[: len(order) // 2], order[len(order) // 2 :]):
-            jobs.append(replace(most, group=[most.group[k] for k in half], positions=[most.positions[k] for k in half]))
-    return jobs
-
-
-def _dali_backend(device: torch.device, threads: int, timeout_seconds: float, *, required: bool) -> Any:
-    try:
-        from .backends.dali import Dali
-    except ImportError as error:
-        if required:
-            raise RuntimeError(f'backend="dali" needs NVIDIA DALI, which cannot be imported: {error}') from None
-        return None
-    return Dali(device, threads, timeout_seconds)
 
 
 def _cores() -> int:

@@ -39,7 +39,7 @@ class FrameIndex:
         stamp_N: int64, ascending; time stamps of the displayed frames in ticks of `tick_seconds`.
         end: tick at which the last frame's time is over. Seconds, everywhere else, count from stamp_N[0].
         decoder_pts_N: int64; what a decoded frame carries as its time stamp: stamp_N where the container has reliable
-            display times. Elsewhere (`pts_unreliable`) packets are numbered before they are decoded, and it is packet_N.
+            display times. Elsewhere (`pts_unreliable`) packets are numbered before decoding, and it is packet_N.
         packet_N: int64; place of each frame's packet in the file.
         key_pts_K, key_packet_K: int64, ascending; each key frame's time stamp, as in decoder_pts_N, and its packet.
         first_decodable_K: int64, ascending; the position from which on all frames can be decoded from each key frame.

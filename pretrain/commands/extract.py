@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from gpuaug.video.backends import BACKENDS
+
 from ..common.cli import command, prog
 from ..common.distributed import DEVICES, start
 from ..features.extract import PLACES, PRECISION, extract
@@ -84,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     group = parser.add_argument_group("machine (torchrun shares the videos among processes)").add_argument
     group("--device", default="auto", help=DEVICES)
-    group("--backend", choices=("auto", "dali", "pyav"), default="auto", help="of decoding")
+    group("--backend", choices=("auto", *BACKENDS), default="auto", help="of decoding")
     group("--threads", type=_count, help="of decoding (default: one per core)")
     group("--batch", type=_count, default=32, metavar="CLIPS", help="default %(default)s")
     group("--precision", choices=PRECISION, default="fp32", help="of the encoder (default %(default)s)")

@@ -1,6 +1,6 @@
 """Decoding with NVIDIA DALI, imported only here: NVDEC on a GPU, libavcodec (VP8, VP9, MJPEG) on the CPU.
 
-Legend: T frames of a sample, H W height and width of its output.
+Legend: T frames of a request, H W height and width of its output.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import queue
 import sys
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from nvidia.dali import Pipeline, fn
 from nvidia.dali import types as dali_types
 
 from ..frame_index import FrameIndex
+from . import Decoded, FrameRequest
 
 types: Any = dali_types  # its enumerations are made at run time
 
@@ -27,7 +28,7 @@ CPU_CODECS = {"vp8", "vp9", "mjpeg"}
 GPU_CODECS = CPU_CODECS | {"h264", "hevc", "av1", "mpeg4"}
 PLANAR_420 = {"yuv420p", "yuvj420p", "yuv420p10le", "yuv420p12le", "p010le", "nv12"}  # what NVDEC gives as 4:2:0
 KEPT_FAILURES = 4096  # files that failed, remembered
-BATCH = 32  # samples of one pipeline run
+BATCH = 32  # requests of one pipeline run
 BATCH_BYTES = 1 << 30  # of decoded frames in one pipeline run, before scaling
 
 # Luma weights of red and blue by YUV matrix (ISO/IEC 23091-2); the rest, and what is not told, is BT.601.
@@ -35,23 +36,13 @@ LUMA = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
 BT601 = (0.299, 0.114)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Frames at ascending `positions` (T,) of one file, to be shown `height` by `width`."""
-
-    index: FrameIndex
-    positions: NDArray[np.int64]
-    height: int
-    width: int
-
-
 class Dali:
     """A DALI pipeline in a thread of its own, which is replaced when a file breaks it or when it does not answer.
 
     Args:
         device: "cpu", or a CUDA device.
-        threads: samples decoded at the same time.
-        timeout_seconds: how long one run of up to 32 samples may take.
+        threads: files decoded at the same time.
+        timeout_seconds: how long one run of up to 32 files may take.
     """
 
     def __init__(self, device: torch.device, threads: int, timeout_seconds: float) -> None:
@@ -85,24 +76,32 @@ class Dali:
             return f"DALI takes {index.pixel_format} for limited range, this is full range"
         return ""
 
-    def decode(self, samples: list[Sample]) -> list[torch.Tensor | str]:
-        """For each sample uint8 (T,H,W,3) on the device, or the reason why DALI could not decode it."""
+    def decode(self, requests: Sequence[FrameRequest]) -> Iterator[Decoded]:
+        """As `Backend.decode`: all windows of a file at once, or none."""
+        for request, frames in zip(requests, self._unions(requests)):
+            if isinstance(frames, str):
+                yield [frames] * len(request.positions)
+            else:
+                yield [frames[np.searchsorted(request.union, positions_T)] for positions_T in request.positions]
+
+    def _unions(self, requests: Sequence[FrameRequest]) -> list[torch.Tensor | str]:
+        """For each request uint8 (T,H,W,3) on the device, or the reason why DALI could not decode it."""
         results: list[torch.Tensor | str] = []
         try:
-            for batch in _batches(samples):
+            for batch in _batches(requests):
                 try:
                     results += self._run(batch)
-                except RuntimeError:  # of which sample is not told
-                    for sample in batch:
+                except RuntimeError:  # of which file is not told
+                    for request in batch:
                         try:
-                            results += self._run([sample])
+                            results += self._run([request])
                         except RuntimeError as error:
                             results.append(_first_line(error))
-                            self._failed[sample.index.path] = _first_line(error)
+                            self._failed[request.index.path] = _first_line(error)
                             while len(self._failed) > KEPT_FAILURES:
                                 self._failed.popitem(last=False)
         except TimeoutError as error:  # the rest would wait as long
-            results += [str(error)] * (len(samples) - len(results))
+            results += [str(error)] * (len(requests) - len(results))
         return results
 
     def close(self) -> None:
@@ -111,7 +110,7 @@ class Dali:
             self._worker.jobs.put(None)
             self._worker = None
 
-    def _run(self, batch: list[Sample]) -> list[torch.Tensor]:
+    def _run(self, batch: list[FrameRequest]) -> list[torch.Tensor]:
         worker = self._worker = self._worker or _Worker(self.device, self.threads)
         answer: queue.SimpleQueue[list[torch.Tensor] | Exception] = queue.SimpleQueue()
         stream = torch.cuda.current_stream(self.device) if self.device.type == "cuda" else None
@@ -120,14 +119,14 @@ class Dali:
             result = answer.get(timeout=self.timeout_seconds)
         except queue.Empty:
             self.close()
-            names = ", ".join(sorted({s.index.path for s in batch})[:3])
+            names = ", ".join(sorted({r.index.path for r in batch})[:3])
             raise TimeoutError(
                 f"DALI gave no answer within timeout_seconds={self.timeout_seconds:g} (decoding {names} …)"
             ) from None
         if isinstance(result, Exception):
             self.close()  # an error leaves the pipeline unusable
             raise RuntimeError(str(result)) from None
-        return [_finish(frames, s.index, self.device.type) for frames, s in zip(result, batch)]
+        return [_finish(frames, r.index) for frames, r in zip(result, batch)]
 
 
 class _Worker(threading.Thread):
@@ -136,7 +135,9 @@ class _Worker(threading.Thread):
     def __init__(self, device: torch.device, threads: int) -> None:
         super().__init__(name="gpuaug-dali", daemon=True)
         self.device, self.threads = device, threads
-        self.jobs: queue.SimpleQueue[tuple[list[Sample], queue.SimpleQueue[Any], Any] | None] = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue[tuple[list[FrameRequest], queue.SimpleQueue[Any], Any] | None] = (
+            queue.SimpleQueue()
+        )
         self.start()
 
     def run(self) -> None:
@@ -172,16 +173,16 @@ def _pipeline(device: torch.device, threads: int) -> Pipeline:
     return pipeline
 
 
-def _frames(pipeline: Pipeline, batch: list[Sample], stream: torch.cuda.Stream | None) -> list[torch.Tensor]:
+def _frames(pipeline: Pipeline, batch: list[FrameRequest], stream: torch.cuda.Stream | None) -> list[torch.Tensor]:
     """Frames as stored, of their final size; copies, for DALI's buffers last until the next run.
 
     Waited for is `stream` (None: the CPU), on which the copies are made, and not what else the device has to do.
     """
-    files = {s.index.path: np.memmap(s.index.path, np.uint8, "r") for s in batch}
-    upright = [(s.width, s.height) if s.index.rotation % 180 else (s.height, s.width) for s in batch]
+    files = {r.index.path: np.memmap(r.index.path, np.uint8, "r") for r in batch}
+    upright = [(r.width, r.height) if r.index.rotation % 180 else (r.height, r.width) for r in batch]
     (output,) = pipeline.run(  # without a stream it returns when the frames are there
-        files=[files[s.index.path] for s in batch],
-        positions=[s.positions.astype(np.int32) for s in batch],
+        files=[files[r.index.path] for r in batch],
+        positions=[r.union.astype(np.int32) for r in batch],
         size=[np.array(hw, np.float32) for hw in upright],
     )
     if stream is None:
@@ -189,13 +190,13 @@ def _frames(pipeline: Pipeline, batch: list[Sample], stream: torch.cuda.Stream |
     else:
         frames = [torch.from_dlpack(output[i]).clone() for i in range(len(batch))]
         stream.synchronize()
-    for got, sample in zip(frames, batch):
-        if len(got) != len(sample.positions):
-            raise RuntimeError(f"DALI gave {len(got)} frames of {sample.index.path} instead of {len(sample.positions)}")
+    for got, request in zip(frames, batch):
+        if len(got) != len(request.union):
+            raise RuntimeError(f"DALI gave {len(got)} frames of {request.index.path} instead of {len(request.union)}")
     return frames
 
 
-def _finish(frames_THW3: torch.Tensor, index: FrameIndex, device: str) -> torch.Tensor:
+def _finish(frames_THW3: torch.Tensor, index: FrameIndex) -> torch.Tensor:
     """The right matrix, then the right way up: DALI takes every file for BT.601 and unrotated.
 
     Exact but for colours that the wrong matrix sent past 0 or 255, which stay clipped.
@@ -234,15 +235,15 @@ def nvdec_missing() -> str:
     return ""
 
 
-def _batches(samples: list[Sample]) -> list[list[Sample]]:
-    batches: list[list[Sample]] = []
+def _batches(requests: Sequence[FrameRequest]) -> list[list[FrameRequest]]:
+    batches: list[list[FrameRequest]] = []
     size = 0
-    for sample in samples:
-        need = len(sample.positions) * sample.index.width * sample.index.height * 3
+    for request in requests:
+        need = len(request.union) * request.index.width * request.index.height * 3
         if not batches or len(batches[-1]) == BATCH or size + need > BATCH_BYTES:
             batches.append([])
             size = 0
-        batches[-1].append(sample)
+        batches[-1].append(request)
         size += need
     return batches
 

@@ -1,4 +1,4 @@
-"""Decoding chosen frames of one file with PyAV (FFmpeg's decoders), on one thread.
+"""Decoding chosen frames with PyAV (FFmpeg's decoders), a file or a part of its windows on one thread.
 
 Legend: T frames of a window, H W output height and width.
 """
@@ -6,7 +6,8 @@ Legend: T frames of a window, H W output height and width.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 
 import av
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from ...kernels import host, host_allocator
 from ..demux import Unusable, VideoFile, one_line, packets, raise_if_of_the_system, videos
 from ..frame_index import FrameIndex
+from . import Decoded, FrameRequest
 
 # Codecs in which a picture marked as "no reference" can be left out without touching any other. (In HEVC such a picture
 # may serve higher temporal layers.)
@@ -28,6 +30,59 @@ CAN_SKIP = {"h264", "mpeg1video", "mpeg2video", "mpeg4"}
 # Bilinear, which is a triangle filter as wide as the reduction; chroma interpolated where it is sited, and rounding
 # that does not depend on the processor. To planar RGB this takes half the time that it takes to packed RGB.
 SCALING = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
+
+Part = tuple[int, list[int]]  # number of a request, and of some of its windows
+
+
+class PyAV:
+    """FFmpeg's decoders on the CPU, several files or parts of them at a time; takes every file.
+
+    `timeout_seconds` is not used: a thread cannot be given up.
+    """
+
+    def __init__(self, device: torch.device, threads: int, timeout_seconds: float) -> None:
+        self.device, self.threads, self.pinned = device, threads, device.type == "cuda"
+        self._pool = ThreadPoolExecutor(threads, "gpuaug-decode")
+
+    def refuses(self, index: FrameIndex) -> str:
+        return ""
+
+    def decode(self, requests: Sequence[FrameRequest]) -> Iterator[Decoded]:
+        """As `Backend.decode`."""
+        parts = _split(requests, self.threads)
+        running = [(part, self._pool.submit(_decode, requests[part[0]].part(part[1]), self.pinned)) for part in parts]
+        return self._collect([len(request.positions) for request in requests], running)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)
+
+    def _collect(self, windows: list[int], running: list[tuple[Part, Future[Decoded]]]) -> Iterator[Decoded]:
+        results: list[Decoded] = [[""] * count for count in windows]
+        for (number, part), future in running:
+            for k, frames in zip(part, future.result()):
+                if not isinstance(frames, str):
+                    frames = frames.to(self.device, non_blocking=self.pinned)
+                results[number][k] = frames
+        yield from results
+
+
+def _split(requests: Sequence[FrameRequest], threads: int) -> list[Part]:
+    """Where there are fewer files than threads, those with most windows are halved, by time."""
+    parts = [(number, list(range(len(request.positions)))) for number, request in enumerate(requests)]
+    while 0 < len(parts) < threads and len((most := max(parts, key=lambda part: len(part[1])))[1]) > 1:
+        parts.remove(most)
+        number, windows = most
+        order = sorted(windows, key=lambda k: int(requests[number].positions[k][0]))
+        parts += [(number, order[: len(order) // 2]), (number, order[len(order) // 2 :])]
+    return parts
+
+
+def _decode(request: FrameRequest, pinned: bool) -> Decoded:
+    try:
+        return decode_windows(request.index, request.positions, request.height, request.width, pinned=pinned)
+    except Exception as error:  # whatever a file brings about is that file's failure only
+        return [one_line(error)] * len(request.positions)
 
 
 def read_frames(index: FrameIndex, positions: NDArray[np.int64]) -> Iterator[tuple[int, VideoFrame]]:
@@ -174,7 +229,7 @@ def learn_order(index: FrameIndex) -> FrameIndex:
 
 def decode_windows(
     index: FrameIndex, positions: list[NDArray[np.int64]], height: int, width: int, *, pinned: bool = False
-) -> list[torch.Tensor | str]:
+) -> Decoded:
     """For each window's positions (T,): uint8 RGB (T,H,W,3) on the CPU, or the reason why it cannot be decoded.
 
     All windows are of one file: it is opened once, and a frame that several windows show is decoded once. `height` and

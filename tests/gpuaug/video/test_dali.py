@@ -90,7 +90,7 @@ def test_what_the_cpu_has_no_decoder_for_is_refused(assets, dali):
 
 def test_the_cpu_uses_pyav_unless_told(assets):
     with Decoder() as decoder:
-        assert decoder._dali is None
+        assert [*decoder._backends] == ["pyav"]
         assert decoder.decode([Window(str(assets["cfr"]), 0, 25, 2)])[0][0].shape == (2, 96, 160, 3)
 
 
@@ -117,7 +117,8 @@ def test_a_damaged_file_costs_only_itself(assets, damaged, dali):
 
 def test_auto_goes_on_with_pyav_where_dali_fails(assets, damaged):
     with Decoder(backend="auto", threads=2) as decoder:
-        decoder._dali = dali_backend.Dali(torch.device("cpu"), 2, 60)  # as on a GPU, with the CPU's codecs
+        backend = dali_backend.Dali(torch.device("cpu"), 2, 60)
+        decoder._backends = {"dali": backend, **decoder._backends}  # as on a GPU, with the CPU's codecs
         names = ["vp9", "cfr", "mjpeg"]
         windows = [Window(str(assets[name]), 0.2, 25, 3) for name in names]
         clips, failures = decoder.decode([*windows, Window(str(damaged), 0, 25, 3), Window(str(damaged), 0.7, 25, 5)])
@@ -146,12 +147,13 @@ def test_without_nvdec_pyav_serves(assets, monkeypatch):
 
     monkeypatch.setattr(dali_backend.ctypes, "CDLL", missing)
     with Decoder(backend="auto", threads=2) as decoder:
-        decoder._dali = dali_backend.Dali(torch.device("cuda", 0), 2, 60)
-        monkeypatch.setattr(decoder._dali, "decode", lambda samples: pytest.fail("DALI was asked"))
+        backend = dali_backend.Dali(torch.device("cuda", 0), 2, 60)
+        decoder._backends = {"dali": backend, **decoder._backends}
+        monkeypatch.setattr(backend, "decode", lambda requests: pytest.fail("DALI was asked"))
         clips, failures = decoder.decode([Window(str(assets["cfr"]), 0.4, 25, 3)])
         assert not failures
         assert [number_of(frame) for frame in clips[0].numpy()] == [10, 11, 12]
-        decoder.backend = "dali"
+        del decoder._backends["pyav"]  # as if told to use DALI
         reason = decoder.decode([Window(str(assets["cfr"]), 0.4, 25, 3)])[1][0].reason
     assert re.fullmatch(r"NVDEC cannot be used: (libnvcuvid\.so\.1|nvcuvid\.dll): cannot open shared .*", reason)
 
@@ -178,7 +180,7 @@ def test_no_answer_in_time_is_a_failure_with_a_message(assets, monkeypatch):
             assert time.perf_counter() - start < 1.5
         assert clip is None
         assert failure.reason.startswith("DALI gave no answer within timeout_seconds=0.3 (decoding ")
-        decoder._dali.timeout_seconds = 60  # a new pipeline serves the next call
+        decoder._backends["dali"].timeout_seconds = 60  # a new pipeline serves the next call
         assert not decoder.decode([window])[1]
 
 
