@@ -28,13 +28,14 @@ class Decoder:
 
     Args:
         device: where frames are put.
-        size: (height, width) of the frames; None: each video's display size.
+        size: (height, width) of the frames, with fit "short" their short side; None: each video's display size.
         backend: "pyav" (FFmpeg's decoders on the CPU), "dali" (NVIDIA's on the GPU; on the CPU VP8, VP9 and MJPEG
             only), or "auto": DALI where the device is a GPU and it has the codec, else PyAV, file by file; PyAV, too,
             where DALI failed.
         threads: files decoded at the same time; None: one for each core.
         fit: "stretch": exactly `size`. "inside": as large as fits into `size` in the display aspect, and no larger
-            than the video, so that sizes differ.
+            than the video, so that sizes differ. "short": in the display aspect, wide or tall, with a short side of
+            `size` and a long one of at most four times that; no larger than the video either.
         timeout_seconds: after which DALI is given up with a message.
 
     Frames are the display picture: pixel aspect and rotation applied, RGB by the matrix and range the file names
@@ -47,17 +48,20 @@ class Decoder:
     def __init__(
         self,
         device: str | torch.device = "cpu",
-        size: tuple[int, int] | None = None,
+        size: tuple[int, int] | int | None = None,
         *,
         backend: BackendName = "auto",
         threads: int | None = None,
-        fit: Literal["stretch", "inside"] = "stretch",
+        fit: Literal["stretch", "inside", "short"] = "stretch",
         timeout_seconds: float = 120.0,
     ) -> None:
-        if size is not None and (len(size) != 2 or min(size) < 1):
+        if fit not in ("stretch", "inside", "short"):
+            raise ValueError(f'fit must be "stretch", "inside" or "short", got fit={fit!r}')
+        if fit == "short":
+            if size is not None and not (isinstance(size, int | np.integer) and size >= 1):
+                raise ValueError(f'size must be an integer >= 1, or None, where fit="short", got size={size}')
+        elif size is not None and (isinstance(size, int | np.integer) or len(size) != 2 or min(size) < 1):
             raise ValueError(f"size must be (height, width), both >= 1, or None, got size={size}")
-        if fit not in ("stretch", "inside"):
-            raise ValueError(f'fit must be "stretch" or "inside", got fit={fit!r}')
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be >= 1, got threads={threads}")
         if not timeout_seconds > 0:
@@ -114,14 +118,13 @@ class Decoder:
         """(height, width) of the frames of a video whose display size is this."""
         if self.size is None:
             return height, width
-        if isinstance(self.size, int):
-            down = right = self.size / min(height, width)
-            down, right = min(down, 4 * self.size / height), min(right, 4 * self.size / width)
+        if not isinstance(self.size, tuple | list):  # fit "short"
+            limits = (self.size, 4 * self.size) if height <= width else (4 * self.size, self.size)
         elif self.fit == "stretch":
             return self.size
         else:
-            down, right = self.size[0] / height, self.size[1] / width
-        scale = min(down, right, 1.0)
+            limits = self.size
+        scale = min(limits[0] / height, limits[1] / width, 1.0)
         return max(1, round(height * scale)), max(1, round(width * scale))
 
     def close(self) -> None:

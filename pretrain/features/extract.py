@@ -8,6 +8,7 @@ the model, and names what could not be done. A run that was stopped is finished 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -20,13 +21,15 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+import gpuaug
+
 from ..common.distributed import Group, pick_device
 from ..common.files import write_json
 from ..data import overlap
 from .extraction_plan import Work, describe, find_work, statement
-from .extractor import Decoders, Extractor, trained, untrained
+from .extractor import Extractor, trained, untrained
 from .grid import Grid, rescale
-from .sliding import Job, sliding
+from .sliding import Decode, Job, sliding
 from .store import Store
 
 PRECISION = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -67,17 +70,24 @@ def extract(args: argparse.Namespace, group: Group) -> int:
     precision, places = PRECISION[args.precision], PLACES[args.crops]
     extractor = Extractor(encoders, device=device, places=places, scale=args.crop_share, precision=precision)
 
+    how: dict[str, Any] = {"size": short, "fit": "short"}
+    if fit == "stretch":  # TSP: 128 × 171 [C]
+        how = {"size": (short, round(short * 4 / 3)), "fit": "stretch"}
+
+    def frame_bytes(video: gpuaug.Video) -> int:
+        return 3 * math.prod(decoder.output_size(video.height, video.width))
+
     def prepare() -> Work:
         store.sweep()
         work = find_work(
-            args.videos, store, settings, frame_bytes=decode.frame_bytes, names=args.names, too_short=args.too_short
+            args.videos, store, settings, frame_bytes=frame_bytes, names=args.names, too_short=args.too_short
         )
         write_json(store.settings_file, statement(settings, work, work.there, {}, store, trained_on))
         return work
 
-    with Decoders(short, fit, device, backend=args.backend, threads=args.threads) as decode:
+    with gpuaug.Decoder(device, **how, backend=args.backend, threads=args.threads) as decoder:
         work = _once(prepare, group)
-        tally = run(work.deal(group.world)[group.rank], extractor, decode, store, args, quiet=not group.main)
+        tally = run(work.deal(group.world)[group.rank], extractor, decoder.decode, store, args, quiet=not group.main)
     tallies = group.gather(tally)
 
     def conclude() -> int:
@@ -92,12 +102,11 @@ def extract(args: argparse.Namespace, group: Group) -> int:
 
 
 def run(
-    jobs: list[Job], extractor: Extractor, decode: Decoders, store: Store, args: argparse.Namespace, *, quiet: bool
+    jobs: list[Job], extractor: Extractor, decode: Decode, store: Store, args: argparse.Namespace, *, quiet: bool
 ) -> Tally:
     """Extract and store the features of `jobs`."""
     tally = Tally()
     rows: dict[str, list[NDArray[np.float32]]] = {job.name: [] for job in jobs}
-    decode.tall = {job.video.path for job in jobs if job.video.height > job.video.width}
     begin = waiting = time.perf_counter()
     with tqdm(total=sum(job.rows for job in jobs), desc="extract", unit="clip", disable=quiet or None) as bar:
         for chunks in sliding(jobs, decode, memory_bytes=args.memory << 20):

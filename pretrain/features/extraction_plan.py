@@ -33,17 +33,14 @@ class Work:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def deal(self, world: int) -> list[list[Job]]:
-        """What is left to do, dealt to `world` processes: disjoint, complete and about equally long.
-
-        Wide videos before tall ones (two decoders), and long ones before short ones.
-        """
+        """What is left to do, dealt to `world` processes: disjoint, complete, about equally long; long videos first."""
         shares: list[list[Job]] = [[] for _ in range(world)]
         load = [0] * world
         for job in sorted((j for j in self.jobs if j.name not in self.there), key=lambda j: (-j.wanted, j.name)):
             rank = load.index(min(load))
             load[rank] += job.wanted
             shares[rank].append(job)
-        return [sorted(share, key=lambda j: j.video.height > j.video.width) for share in shares]
+        return shares
 
 
 def find_work(

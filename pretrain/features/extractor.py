@@ -1,4 +1,4 @@
-"""Decoded frames to features: the encoders, the crops, and the decoders that fit them.
+"""Decoded frames to features: the encoders, and the crops.
 
 Legend: N clips, L frames in a chunk, H W decoded picture, C channels, T frames of a clip, Y X crop, F features.
 """
@@ -86,51 +86,6 @@ class Extractor:
             frames = [chunks[k].frames_LHWC for k in used]
             values[i : i + batch] = self(frames, local, start[i : i + batch], chunks[0].job.grid.clip)
         return np.split(values, np.cumsum(counts)[:-1]) if chunks else []
-
-
-class Decoders:
-    """Decoding at the size the crops need, as a context manager.
-
-    With fit "inside" a frame's short side becomes `short` pixels (never enlarged), whatever its aspect: one decoder for
-    wide videos and one for tall ones. With "stretch" frames become `short` × 4/3 `short` (TSP: 128 × 171 [C]).
-    """
-
-    def __init__(
-        self, short: int, fit: str, device: torch.device, *, backend: Any = "auto", threads: int | None = None
-    ):
-        self.short, self.fit = short, fit
-        sizes = [(short, 4 * short), (4 * short, short)] if fit == "inside" else [(short, round(short * 4 / 3))]
-        options: dict[str, Any] = {"backend": backend, "threads": threads, "fit": fit}
-        self.decoders = [gpuaug.Decoder(device, size, **options) for size in sizes]
-        self.tall: set[str] = set()  # paths of the videos that are higher than wide; to be set before decoding
-
-    def frame_bytes(self, video: gpuaug.Video) -> int:
-        """Size of one of its decoded frames."""
-        if self.fit == "stretch":
-            return self.short * round(self.short * 4 / 3) * 3
-        low, high = sorted((video.height, video.width))
-        scale = min(1.0, self.short / low, 4 * self.short / high)
-        return max(1, round(low * scale) * round(high * scale) * 3)
-
-    def __call__(self, windows: list[gpuaug.Window]) -> tuple[list[torch.Tensor | None], list[gpuaug.Failure]]:
-        """As `gpuaug.Decoder.decode`."""
-        frames: list[torch.Tensor | None] = [None] * len(windows)
-        failures: list[gpuaug.Failure] = []
-        for k, decoder in enumerate(self.decoders):
-            mine = [i for i, w in enumerate(windows) if len(self.decoders) == 1 or (w.path in self.tall) == (k == 1)]
-            if mine:
-                found, lost = decoder.decode([windows[i] for i in mine])
-                for i, picture in zip(mine, found):
-                    frames[i] = picture
-                failures += [gpuaug.Failure(mine[f.index], f.path, f.reason) for f in lost]
-        return frames, failures
-
-    def __enter__(self) -> Decoders:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for decoder in self.decoders:
-            decoder.close()
 
 
 Loaded = tuple[Encoder, dict[str, Any], dict[str, Any]]

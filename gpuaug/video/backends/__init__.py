@@ -67,7 +67,7 @@ class Backend(Protocol):
 
 
 class Entry(NamedTuple):
-    """Where a backend is: class `name` of `module`, imported when used. "auto" uses it for `devices`, or for all if none."""
+    """Where a backend is: class `name` of `module`, imported late. "auto" uses it for `devices` (empty: all)."""
 
     module: str
     name: str

@@ -229,6 +229,28 @@ def test_size(assets, pyav):
         assert large.decode(windows)[0][0].shape == (2, 96, 160, 3)
 
 
+def test_one_short_side_for_wide_and_tall_videos(assets, pyav):
+    """The same frames as with two decoders for the two kinds; never enlarged, at most four times as long."""
+    wide, tall = (Window(str(assets[name]), 0.4, 25, 2) for name in ("cfr", "mirrored"))
+    with (
+        Decoder(backend="pyav", size=64, fit="short") as short,
+        Decoder(backend="pyav", size=(64, 256), fit="inside") as for_wide,
+        Decoder(backend="pyav", size=(256, 64), fit="inside") as for_tall,
+    ):
+        clips, failures = short.decode([wide, tall])
+        assert not failures
+        assert [clip.shape[1:3] for clip in clips] == [(64, 107), (107, 64)]
+        assert torch.equal(clips[0], for_wide.decode([wide])[0][0])
+        assert torch.equal(clips[1], for_tall.decode([tall])[0][0])
+        assert not torch.equal(for_wide.decode([tall])[0][0][0, 0], clips[1][0, 0]), "negative control"
+        sizes = [(2000, 100), (100, 2000), (40, 60), (60, 40), (1000, 1000), (1, 900)]
+        expected = [(256, 13), (13, 256), (40, 60), (60, 40), (64, 64), (1, 256)]
+        assert [short.output_size(*size) for size in sizes] == expected
+    with Decoder(backend="pyav", size=500, fit="short") as large, Decoder(backend="pyav", fit="short") as whole:
+        for decoder in (large, whole):
+            assert torch.equal(decoder.decode([tall])[0][0], pyav.decode([tall])[0][0])
+
+
 def test_a_changed_file_is_read_again(tmp_path):
     path = tmp_path / "v.mp4"
     with Decoder(backend="pyav") as decoder:
@@ -264,7 +286,10 @@ def test_windows_are_checked(arguments, message):
     [
         ({"size": (0, 5)}, "size must be (height, width), both >= 1, or None, got size=(0, 5)"),
         ({"backend": "cuda"}, 'backend must be "auto", "dali" or "pyav"'),
-        ({"fit": "crop"}, 'fit must be "stretch" or "inside"'),
+        ({"size": 5}, "size must be (height, width), both >= 1, or None, got size=5"),
+        ({"size": (5, 5), "fit": "short"}, 'size must be an integer >= 1, or None, where fit="short", got size=(5, 5)'),
+        ({"size": 0, "fit": "short"}, 'where fit="short", got size=0'),
+        ({"fit": "crop"}, 'fit must be "stretch", "inside" or "short"'),
         ({"threads": 0}, "threads must be >= 1, got threads=0"),
         ({"timeout_seconds": 0}, "timeout_seconds must be > 0, got timeout_seconds=0"),
     ],
