@@ -80,7 +80,7 @@ def public_names() -> set[str]:
 def public_modules(tree: Tree) -> set[str]:
     """Those of gpuaug that are public names: all that is in them is public, too."""
     modules = {target.removeprefix("gpuaug.") for _, target, name in tree.imports["gpuaug.__init__"] if not name}
-    return modules & public_names()
+    return modules & public_names() | {"video.backends.__init__"}  # the choice of decoders, which flags offer
 
 
 def hidden_uses(tree: Tree) -> list[str]:
