@@ -117,7 +117,7 @@ def factorize(*columns: np.ndarray) -> list[np.ndarray]:
     return np.split(inverse, np.cumsum([len(column) for column in columns])[:-1])
 
 
-def complement(spans: Iterable[Sequence[float]], duration_seconds: float) -> list[tuple[float, float]]:
+def complement(spans: Iterable[tuple[float, float]], duration_seconds: float) -> list[tuple[float, float]]:
     """The parts of [0, duration) outside all spans, ascending; spans may overlap, touch and leave the video.
 
     >>> complement([(2, 4), (3, 5), (9, 12)], 10)
@@ -157,7 +157,7 @@ def cut(
     rows = list(zip(published.segment.tolist(), published.label.tolist()))
     actions = [row for row in rows if row[1]]
     if background == "complement":
-        rest = [(gap, "") for gap in complement([span for span, _ in actions], duration_seconds)]
+        rest = [(gap, "") for gap in complement([(start, end) for (start, end), _ in actions], duration_seconds)]
     else:
         rest = [row for row in rows if not row[1]]
     kept, counts = [], Counter[str]()

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ..data import annotations, charades_crosstask, results
+from ..data import charades_crosstask, results
+from ..data.annotations import read_activitynet_truth, read_thumos_truth
 from ..data.formats import BadFile, read_text, video_id
 from ..data.overlap import Named, of_predictions, refuse
 from ..data.segments import Segments
@@ -102,7 +103,7 @@ def _steps(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], li
             for video, found in charades_crosstask.read_crosstask(args.truth).items()
         }
     else:
-        truth, durations = annotations.read_activitynet_truth(args.truth, subset=_subset(args))
+        truth, durations = read_activitynet_truth(args.truth, subset=_subset(args))
         own = truth.by_video()
         steps = {video: own[video].segment.tolist() if video in own else [] for video in durations}
     progress.update()
@@ -130,10 +131,10 @@ def _steps(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], li
 def _read_segments(args: argparse.Namespace, progress: tqdm, *, labelled: bool) -> tuple[Segments, Segments, list[str]]:
     """Ground truth, predictions and notes on what was left out."""
     if args.truth.is_dir():
-        truth = annotations.read_thumos_truth(args.truth)
+        truth = read_thumos_truth(args.truth)
         videos = set(truth.video.tolist())
     else:
-        truth, durations = annotations.read_activitynet_truth(args.truth, subset=_subset(args))
+        truth, durations = read_activitynet_truth(args.truth, subset=_subset(args))
         videos = set(durations)
     progress.update()
     if args.classes is not None:
