@@ -20,6 +20,7 @@ import torch
 import gpuaug
 
 from .video.backends import BACKENDS
+from .video.write import write_video
 
 CODECS: dict[str, tuple[str, str, dict[str, str]]] = {  # codec: (encoder, container, its options)
     "h264": ("libx264", "mp4", {}),
@@ -141,15 +142,9 @@ def _columns(answers: Sequence[str]) -> str:
 def _clip(folder: Path, codec: str, frames: int = 12) -> Path:
     encoder, container, options = CODECS[codec]
     file = folder / f"{codec}.{container}"
-    with av.open(str(file), "w") as out:
-        stream = out.add_stream(encoder, rate=12, options=options)
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height = 128, 128
-        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        for i in range(frames):
-            picture = av.VideoFrame.from_ndarray(np.full((128, 128, 3), 20 * i, np.uint8), format="rgb24")
-            out.mux(stream.encode(picture))
-        out.mux(stream.encode())
+    pictures = (np.full((128, 128, 3), 20 * i, np.uint8) for i in range(frames))
+    pixel_format = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    write_video(file, pictures, 12, encoder, pixel_format=pixel_format, options=options)
     return file
 
 

@@ -91,7 +91,7 @@ class Decoder:
         def start(jobs: list[_Job], first: int) -> None:
             """Hand each job to the next backend, from number `first` on, that does not refuse it."""
             for backend, batches in zip(backends[first:], running[first:]):
-                taken, left = [], []
+                taken, left = list[_Job](), list[_Job]()
                 for group, request in jobs:
                     reason = backend.refuses(request.index)
                     (left if reason else taken).append((group, request))

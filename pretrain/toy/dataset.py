@@ -65,7 +65,7 @@ def make_actions(
             form = np.random.default_rng((seed, 0, i))  # the same for all classes
             size, rate = _pick(form, sizes), Fraction(_pick(form, rates))
             codec, frames = codecs[i % len(codecs)], round(form.uniform(*seconds) * rate)
-            path = out_dir / name / f"{name}_{i:04d}{ENCODERS[codec][1]}"
+            path = out_dir / name / f"{name}_{i:04d}{ENCODERS[codec][0]}"
             rng = np.random.default_rng((seed, 1, CLASSES.index(name), i))
             films.append(Film(path, rng, size, rate, codec, style, [Part(name, frames, 1.0)], typical=name))
     write_all(films, workers=workers, progress=progress)
@@ -145,7 +145,7 @@ def make_untrimmed(
                     t += part.frames
             if length:
                 annotations.append({"segment": [float((t - length) / rate), float(t / rate)], "label": label})
-        path = out_dir / f"video_{i:04d}{ENCODERS[codec][1]}"
+        path = out_dir / f"video_{i:04d}{ENCODERS[codec][0]}"
         looks = replace(style, shortcut=validation_shortcut) if held_out else style
         films.append(Film(path, rng, size, rate, codec, looks, parts, first, cuts))
         subset = "validation" if held_out else "training"

@@ -10,22 +10,24 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import av
 import numpy as np
 from tqdm import tqdm
+
+from gpuaug.video.write import write_video
 
 from ..common.files import atomic
 from .sprites import CLASSES, RADIUS, TEXTURE, Actor, background, draw, follow, sprite
 
 # x264's fast assembly gives other bytes now and then, even for the same frames on the same machine
 X264 = {"preset": "veryfast", "crf": "21", "g": "48", "x264-params": "cpu-independent=1"}
-ENCODERS = {  # container, suffix, encoder, pixel format, options
-    "h264": ("mp4", ".mp4", "libx264", "yuv420p", X264),
-    "vp9": ("webm", ".webm", "libvpx-vp9", "yuv420p", {"deadline": "realtime", "cpu-used": "8", "crf": "28", "b": "0"}),
-    "mjpeg": ("avi", ".avi", "mjpeg", "yuvj420p", {"flags": "+qscale", "global_quality": "472"}),
+ENCODERS: dict[str, tuple[str, str, dict[str, str]]] = {  # suffix, encoder, its options
+    "h264": (".mp4", "libx264", X264),
+    "vp9": (".webm", "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "crf": "28", "b": "0"}),
+    "mjpeg": (".avi", "mjpeg", {"flags": "+qscale", "global_quality": "472"}),
 }
 
 
@@ -139,18 +141,11 @@ def write(film: Film) -> None:
     """Encode a film, unless its file exists; under another name until it is complete."""
     if film.path.exists():
         return
-    container_name, _, encoder, pixel_format, options = ENCODERS[film.codec]
-    bitexact = {"fflags": "+bitexact"}
-    with atomic(film.path) as part, av.open(str(part), "w", format=container_name, options=bitexact) as container:
-        stream: Any = container.add_stream(encoder, rate=film.rate, options=dict(options))
-        stream.height, stream.width = film.size
-        stream.pix_fmt, stream.thread_count, count = pixel_format, 1, 0
-        for frames_THWC in shoot(film):
-            for pixels in frames_THWC:
-                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-                frame.pts, frame.time_base, count = count, 1 / film.rate, count + 1
-                container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    suffix, encoder, options = ENCODERS[film.codec]
+    how: dict[str, Any] = {"container": suffix[1:], "pixel_format": "yuvj420p" if encoder == "mjpeg" else "yuv420p"}
+    frames = chain.from_iterable(shoot(film))
+    with atomic(film.path) as part:
+        write_video(part, frames, film.rate, encoder, options=options, reproducible=True, **how)
 
 
 def write_all(films: Sequence[Film], *, workers: int | None, progress: bool | None) -> None:

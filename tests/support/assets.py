@@ -18,6 +18,8 @@ from typing import Any
 import av
 import numpy as np
 
+from gpuaug.video.write import write_video
+
 BITS = 10
 
 
@@ -67,32 +69,14 @@ def encode(
     codec: str = "libx264",
     *,
     size: tuple[int, int] = (96, 160),
-    pixel_format: str = "yuv420p",
     turned: int = 0,
-    sample_aspect: Fraction | None = None,
     options: dict[str, str] | None = None,
     rate: Fraction | int = 25,
-    tags: dict[str, int] | None = None,
+    **how: Any,
 ) -> Path:
     """Write a video whose frame k has time stamp ticks[k]; `turned`: store it turned by so many quarters clockwise."""
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream(codec, rate=rate, options={"g": "12", **(options or {})})
-        height, width = size[::-1] if turned % 2 else size
-        stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
-        stream.codec_context.time_base = tick
-        stream.time_base = tick
-        if sample_aspect:
-            stream.codec_context.sample_aspect_ratio = sample_aspect
-        for name, value in (tags or {}).items():
-            setattr(stream.codec_context, name, value)
-        for k, at in enumerate(ticks):
-            stored = np.ascontiguousarray(np.rot90(picture(k, *size), -turned))
-            frame = av.VideoFrame.from_ndarray(stored, format="rgb24")
-            to = {"dst_colorspace": tags["colorspace"], "dst_color_range": tags["color_range"]} if tags else {}
-            frame = frame.reformat(format=pixel_format, **to)
-            frame.pts, frame.time_base = at, tick
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    pictures = (np.rot90(picture(k, *size), -turned) for k in range(len(ticks)))
+    write_video(path, pictures, rate, codec, options={"g": "12", **(options or {})}, ticks=ticks, tick=tick, **how)
     return path
 
 

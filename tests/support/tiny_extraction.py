@@ -6,16 +6,15 @@ Its pictures: frame k is flat, its left half at level 4·(k mod 60), its right h
 from __future__ import annotations
 
 import sys
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import torch
 from torch import nn
 
 import pretrain.features.extractor
+from gpuaug.video.write import write_video
 from pretrain.commands.extract import main
 from pretrain.models.encoders import Encoder, encoder
 from pretrain.models.networks import Default
@@ -52,18 +51,15 @@ def shown(features_TF: np.ndarray) -> np.ndarray:
 
 def film(path: Path, frames: int, fps: int = 20, *, size: tuple[int, int] = (32, 48), gop: int = 50) -> Path:
     """A video of numbered frames."""
-    with av.open(str(path), "w") as container:
-        options = {"g": str(gop), "qp": "4", "preset": "ultrafast"}
-        stream: Any = container.add_stream("libx264", rate=Fraction(fps), options=options)
-        stream.height, stream.width = size
-        stream.pix_fmt, stream.thread_count = "yuv444p", 1
-        for k in range(frames):
-            pixels = np.empty((*size, 3), np.uint8)
-            pixels[:, : size[1] // 2], pixels[:, size[1] // 2 :] = LEVEL * (k % BASE), LEVEL * (k // BASE)
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = k, Fraction(1, fps)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+
+    def picture(k: int) -> np.ndarray:
+        pixels = np.empty((*size, 3), np.uint8)
+        pixels[:, : size[1] // 2], pixels[:, size[1] // 2 :] = LEVEL * (k % BASE), LEVEL * (k // BASE)
+        return pixels
+
+    options = {"g": str(gop), "qp": "4", "preset": "ultrafast"}
+    pictures = map(picture, range(frames))
+    write_video(path, pictures, fps, pixel_format="yuv444p", options=options, reproducible=True)
     return path
 
 
