@@ -99,13 +99,14 @@ class Trainer:
         self.model = Model(net, bsp.Head(net.features, dataset.classes, frames=case.frames)).to(device)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4, momentum=0.9)
 
-    def step(self, clips: torch.Tensor, target: dict[str, torch.Tensor]) -> None:
-        """One update."""
+    def step(self, clips: torch.Tensor, target: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The loss, after one update."""
         with torch.autocast("cuda", self.dtype) if self.device == "cuda" else nullcontext():
             loss, _ = self.model(clips, target)
         loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        return loss
 
     def feed(self, **how: Any) -> Feed:
         """Batches, and at most four windows per sample in the bank unless `how` says otherwise."""
