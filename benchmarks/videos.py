@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-import av
 import numpy as np
+from numpy.typing import NDArray
 
+from gpuaug.video.write import write_video
 from pretrain.data.dataset import Dataset, read_videos
 
 HEIGHT, WIDTH, FPS, FRAMES = 256, 340, 30, 300
@@ -34,20 +33,21 @@ def write(
     frames: int = FRAMES,
 ) -> str:
     """The path, of a new video with key frames `gop` apart. The same content in any size."""
+    pictures = _pictures(seed, height, width, frames)
+    write_video(path, pictures, FPS, codec, options={"g": str(gop), **options})
+    return str(path)
+
+
+def _pictures(seed: int, height: int, width: int, frames: int) -> Iterator[NDArray[np.uint8]]:
     rng, down, right = np.random.default_rng(seed), height / HEIGHT, width / WIDTH
     scene = texture(rng, height + int(200 * down), width + int(320 * right))
     thing = texture(rng, int(90 * down), int(70 * right))
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream(codec, rate=Fraction(FPS), options={"g": str(gop), **options})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for k in range(frames):
-            top, left = int(down * (100 + 90 * np.sin(k / 40))), int(right * (150 + 140 * np.sin(k / 55)))
-            image = scene[top : top + height, left : left + width].copy()
-            y, x = int(down * (80 + 70 * np.sin(k / 13))), int(right * (130 + 120 * np.cos(k / 17)))
-            image[y : y + len(thing), x : x + thing.shape[1]] = thing
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode(None))
-    return str(path)
+    for k in range(frames):
+        top, left = int(down * (100 + 90 * np.sin(k / 40))), int(right * (150 + 140 * np.sin(k / 55)))
+        image = scene[top : top + height, left : left + width].copy()
+        y, x = int(down * (80 + 70 * np.sin(k / 13))), int(right * (130 + 120 * np.cos(k / 17)))
+        image[y : y + len(thing), x : x + thing.shape[1]] = thing
+        yield image
 
 
 def dataset(folder: str | Path, files: int, frames: int = FRAMES) -> Dataset:
