@@ -71,7 +71,7 @@ BUDGETS = {
 # Faults that are known and on their way out; a line that no longer breaks a rule has to go.
 KNOWN: set[str] = set()
 
-# Modules of gpuaug that others use beside the public names: the choice of decoders, for flags; the writer of test videos.
+# Modules of gpuaug that others use beside the public names: the choice of decoders, and the writer of test videos.
 SHARED = {"video.backends.__init__", "video.write"}
 
 
