@@ -20,6 +20,7 @@ from .video.decoder import Decoder
 from .video.manifest import Manifest, Video, probe
 from .video.table import BadFile, read_table, read_text
 from .video.window import Failure, Window
+from .video.write import write_video
 
 __all__ = [
     "BadFile",
@@ -50,4 +51,5 @@ __all__ = [
     "resample_speed",
     "take",
     "where",
+    "write_video",
 ]

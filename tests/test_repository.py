@@ -12,7 +12,7 @@ import gpuaug
 ROOT = Path(__file__).parent.parent
 NAMES = """
 BadFile ClipBank Decoder Failure Manifest Plan Starved Video Window __version__ blend color concatenate crop crossfade
-edits fade freeze host_memory paste probe read_table read_text reference render resample_speed take where
+edits fade freeze host_memory paste probe read_table read_text reference render resample_speed take where write_video
 """
 
 

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -44,6 +44,8 @@ class Decoder:
 
     One thread at a time may call it.
     """
+
+    Backend: TypeAlias = BackendName  # for programs that offer the choice
 
     def __init__(
         self,

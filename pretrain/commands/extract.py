@@ -11,8 +11,9 @@ import argparse
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
-from gpuaug.video.backends import BACKENDS
+import gpuaug
 
 from ..common.cli import command, prog
 from ..common.distributed import DEVICES, start
@@ -86,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     group = parser.add_argument_group("machine (torchrun shares the videos among processes)").add_argument
     group("--device", default="auto", help=DEVICES)
-    group("--backend", choices=("auto", *BACKENDS), default="auto", help="of decoding")
+    group("--backend", choices=get_args(gpuaug.Decoder.Backend), default="auto", help="of decoding")
     group("--threads", type=_count, help="of decoding (default: one per core)")
     group("--batch", type=_count, default=32, metavar="CLIPS", help="default %(default)s")
     group("--precision", choices=PRECISION, default="fp32", help="of the encoder (default %(default)s)")

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import gpuaug
-from gpuaug.video.backends import BackendName
 
 from ..data.dataset import Dataset
 from .augment import Augment, gaussian_blur
@@ -94,7 +93,7 @@ class Feed:
         rank: int = 0,
         world: int = 1,
         device: torch.device | str = "cpu",
-        backend: BackendName = "auto",
+        backend: gpuaug.Decoder.Backend = "auto",
         threads: int | None = None,
     ) -> None:
         if reuse_min < 1 or (reuse_max is not None and reuse_max < reuse_min):

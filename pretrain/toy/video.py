@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from gpuaug.video.write import write_video
+import gpuaug
 
 from ..common.files import atomic
 from .sprites import CLASSES, RADIUS, TEXTURE, Actor, background, draw, follow, sprite
@@ -145,7 +145,7 @@ def write(film: Film) -> None:
     how: dict[str, Any] = {"container": suffix[1:], "pixel_format": "yuvj420p" if encoder == "mjpeg" else "yuv420p"}
     frames = chain.from_iterable(shoot(film))
     with atomic(film.path) as part:
-        write_video(part, frames, film.rate, encoder, options=options, reproducible=True, **how)
+        gpuaug.write_video(part, frames, film.rate, encoder, options=options, reproducible=True, **how)
 
 
 def write_all(films: Sequence[Film], *, workers: int | None, progress: bool | None) -> None:

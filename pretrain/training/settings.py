@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, get_args
 
-from gpuaug.video.backends import BACKENDS
+import gpuaug
 
 from ..common.cli import add_options
 from ..common.distributed import DEVICES
@@ -133,7 +133,7 @@ def _feed(group: Any) -> None:
         help="samples that show a window before an idle decoder replaces it (default %(default)s)",
     )
     add("--reuse-max", type=int, default=32, help="the most; data that fit the bank are kept (default %(default)s)")
-    add("--backend", choices=("auto", *BACKENDS), default="auto", help="decoder (default %(default)s)")
+    add("--backend", choices=get_args(gpuaug.Decoder.Backend), default="auto", help="decoder (default %(default)s)")
     add("--threads", type=int, help="decoding threads (default: chosen by the decoder)")
 
 
