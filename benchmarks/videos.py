@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuaug.video.write import write_video
+import gpuaug
 from pretrain.data.dataset import Dataset, read_videos
 
 HEIGHT, WIDTH, FPS, FRAMES = 256, 340, 30, 300
@@ -34,7 +34,7 @@ def write(
 ) -> str:
     """The path, of a new video with key frames `gop` apart. The same content in any size."""
     pictures = _pictures(seed, height, width, frames)
-    write_video(path, pictures, FPS, codec, options={"g": str(gop), **options})
+    gpuaug.write_video(path, pictures, FPS, codec, options={"g": str(gop), **options})
     return str(path)
 
 
