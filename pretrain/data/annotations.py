@@ -30,7 +30,7 @@ from .formats import (
     list_of,
     mapping_of,
     number_of,
-    read_by_id,
+    read_json,
     read_text,
     segments_of,
     span_of,
@@ -129,22 +129,23 @@ def training_subset(file: str | Path) -> str | None:
 
 
 def _activitynet(file: str | Path, text: str, subset: str | None = None) -> Annotations:
-    """Other subsets than the one asked for are not read beyond their videos' names: their labels may be withheld."""
-    database = read_by_id(file, "database", text)
+    """Of other subsets than the one asked for nothing else is read: their labels may be withheld."""
+    database = mapping_of(file, "database", read_json(file, "database", text=text)["database"])
+    subsets = {name: mapping_of(file, name, record).get("subset") for name, record in database.items()}
+    wanted = [name for name, own in subsets.items() if subset is None or own == subset]
+    if not wanted and subset is not None:
+        have = ", ".join(sorted(set(map(str, subsets.values())))) or "none"
+        raise BadFile(file, "", f"must have videos of the subset {subset!r}, has {have}")
     videos: dict[str, Entry] = {}
     rows = []
-    for name, record in database.items():
-        of = mapping_of(file, name, record).get("subset")
-        if subset is None or of == subset:
-            entry = videos[name] = Entry(subset=None if of is None else str(of))
-            duration = record.get("duration")
-            if duration and duration == duration:  # THUMOS14 states 0 for unknown, other files NaN
-                entry.duration_seconds = number_of(file, name, "duration", duration)
-            annotations = list_of(file, name, "annotations", record.get("annotations"))
-            rows += [(name, f"annotation {k}", annotation) for k, annotation in enumerate(annotations)]
-    if not videos and subset is not None:
-        have = ", ".join(sorted({str(record.get("subset")) for record in database.values()})) or "none"
-        raise BadFile(file, "", f"must have videos of the subset {subset!r}, has {have}")
+    for video, name in unique_ids(file, wanted).items():
+        record, own = database[name], subsets[name]
+        entry = videos[video] = Entry(subset=None if own is None else str(own))
+        duration = record.get("duration")
+        if duration and duration == duration:  # THUMOS14 states 0 for unknown, other files NaN
+            entry.duration_seconds = number_of(file, name, "duration", duration)
+        annotations = list_of(file, name, "annotations", record.get("annotations"))
+        rows += [(video, f"annotation {k}", annotation) for k, annotation in enumerate(annotations)]
     return Annotations(videos, segments_of(file, rows, scored=False))
 
 

@@ -116,6 +116,15 @@ def test_a_video_twice_is_refused_everywhere(tmp_path, read, names, message):
         named.get(read, read)(path)
 
 
+def test_other_subsets_do_not_count_in_evaluation(tmp_path):
+    """What the official evaluator takes has a number: only the subset asked for has to be in order."""
+    other = ONE.replace('"subset": "training"', '"subset": "test"').replace("annotations", "withheld")
+    path = put(tmp_path / "a.json", f'{{"database": {{"abcdefghijk": {ONE}, "v_abcdefghijk": {other}}}}}')
+    assert annotations.read_activitynet_truth(path, subset="training")[1] == {"abcdefghijk": 9.0}
+    with pytest.raises(BadFile, match="a video must occur once, with or without v_"):
+        read_published(path)
+
+
 def test_a_video_twice_in_a_table_is_refused(tmp_path):
     rows = "".join(f"{name},1,2,a,9,x.mp4,30,270,Action\n" for name in ("abcdefghijk", "v_abcdefghijk"))
     with pytest.raises(BadFile, match="a video must occur once, with or without v_"):

@@ -10,6 +10,7 @@ import pytest
 from pretrain.commands import evaluate as evaluate_command
 from pretrain.commands import localize
 from pretrain.data import results
+from pretrain.data.annotations import read_activitynet_truth
 from pretrain.data.formats import BadFile
 from pretrain.data.segments import Segments
 from pretrain.localization import inputs as windows
@@ -62,7 +63,7 @@ def test_proposals_seed_and_given_video_scores(planted, tmp_path):
     bare = results.read_activitynet_results(tmp_path / "bare.json")
     assert set(bare.label.tolist()) == {""}
     assert np.bincount(np.unique(bare.video, return_inverse=True)[1]).max() <= 100
-    durations = results.read_activitynet_truth(planted / "truth.json", subset="validation")[1]
+    durations = read_activitynet_truth(planted / "truth.json", subset="validation")[1]
     wrong = {video: [{"label": "a", "score": 0.9}, {"label": "b", "score": 0.1}] for video in durations}
     (tmp_path / "scores.json").write_text(json.dumps({"results": wrong}))
     run(planted, *mode, "--video-scores", tmp_path / "scores.json", "--labels", "2")
@@ -156,7 +157,7 @@ def test_reading(tmp_path):
         [0.4, 0.8, 1.2, 1.6]
     )  # middles of 8 frames, every 4, at 10 per second
     assert found.duration == {"abcdefghijk": pytest.approx(1.8)}
-    assert found.labels == {"abcdefghijk": ["a"]}
+    assert {video: own.label.tolist() for video, own in found.actions.items()} == {"abcdefghijk": ["a"]}
     (tmp_path / "a").mkdir()
     np.save(tmp_path / "a" / "abcdefghijk.npy", np.zeros((1, 2), np.float32))
     with pytest.raises(BadFile, match="a video must occur once"):
