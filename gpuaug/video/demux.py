@@ -24,6 +24,8 @@ from .reader import Reader
 STILL_IMAGES = {"tty", "image2"}
 LARGEST_PLACEHOLDER = 19  # bytes; an MPEG-4 picture that says only "as before" is shorter (libav's own limit)
 
+SPARE_BYTES = 256 << 20  # more than libav takes for a file, but for pictures far above 8K
+
 # What libav says of a file's content in the system's numbers; its demuxers' plain −1 reads as EPERM.
 OF_CONTENT = {errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.ERANGE, errno.EDOM, errno.EILSEQ, errno.EAGAIN}
 
@@ -61,6 +63,14 @@ def raise_if_of_the_system(error: Exception) -> None:
 
 def _of_the_system(error: av.FFmpegError) -> bool:
     return error.errno in errno.errorcode and error.errno not in OF_CONTENT
+
+
+def check_memory() -> None:
+    """Raise an OSError where memory is short: libav then drops packets and streams, and does not always say so."""
+    try:
+        np.empty(SPARE_BYTES, np.uint8)  # not touched, so that it takes no time
+    except MemoryError:
+        raise OSError(errno.ENOMEM, f"less than {SPARE_BYTES >> 20} MiB of memory are left") from None
 
 
 class VideoFile:

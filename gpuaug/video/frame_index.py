@@ -19,6 +19,7 @@ from .demux import (
     LARGEST_PLACEHOLDER,
     Unusable,
     VideoFile,
+    check_memory,
     codec_name,
     first_frame,
     orientation,
@@ -151,6 +152,13 @@ def read_index(path: str) -> FrameIndex:
         Unusable: there is nothing to decode, with the reason. OSError: the file may not or cannot be read, or memory
             is short.
     """
+    try:
+        return _read_index(path)
+    finally:
+        check_memory()
+
+
+def _read_index(path: str) -> FrameIndex:
     with VideoFile(path) as file:
         container = file.container
         streams = videos(container)

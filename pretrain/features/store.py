@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.files import atomic, new_text
+from ..common.unpickle import unpickle
 from .grid import Grid
 
 HDF5 = (".h5", ".hdf5")
@@ -102,7 +103,7 @@ class Store:
 class Features(Mapping[str, NDArray[np.float32]]):
     """Finished features by video name, read when asked for. `settings` is what their JSON file says, {} without one.
 
-    Errors (ValueError): no features at `path`.
+    Errors (ValueError): no features at `path`; a pickle that holds anything but an array of numbers, which is not run.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -129,7 +130,7 @@ class Features(Mapping[str, NDArray[np.float32]]):
         if self.form == "npy":
             return np.load(path)
         if self.form == "pickle":
-            return pickle.loads(path.read_bytes())
+            return _unpickled(path)
         return np.loadtxt(path, np.float32, delimiter=",", skiprows=1, ndmin=2)
 
     def __iter__(self) -> Iterator[str]:
@@ -162,6 +163,16 @@ def read_settings(out: str | Path) -> dict[str, Any]:
     """What the JSON file beside features says, {} if there is none."""
     file = _settings_file(Path(out))
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def _unpickled(path: Path) -> NDArray[np.float32]:
+    try:
+        rows = unpickle(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} must be a pickled array: {error}") from None
+    if not isinstance(rows, np.ndarray):
+        raise ValueError(f"{path} must be a pickled array, got {type(rows).__name__}")
+    return rows
 
 
 def _settings_file(out: Path) -> Path:

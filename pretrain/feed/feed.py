@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 import gpuaug
 
+from ..common.unpickle import tensors
 from ..data.dataset import Dataset
 from .augment import Augment, gaussian_blur
 from .plan_first_supply import Ahead
@@ -171,18 +172,21 @@ class Feed:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to go on exactly: windows are stored by their place in the files, not as pixels."""
-        return {
-            "refiller": self.refiller.state_dict(),
-            "info": self.bank.info.copy(),
-            "counts": (self.bank.decoded, self.bank.rendered, self.wait_seconds),
-            "ahead": self._ahead and self._ahead.state_dict(),
-        }
+        """Everything needed to go on exactly, as plain data: windows by their place in the files, not as pixels."""
+        return tensors(
+            {
+                "refiller": self.refiller.state_dict(),
+                "info": self.bank.info,
+                "counts": (self.bank.decoded, self.bank.rendered, self.wait_seconds),
+                "ahead": self._ahead and self._ahead.state_dict(),
+            }
+        )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Decode again what the bank held, or what was on its way, and go on from there."""
         self.refiller.load_state_dict(state["refiller"], decode=not self._ahead)
-        self.bank.info[:] = state["info"]
+        for name, column in state["info"].items():
+            self.bank.info[name] = column.numpy()
         self.bank.decoded, self.bank.rendered, self.wait_seconds = state["counts"]
         if self._ahead:
             self._ahead.load_state_dict(state["ahead"])

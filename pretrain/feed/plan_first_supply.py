@@ -72,7 +72,8 @@ class Ahead:
     def load_state_dict(self, state: list[tuple[Any, ...]]) -> None:
         """Decode again what was on its way. The refiller's content and the bank's table are there already."""
         for step, clip, time, weight, target in state:
-            self._decode(step, gpuaug.Plan(clip, time, weight), target)
+            plan = gpuaug.Plan(clip.numpy(), time.numpy(), weight.numpy())
+            self._decode(step, plan, {name: value.numpy() for name, value in target.items()})
 
     def _renew(self) -> None:
         """Choose new windows for the groups that were shown, and at first for all."""

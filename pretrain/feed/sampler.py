@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..data.dataset import Segment
@@ -53,14 +54,14 @@ class Order:
     def state_dict(self) -> dict[str, Any]:
         return {
             "epoch": self.epoch,
-            "queue": list(self._queue),
+            "queue": torch.tensor(self._queue, dtype=torch.int64),  # there may be millions
             "strikes": dict(self._strikes),
-            "share": list(self.share),
+            "share": torch.tensor(self.share, dtype=torch.int64),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epoch, self._queue = state["epoch"], list(state["queue"])
-        self._strikes, self.share = dict(state["strikes"]), list(state["share"])
+        self.epoch, self._queue = state["epoch"], torch.as_tensor(state["queue"]).tolist()
+        self._strikes, self.share = dict(state["strikes"]), torch.as_tensor(state["share"]).tolist()
 
     def _shuffled(self, rng: np.random.Generator) -> list[int]:
         couples: list[list[int]] = []

@@ -7,7 +7,6 @@ Legend of the shape suffixes: T rows of a video, or cells of a window; F feature
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,7 +80,7 @@ def _read(features: Features, name: str) -> Rows:
     """A video's rows; BadFile where its file is broken. What the settings file lacks is a ValueError for all videos."""
     try:
         values = features[name]
-    except (OSError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise BadFile(features.path, repr(name), f"must be readable features ({error})") from None
     if values.ndim != 2 or len(values) == 0 or not np.issubdtype(values.dtype, np.floating):
         raise BadFile(features.path, repr(name), f"must be (T, F) floating point, got {values.dtype} {values.shape}")

@@ -6,7 +6,6 @@ Legend: N samples, C channels, T frames, Y X picture.
 from __future__ import annotations
 
 import argparse
-import pickle
 import signal
 import time
 import zlib
@@ -121,7 +120,7 @@ class Loop:
             raise ValueError(f"a run of {len(state['feed'])} processes cannot be resumed by {self.group.world}")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.feed.load_state_dict(pickle.loads(state["feed"][self.group.rank]))
+        self.feed.load_state_dict(state["feed"][self.group.rank])
         self.plans = state["plans"][self.group.rank]
         self.step, self.seconds, self.best, self.last = (state[k] for k in ("step", "seconds", "best", "last"))
         self.plateau = schedule.Plateau(**state["plateau"])
@@ -220,7 +219,7 @@ class Loop:
         return better
 
     def _save(self, best: bool) -> None:
-        feeds = self.group.gather((pickle.dumps(self.feed.state_dict()), self.plans))
+        feeds = self.group.gather((self.feed.state_dict(), self.plans))
         self._saved = self.step
         if not self.group.main:
             return

@@ -15,6 +15,7 @@ from torch import nn
 
 from ..common.cli import take_options
 from ..common.distributed import Group, sync_batch_norm
+from ..common.unpickle import tensors, unpickle
 from ..data import overlap
 from ..data.annotations import training_subset
 from ..data.dataset import Dataset, read_annotations, read_videos, split
@@ -112,6 +113,10 @@ def _resumed(args: argparse.Namespace, record: Record) -> dict[str, Any] | None:
         record.say(f"passed over: {problem}")
     if state is None:
         return None
+    try:  # version 0.1.0 pickled the state of every process's feed
+        state["feed"] = [tensors(unpickle(part)) if isinstance(part, bytes) else part for part in state["feed"]]
+    except ValueError as error:
+        raise ValueError(f"--out {folder} cannot be resumed, by the feed's state in its checkpoint: {error}") from None
     before = state["config"]["flags"]
     fixed = (
         "task",

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from nvidia.dali import Pipeline, fn
 from nvidia.dali import types as dali_types
 
+from ..demux import one_line
 from ..frame_index import FrameIndex
 from . import Decoded, FrameRequest
 
@@ -96,10 +97,7 @@ class Dali:
                         try:
                             results += self._run([request])
                         except RuntimeError as error:
-                            results.append(_first_line(error))
-                            self._failed[request.index.path] = _first_line(error)
-                            while len(self._failed) > KEPT_FAILURES:
-                                self._failed.popitem(last=False)
+                            results.append(self._reason(request.index.path, error))
         except TimeoutError as error:  # the rest would wait as long
             results += [str(error)] * (len(requests) - len(results))
         return results
@@ -109,6 +107,16 @@ class Dali:
         if self._worker is not None:
             self._worker.jobs.put(None)
             self._worker = None
+
+    def _reason(self, path: str, error: RuntimeError) -> str:
+        """Why a file failed; remembered where that is a matter of the file and not of the moment."""
+        cause = error.__cause__
+        if isinstance(cause, OSError | MemoryError | torch.OutOfMemoryError):
+            return one_line(cause)
+        self._failed[path] = _first_line(error)
+        while len(self._failed) > KEPT_FAILURES:
+            self._failed.popitem(last=False)
+        return self._failed[path]
 
     def _run(self, batch: list[FrameRequest]) -> list[torch.Tensor]:
         worker = self._worker = self._worker or _Worker(self.device, self.threads)
@@ -125,7 +133,7 @@ class Dali:
             ) from None
         if isinstance(result, Exception):
             self.close()  # an error leaves the pipeline unusable
-            raise RuntimeError(str(result)) from None
+            raise RuntimeError(str(result)) from result
         return [_finish(frames, r.index) for frames, r in zip(result, batch)]
 
 

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ...kernels import host, host_allocator
-from ..demux import Unusable, VideoFile, one_line, packets, raise_if_of_the_system, videos
+from ..demux import Unusable, VideoFile, check_memory, one_line, packets, raise_if_of_the_system, videos
 from ..frame_index import FrameIndex
 from . import Decoded, FrameRequest
 
@@ -109,6 +109,7 @@ def read_frames(index: FrameIndex, positions: NDArray[np.int64]) -> Iterator[tup
                         missing.discard(position)
                         yield position, frame
     if missing:
+        check_memory()
         seconds = ", ".join(f"{index.seconds_N[i]:.3f}" for i in sorted(missing)[:3]) + " …" * (len(missing) > 3)
         raise Unusable(f"{len(missing)} of its frames cannot be decoded, at {seconds} s")
 
@@ -222,6 +223,7 @@ def learn_order(index: FrameIndex) -> FrameIndex:
                 numbers += [frame.pts for frame in file.stream.codec_context.decode(packet) if frame.pts is not None]
             except av.FFmpegError as error:
                 raise_if_of_the_system(error)
+    check_memory()
     if not numbers:
         raise Unusable("none of its frames can be decoded")
     return index.reordered(numbers)

@@ -1,5 +1,6 @@
 """DALI's backend: the same frames as PyAV's. Here on the CPU (VP8, VP9, MJPEG); tests marked gpu use NVDEC."""
 
+import errno
 import re
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ pytest.importorskip("nvidia.dali")
 
 from gpuaug import Decoder, Window
 from gpuaug.video.backends import dali as dali_backend
+from gpuaug.video.demux import one_line
 
 CODECS = ["vp8", "vp9", "vp9_alt", "odd_vp9", "mjpeg"]
 
@@ -137,6 +139,23 @@ def test_a_file_that_failed_is_not_tried_again(assets, damaged, monkeypatch):
         monkeypatch.setattr(dali_backend, "_frames", lambda _, batch, __: batches.append(batch))
         assert decoder.decode([window])[1] == first
     assert batches == []
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MemoryError(), torch.OutOfMemoryError()])
+def test_what_is_wrong_for_the_moment_is_not_held_against_a_file(error, assets, monkeypatch):
+    def fails(*_):
+        raise error
+
+    window = Window(str(assets["vp9"]), 0.4, 25, 4)
+    with Decoder(backend="dali", threads=2) as decoder:
+        with monkeypatch.context() as patch:
+            patch.setattr(dali_backend.np, "memmap", fails)
+            clips, failures = decoder.decode([window])
+        assert clips == [None]
+        assert failures[0].reason == one_line(error)
+        (clip,), failures = decoder.decode([window])
+        assert not failures
+        assert [number_of(frame) for frame in clip.numpy()] == [10, 11, 12, 13]
 
 
 def test_without_nvdec_pyav_serves(assets, monkeypatch):
