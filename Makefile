@@ -5,7 +5,7 @@ OUT ?= runs/gpu
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := setup.py constraints.txt $(wildcard gpuaug/kernels/*)
 
-.PHONY: setup demo test test-all lint bench map study gpu clean
+.PHONY: setup demo test test-all test-no-compiler lint bench map study gpu clean
 
 setup: .venv/.demo  ## what training and the demo need, without NVIDIA's libraries
 
@@ -17,6 +17,24 @@ test: .venv/.test  ## the fast tier: no training, no further process; under thre
 
 test-all: .venv/.test  ## every test that runs on this machine, on two workers
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# A copy of the sources with nothing compiled in it, and no compiler in reach: NumPy has to serve. Where compiled kernels
+# are found after all, it fails.
+BARE := $(CURDIR)/build/no-compiler
+BARE_PYTHON := cd $(BARE) && env PATH=$(CURDIR)/$(BIN) CC=no-c-compiler CXX=no-c++-compiler PYTHONPATH=$(BARE) \
+	$(CURDIR)/$(BIN)/python
+BARE_TESTS := functional one_rule arrays values time_axis blend render edits arguments host_allocator
+test-no-compiler: .venv/.test  ## the tests of pixels as they run where there is no C++ compiler
+	rm -rf $(BARE)
+	mkdir -p $(BARE)
+	tar -c --exclude='*.so' --exclude=__pycache__ gpuaug pretrain tests gpuaug_console.py setup.py pyproject.toml README.md NOTICE LICENSE | tar -x -C $(BARE)
+	$(BARE_PYTHON) setup.py --quiet build_ext --inplace
+	$(BARE_PYTHON) -W error -c "import gpuaug.kernels.host as host; assert host.__file__.startswith('$(BARE)/'), host; \
+		found = host.find(); assert isinstance(found, str), found"
+	$(BARE_PYTHON) -m pytest -W "ignore:gpuaug's CPU kernels were not built:RuntimeWarning" -m "not gpu" \
+		$(BARE_TESTS:%=tests/gpuaug/test_%.py) \
+		tests/gpuaug/test_kernels.py::test_without_extension_the_reference_serves_with_one_warning
+	$(BARE_PYTHON) -m gpuaug doctor
 
 lint: .venv/.test
 	$(BIN)/ruff check .

@@ -40,8 +40,8 @@ def accept(name: str, array: Any) -> Array:
 
 
 def accept_tensor(name: str, tensor: Tensor) -> None:
-    """What can be checked without reading memory, also while torch.compile traces."""
-    if type(tensor) not in PLAIN and picture(tensor) is None:
+    """What can be checked without reading memory, also while torch.compile traces, with types of its own."""
+    if type(tensor) not in PLAIN and not torch.compiler.is_compiling() and picture(tensor) is None:
         kind = type(tensor).__name__
         raise ValueError(f"{name} must be a plain tensor or one of torchvision's {', '.join(PICTURE)}, got {kind}")
     if tensor.requires_grad and torch.is_grad_enabled():
@@ -112,7 +112,9 @@ def time_range(shape: tuple[int, ...], kind: str) -> tuple[int, int]:
 
 def check_time(name: str, tensor: Tensor, axis: int) -> None:
     """Refuse a tensor of torchvision's that is to be read with another time axis than it has."""
-    kind = str(picture(tensor))
+    kind = picture(tensor)
+    if kind is None:
+        return
     first, last = time_range(tensor.shape, kind)
     if not first <= axis <= last:
         what = f"a tv_tensors.{kind} of shape {tuple(tensor.shape)}"
@@ -126,7 +128,7 @@ def time_axis(arrays: Mapping[str, Array], time_dim: int | None) -> int:
             raise ValueError(f"time_dim must be a whole number or None, got time_dim={time_dim!r}")
         time_dim = operator.index(time_dim)
     for array in arrays.values():
-        if type(array) not in PLAIN:
+        if type(array) not in PLAIN and picture(array):
             return _axis_of_pictures(arrays, time_dim)
     if time_dim is not None:
         return time_dim
@@ -137,7 +139,7 @@ def time_axis(arrays: Mapping[str, Array], time_dim: int | None) -> int:
 
 def _axis_of_pictures(arrays: Mapping[str, Any], axis: int | None) -> int:
     """`time_axis` of arrays some of which are torchvision's."""
-    kinds = {name: str(picture(array)) for name, array in arrays.items() if type(array) not in PLAIN}
+    kinds = {name: str(picture(array)) for name, array in arrays.items() if picture(array)}
     if len(set(kinds.values())) > 1:
         raise ValueError(f"{' and '.join(kinds)} must be of one type, got {' and '.join(kinds.values())}")
     for name, kind in kinds.items():
@@ -155,10 +157,13 @@ def _axis_of_pictures(arrays: Mapping[str, Any], axis: int | None) -> int:
 
 
 def _only_channels(shape: tuple[int, ...]) -> bool:
-    """Whether axis 1 of pictures has a size of channels, and no axis where channels lie behind the time axis has."""
-    if not 4 <= len(shape) <= 5 or shape[1] not in CHANNELS or shape[-1] in CHANNELS:
-        return False
-    return len(shape) == 4 or shape[2] not in CHANNELS
+    """Whether axis 1 of pictures has a size of channels, and no axis where channels are behind time has.
+
+    Four axes of which axis 1 has one value may as well be a batch of single grey frames.
+    """
+    if len(shape) == 4:
+        return shape[1] > 1 and shape[1] in CHANNELS and shape[3] not in CHANNELS
+    return len(shape) == 5 and shape[1] in CHANNELS and shape[2] not in CHANNELS and shape[4] not in CHANNELS
 
 
 def _refuse_channels(arrays: Mapping[str, Array]) -> None:
@@ -188,7 +193,7 @@ def alike(out: Tensor, arrays: Iterable[Any]) -> Any:
     """The result as an array of the library of `arrays`, and of torchvision's type where one of them is."""
     first = None
     for array in arrays:
-        if type(array) not in PLAIN and isinstance(array, Tensor):
+        if type(array) not in PLAIN and picture(array):
             return sys.modules["torchvision.tv_tensors"].wrap(out, like=array)
         first = array if first is None else first
     if isinstance(first, Tensor):

@@ -63,17 +63,23 @@ def _kernels(advice: list[str]) -> list[tuple[str, str]]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        compiled = host.library() is not None
+        host.library()  # its one warning says no more than this report
+    found = host.find()
+    compiled = not isinstance(found, str)
     compiler = shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++") or shutil.which("clang++")
     version = ""
     if compiler:
         answer = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=30)
         version = (answer.stdout.splitlines() or ["does not answer"])[0]
     if not compiled:
-        need = "reinstall gpuaug" if compiler else "install a C++ compiler, then reinstall gpuaug"
-        advice.append(f"the CPU kernels are not built, NumPy serves instead: {need}")
+        first = "" if compiler else "install a C++ compiler (Debian, Ubuntu: apt install g++), then "
+        folder = Path(gpuaug.__file__).parent
+        advice.append(
+            f"the CPU kernels {found}, NumPy serves instead: {first}reinstall gpuaug, which is imported from {folder} "
+            "(in a checkout: python setup.py build_ext --inplace)"
+        )
     return [
-        ("CPU kernels", "compiled" if compiled else "not built: the NumPy reference serves"),
+        ("CPU kernels", "compiled" if compiled else f"{found}: the NumPy reference serves"),
         ("compiler", version or "none found (needed only to install the CPU kernels)"),
     ]
 

@@ -110,7 +110,7 @@ def render_into(
         if (v.shape[4] > 1 and v.strides[4] != 1) or (v.shape[3] > 1 and v.strides[3] != v.shape[4]):
             raise ValueError(f"frames must have the pixels of a row side by side, got strides {v.strides}")
     if out.is_neg():
-        raise ValueError("out must hold its values as they are, got a tensor whose values torch negates on reading")
+        raise ValueError("out must hold its values as they are, got one that torch negates on reading (is_neg)")
     shown = arguments.shown(plan, kernel_args.lengths(views))
     size = (out.shape[layout.index("H")], out.shape[layout.index("W")])
     heights, widths = (np.repeat([v.shape[d] for v in views], [v.shape[0] for v in views]) for d in (2, 3))

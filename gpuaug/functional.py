@@ -5,6 +5,14 @@ result is a new array of the same library, device and dtype: uint8 (rounded to t
 bfloat16 or float32. Parameters are scalars or one value per sample; what they mean, and their limits, stand in
 `gpuaug.edits`. The inputs are read where they are: nothing is copied or joined before the one kernel runs. Inside
 `torch.compile` each is one operator of the graph, also with `fullgraph=True`.
+
+`time_dim` may be any axis but the batch's, also counted from the end. None is axis 1, or the axis of time of a
+`torchvision.tv_tensors.Video`, (…, T, C, H, W). It is refused where axis 1 can only be the channels of pictures: where
+its size is 3 or 4, or 1 of five axes, and neither the last axis nor axis 2 of five has one of these sizes.
+
+A Video, Image or Mask of torchvision stays one. Whatever else is more than its values is refused: tensors that require
+gradients, masked arrays, other subclasses. NumPy arrays of another byte order, or not at multiples of their elements'
+size, are copied before they are read; a result has the machine's byte order.
 """
 
 from __future__ import annotations
@@ -34,6 +42,10 @@ def crossfade(
 
     Args:
         first, second: arrays of one shape but for their numbers of frames; see `gpuaug.edits.crossfade`.
+        time_dim: the axis of time; None is explained above, for all edits.
+
+    Raises:
+        ValueError: naming the argument, its value and the rule; where a clip is too short, also its axis of time.
 
     >>> import numpy as np
     >>> dark, light = np.zeros((1, 6), np.float32), np.ones((1, 6), np.float32)

@@ -40,8 +40,9 @@ class Plan:
     def __post_init__(self) -> None:
         for name, dtype in (("clip", np.int64), ("time", np.float64), ("weight", np.float32)):
             array = getattr(self, name)
-            if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != 3:
-                kind = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+            right = isinstance(array, np.ndarray) and not isinstance(array, np.ma.MaskedArray)
+            if not right or array.dtype != dtype or array.ndim != 3:
+                kind = f"{array.dtype} {array.shape}" if right else type(array).__name__
                 raise ValueError(f"{name} must be a {np.dtype(dtype)} array of shape (N, T, K), got {kind}")
         if not self.clip.shape == self.time.shape == self.weight.shape:
             shapes = f"{self.clip.shape}, {self.time.shape} and {self.weight.shape}"
@@ -64,9 +65,7 @@ class Plan:
         >>> Plan.take(2, [0.0, 0.5, 1.4], frames=2).frame[0, :, 0].tolist()
         [0, 1, 1]
         """
-        time = np.array(
-            values.reals("time", time), ndmin=2
-        )  # a copy: the plan must not change when the caller's array does
+        time = np.array(values.reals("time", time), ndmin=2)  # a copy: the plan outlives changes of the caller's array
         clip = values.integers("clip", clip)
         if clip.ndim == 0:
             clip = clip[None]
@@ -223,7 +222,7 @@ def fade(a: Plan, b: Plan, alpha: ArrayLike) -> Plan:
     [[1.0, 0.0], [0.75, 0.25]]
     """
     _same_frames(a, b)
-    alpha = values.reals("alpha", alpha).astype(np.float32)
+    alpha = values.reals("alpha", alpha, "biuf").astype(np.float32)
     try:
         alpha = np.broadcast_to(alpha, a.clip.shape[:2])[:, :, None]
     except ValueError:

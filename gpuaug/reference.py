@@ -61,7 +61,8 @@ def render(
         y0, x0, y1, x1 = whole if box is None else box[n, t, k]
         rows = _interpolation(y0, y1, size[0], image.shape[0])
         columns = _interpolation(x0, x1, size[1], image.shape[1])
-        value[n, t] += weight * np.einsum("yh,xw,hwc->yxc", rows, columns, image / 255)
+        resized = np.einsum("yh,hwc->ywc", rows, image / 255)
+        value[n, t] += weight * np.einsum("xw,ywc->yxc", columns, resized)
     if color is not None:
         matrix = np.asarray(color, np.float64)
         matrix = np.broadcast_to(matrix, (plan.shape[0], *matrix.shape[-2:]))

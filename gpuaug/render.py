@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from . import arguments, compile
-from .arrays import PLAIN, accept_tensor, alike, check_time, view
+from .arrays import PLAIN, accept_tensor, alike, check_time, picture, view
 from .execute import DTYPES, blend_into, new, render_into
 from .kernels import kernel_args
 from .plan import Plan
@@ -27,7 +27,8 @@ def blend(frames: Tensor | Sequence[Tensor], plan: Plan) -> Tensor:
 
     Args:
         frames: bank (S, L, …), or a list of clips (L_i, …) of one trailing shape; uint8 (the result is rounded to the
-            nearest, halves upwards), float16, bfloat16 or float32; on the CPU or a GPU, with any strides.
+            nearest, halves upwards), float16, bfloat16 or float32; on the CPU or a GPU, with any strides. A bank or
+            clips of torchvision's Video, (S, L, C, H, W) or (L_i, C, H, W), give a Video.
         plan: which frames to show. On a GPU it is copied there without waiting.
 
     Raises:
@@ -91,14 +92,15 @@ def render(
     [0, 64, 191, 255]
     """
     banks = _banks(frames, (torch.uint8,), plan)
-    if any(type(clip) not in PLAIN for clip in ([frames] if isinstance(frames, Tensor) else frames)):
-        raise ValueError("frames must be plain tensors, got one of torchvision's: its channels come before the rows")
     channels = banks[0].shape[-1]
     if any(bank.ndim != 5 or bank.shape[4] != channels for bank in banks) or channels not in (1, 3):
         shapes = [tuple(bank.shape) for bank in banks]
         raise ValueError(
             f"frames must be (S, L, H, W, C), or clips (L, H, W, C), all of C = 3 or all of C = 1, got {shapes}"
         )
+    for clip in [frames] if isinstance(frames, Tensor) else frames:
+        if type(clip) not in PLAIN and picture(clip):
+            raise ValueError("frames must have channels last, got a tv_tensor, which has them first: permute it")
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be one of {LAYOUTS}, got layout={layout!r}")
     if not isinstance(size, Sequence) or len(size) != 2 or min(size) < 1:

@@ -12,8 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 FARTHEST = 1 << 62  # whole numbers below it can be added and subtracted in int64
 
 
-def array(name: str, value: ArrayLike) -> NDArray[Any]:
-    """`value` as an array of whole numbers or floats of any width and byte order (or of Python's numbers).
+def array(name: str, value: ArrayLike, kinds: str = "iuf") -> NDArray[Any]:
+    """`value` as an array of whole numbers or floats of any width and byte order, or of Python's numbers.
+
+    Args:
+        kinds: NumPy's letters of what is taken for numbers.
 
     Raises:
         ValueError: for truth values, text, times, complex and masked numbers, which NumPy would make floats of, and
@@ -27,17 +30,17 @@ def array(name: str, value: ArrayLike) -> NDArray[Any]:
         except (TypeError, ValueError, RuntimeError) as error:  # rows of several lengths, a tensor on a GPU
             raise ValueError(f"{name} must be numbers in the CPU's memory: {' '.join(str(error).split())}") from None
     kind = value.dtype.kind
-    if kind in "iuf" or (kind == "O" and all(map(_is_number, value.flat))):
+    if kind in kinds or (kind == "O" and all(map(_is_number, value.flat))):
         return value
     odd = next((v for v in value.flat if kind != "O" or not _is_number(v)), None)
     shown = repr(odd.item() if isinstance(odd, np.generic) else odd)
     raise ValueError(f"{name} must be numbers, got {value.dtype}: {name}={' '.join(shown.split())[:50]}")
 
 
-def reals(name: str, value: ArrayLike) -> NDArray[np.float64]:
+def reals(name: str, value: ArrayLike, kinds: str = "iuf") -> NDArray[np.float64]:
     """`value` as float64, the array itself where it is one."""
     try:
-        return array(name, value).astype(np.float64, copy=False)
+        return array(name, value, kinds).astype(np.float64, copy=False)
     except OverflowError:
         raise ValueError(f"{name} must be numbers below 1.8e308") from None
 

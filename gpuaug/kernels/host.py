@@ -24,6 +24,19 @@ DTYPES = ("uint8", "float16", "bfloat16", "float32")  # their places are the cod
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The compiled kernels, or None after one warning: then the NumPy reference has to serve."""
+    found = find()
+    if isinstance(found, ctypes.CDLL):
+        return found
+    warnings.warn(
+        f"gpuaug's CPU kernels {found}; the NumPy reference serves instead, some hundred times slower",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+def find() -> ctypes.CDLL | str:
+    """The compiled kernels, or what is the matter with them."""
     here = Path(__file__).parent
     for suffix in importlib.machinery.EXTENSION_SUFFIXES:
         file = here / f"_host{suffix}"
@@ -31,16 +44,8 @@ def library() -> ctypes.CDLL | None:
             try:
                 return load(file)
             except OSError as error:
-                reason = f"cannot be loaded ({error})"
-                break
-    else:
-        reason = "were not built (no C++ compiler at installation?)"
-    warnings.warn(
-        f"gpuaug's CPU kernels {reason}; the NumPy reference serves instead, some hundred times slower",
-        RuntimeWarning,
-        stacklevel=2,
-    )
-    return None
+                return f"cannot be loaded ({error})"
+    return "were not built (no C++ compiler at installation?)"
 
 
 def load(file: Path) -> ctypes.CDLL:

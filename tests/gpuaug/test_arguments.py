@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from gpuaug import Plan, blend, crop, render
+from support import kernel_implementations
 
+on_cpu = kernel_implementations.on("reference", "host")  # they refuse the same, and accept the same
 BANK = torch.zeros(2, 4, 20, 30, 3, dtype=torch.uint8)
 CLIPS = [torch.zeros(4, 20, 30, 3, dtype=torch.uint8), torch.zeros(2, 10, 12, 3, dtype=torch.uint8)]
 PLAN = Plan.take([0, 1], [[0, 1, 1]])
@@ -75,26 +77,26 @@ CASES = {
 
 
 @pytest.mark.parametrize("message", CASES)
-def test_one_line_error(message):
+def test_one_line_error(on_cpu, message):
     with pytest.raises(ValueError, match=message) as caught:
         CASES[message]()
     assert "\n" not in str(caught.value)
 
 
-def test_reduction_limit_is_two_and_can_be_lifted():
+def test_reduction_limit_is_two_and_can_be_lifted(on_cpu):
     render(BANK, PLAN, size=(10, 15))
     with pytest.raises(ValueError, match="allow_aliasing=True"):
         render(BANK, PLAN, size=(10, 14))
     render(BANK, PLAN, size=(1, 1), allow_aliasing=True)
 
 
-def test_taps_of_weight_zero_are_not_checked():
+def test_taps_of_weight_zero_are_not_checked(on_cpu):
     hidden = Plan(np.array([[[0, 99]]]), np.array([[[1.0, -5.0]]]), np.array([[[1.0, 0.0]]], np.float32))
     assert blend(BANK, hidden).shape == (1, 1, 20, 30, 3)
     assert render(CLIPS, hidden, box=np.array([[[[0, 0, 20, 30], [0, 0, 99, 99]]]]), **SIZE).shape == (1, 3, 1, 10, 15)
 
 
-def test_box_of_a_mixed_list_must_fit_the_clips_that_are_shown():
+def test_box_of_a_mixed_list_must_fit_the_clips_that_are_shown(on_cpu):
     box = [[0, 0, 20, 30]]
     assert render(CLIPS, Plan.take(0, [0, 3]), box=box, **SIZE).shape == (1, 3, 2, 10, 15)
     with pytest.raises(ValueError, match="inside the frame of 10 × 12"):
@@ -117,11 +119,11 @@ def test_boxes_of_crops_fit_in_spite_of_rounding():
 
 
 @pytest.mark.parametrize("mean", [0.5, np.float32(0.5), [0.5] * 3, (0.5,) * 3, np.full(3, 0.5), torch.full((3,), 0.5)])
-def test_mean_of_any_kind(mean):
+def test_mean_of_any_kind(on_cpu, mean):
     assert (render(BANK, PLAN, mean=mean, **SIZE) == -0.5).all()
 
 
-def test_empty_batch():
+def test_empty_batch(on_cpu):
     empty = Plan(np.zeros((0, 3, 1), np.int64), np.zeros((0, 3, 1)), np.zeros((0, 3, 1), np.float32))
     assert render(BANK, empty, **SIZE).shape == (0, 3, 3, 10, 15)
     assert blend(BANK, empty).shape == (0, 3, 20, 30, 3)

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from gpuaug import Plan, blend, crossfade, fade, freeze, paste, render, resample_speed, take
+from support import kernel_implementations
 
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+implementation = kernel_implementations.built
 
 
 @pytest.fixture(autouse=True)
@@ -33,9 +34,8 @@ def compiled(function):
     return torch.compile(function, fullgraph=True, backend="aot_eager")
 
 
-@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("as_list", [False, True])
-def test_render(device, as_list):
+def test_render(implementation, as_list):
     box = np.array([[1.0, 2.0, 9.0, 12.0], [0.0, 15.0, 12.0, 1.0]])
     color = np.eye(3, 4) * 0.5
 
@@ -46,25 +46,23 @@ def test_render(device, as_list):
 
     fast = compiled(step)
     for seed in (0, 1):  # another bank and another plan, the same graph
-        bank, plan = make(device, seed)
+        bank, plan = make(implementation, seed)
         frames = list(bank) if as_list else bank
         with torch.compiler.set_stance("fail_on_recompile" if seed else "default"):
             assert torch.equal(fast(frames, plan), step(frames, plan))
 
 
-@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("as_list", [False, True])
-def test_blend(device, as_list):
+def test_blend(implementation, as_list):
     def step(frames, plan):
         frames = [clip * 2 for clip in frames] if as_list else frames * 2
         return blend(frames, plan).float().mean((2, 3, 4)) / 2
 
-    bank, plan = make(device)
+    bank, plan = make(implementation)
     frames = list(bank) if as_list else bank
     torch.testing.assert_close(compiled(step)(frames, plan), step(frames, plan))
 
 
-@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
     "edit",
     [
@@ -76,41 +74,65 @@ def test_blend(device, as_list):
         lambda a, b, p: take(a, p[:, None] - 1),
     ],
 )
-def test_edits(device, edit):
+def test_edits(implementation, edit):
     def step(a, b, parameter):
         return edit(a + 1, b, parameter).float() / 2
 
     fast = compiled(step)
     for parameter in ([1, 2, 3], [3, 1, 2]):
-        bank, _ = make(device, parameter[0])
+        bank, _ = make(implementation, parameter[0])
         arguments = bank, bank.flip(0), np.array(parameter)
         with torch.compiler.set_stance("fail_on_recompile" if parameter[0] == 3 else "default"):
             assert torch.equal(fast(*arguments), step(*arguments))
 
 
-def test_out_is_filled():
-    bank, plan = make("cpu")
-    out = torch.full((2, 3, 3, 12, 16), torch.nan)
+@pytest.mark.parametrize("strict", [False, True])
+def test_export(implementation, strict):
+    """torch.export's tensors without memory are traced, not refused as types that the result would not have."""
+
+    class Reverse(torch.nn.Module):
+        def forward(self, clips):
+            return take(clips, [3, 2, 1, 0])
+
+    bank, _ = make(implementation)
+    program = torch.export.export(Reverse(), (bank,), strict=strict)
+    assert torch.equal(program.module()(bank), bank.flip(1))
+
+
+def test_channels_are_not_taken_for_frames(implementation):
+    bank, _ = make(implementation)
+    channels_first = bank[:, :3].movedim(-1, 1).contiguous()  # (3, 3, 3, 12, 16): any of three may be time
+    assert torch.equal(compiled(take)(channels_first, [0]), channels_first[:, [0]])
+    longer = bank.movedim(-1, 1).repeat(1, 1, 2, 1, 1)  # (3, 3, 8, 12, 16)
+    with pytest.raises(Exception, match="time_dim must be given where axis 1 may be channels"):
+        compiled(take)(longer, [0])
+    fast = compiled(lambda clips: take(clips, [7, 0], time_dim=2))
+    assert torch.equal(fast(longer), longer[:, :, [7, 0]])
+
+
+def test_out_is_filled(implementation):
+    bank, plan = make(implementation)
+    out = torch.full((2, 3, 3, 12, 16), torch.nan, device=implementation)
     expected = render(bank, plan, size=(12, 16))
     got = compiled(lambda b, p, o: render(b, p, size=(12, 16), out=o) + 1)(bank, plan, out)
     assert torch.equal(out, expected)
     assert torch.equal(got, expected + 1)
 
 
-def test_errors_come_through():
-    bank, _ = make("cpu")
+def test_errors_come_through(implementation):
+    bank, _ = make(implementation)
     with pytest.raises(ValueError, match="plan must show clips in"):
         compiled(blend)(bank, Plan.take(7, [[0, 1]]))
     with pytest.raises(ValueError, match=r"frames must be in \[0, 3\], got frames=4"):
         compiled(take)(bank, [0, 4])
 
 
-def test_operators_pass_torchs_own_check():
+def test_operators_pass_torchs_own_check(implementation):
     """Schema, fake implementation and tracing, as torch.library.opcheck knows them."""
-    bank, plan = make("cpu")
+    bank, plan = make(implementation)
     tensors = [torch.from_numpy(v) for v in (plan.clip, plan.time, plan.weight)]
-    torch.library.opcheck(torch.ops.gpuaug.blend, ([bank], *tensors, torch.empty(2, 3, 12, 16, 3, dtype=torch.uint8)))
-    out, mean = torch.empty(2, 3, 3, 8, 9), [0.0, 0.0, 0.0]
+    torch.library.opcheck(torch.ops.gpuaug.blend, ([bank], *tensors, bank.new_empty(2, 3, 12, 16, 3)))
+    out, mean = torch.empty(2, 3, 3, 8, 9, device=implementation), [0.0, 0.0, 0.0]
     arguments = ([bank], *tensors, None, None, mean, [1.0, 1.0, 1.0], "NCTHW", False, out)
     torch.library.opcheck(torch.ops.gpuaug.render, arguments)
     parameters = [torch.tensor(4), torch.tensor(2), torch.tensor([2, 0, 2])]

@@ -10,6 +10,7 @@ import torch
 
 from gpuaug import doctor
 from gpuaug.__main__ import main
+from gpuaug.kernels import host
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,6 +25,18 @@ def test_it_reports_what_was_tried(capsys):
     if not torch.cuda.is_available():
         assert "no CUDA device" in out
         assert "What would make it faster" in out
+
+
+@pytest.mark.parametrize("compiler", [None, "/usr/bin/c++"])
+def test_missing_kernels_come_with_a_cure(monkeypatch, tmp_path, compiler):
+    monkeypatch.setattr(host, "find", lambda: "were not built")
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: compiler)
+    monkeypatch.setattr(doctor.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess("", 0, "c++ 12\n"))
+    advice: list[str] = []
+    assert dict(doctor._kernels(advice))["CPU kernels"] == "were not built: the NumPy reference serves"
+    assert ("install a C++ compiler" in advice[0]) == (compiler is None)
+    assert "reinstall gpuaug" in advice[0]
+    assert str(ROOT / "gpuaug") in advice[0], "which may be a checkout that hides the one installed"
 
 
 def test_wrong_frames_are_not_called_a_success(monkeypatch, tmp_path):
@@ -49,6 +62,7 @@ import sys
 for name in ("cupy", "cupy_backends", "nvidia.dali"):
     sys.modules[name] = None
 from gpuaug.__main__ import main
+from gpuaug.kernels import host
 sys.exit(main(["doctor"]))
 """
     answer = subprocess.run(

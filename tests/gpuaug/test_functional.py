@@ -1,4 +1,4 @@
-"""The edits on arrays: one body over all libraries, dtypes, axes and strides, with NumPy loops as the truth."""
+"""The edits on arrays: one body over all libraries, implementations, dtypes, axes and strides; the truth is NumPy's."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from gpuaug import Plan, blend, edits, functional
+from support import kernel_implementations
 
 
 class Foreign:
@@ -63,14 +64,24 @@ LIBRARIES = {
     "cuda": (lambda t: t.cuda(), lambda a: a.cpu(), torch.Tensor),
     "cupy": (to_cupy, lambda a: torch.from_dlpack(a).cpu(), object),
 }
-GPU = {"cuda", "cupy"}
-PARAMETERS = [pytest.param(name, marks=pytest.mark.gpu) if name in GPU else name for name in LIBRARIES]
+ON_GPU = ("cuda", "cupy")
+PARAMETERS = [
+    pytest.param((name, serves), id=f"{name}-{serves}", marks=[pytest.mark.gpu] * (name in ON_GPU))
+    for name in LIBRARIES
+    for serves in (["cuda"] if name in ON_GPU else ["reference", "host", "emulated"])
+]
 DTYPES = [torch.uint8, torch.float16, torch.bfloat16, torch.float32]
 
 
+cpu = kernel_implementations.cpu
+
+
 @pytest.fixture(params=PARAMETERS)
-def library(request):
-    return LIBRARIES[request.param]
+def library(request, monkeypatch):
+    """How to make and read the arrays of a library, with one implementation in charge of them."""
+    name, serves = request.param
+    kernel_implementations.put_in_charge(serves, monkeypatch)
+    return LIBRARIES[name]
 
 
 def arrays(count, shape, dtype, seed=0):
@@ -208,7 +219,7 @@ LAYOUTS = {  # of (3, 8, 5, 4) in memory; the first three have dense frames
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("threads", [1, 3])
-def test_copies_show_what_the_plan_shows(layout, threads, monkeypatch):
+def test_copies_show_what_the_plan_shows(cpu, layout, threads, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     first, second = (LAYOUTS[layout](a) for a in arrays(2, (3, 8, 5, 4), torch.uint8))
     one, two = (Plan.take(i + np.arange(3), range(8)) for i in (0, 3))
@@ -222,19 +233,19 @@ def test_copies_show_what_the_plan_shows(layout, threads, monkeypatch):
         assert torch.equal(functional.take(first, order), blend(clips, edits.take(one, order)))
 
 
-def test_frames_of_a_megabyte_are_copied_by_several_threads():
+def test_frames_of_a_megabyte_are_copied_by_several_threads(cpu):
     clip = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 5, 3, 300, 301), dtype=np.uint8))
     assert torch.equal(functional.take(clip, [4, 0, 2]), clip[:, [4, 0, 2]])
 
 
-def test_numpy_read_only_and_reversed():
+def test_numpy_read_only_and_reversed(cpu):
     array = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     array.flags.writeable = False
     assert np.array_equal(functional.take(array, [3, 0]), array[:, [3, 0]])
     assert np.array_equal(functional.take(array[:, ::-1, ::-1], [3, 0]), array[:, [0, 3], ::-1])
 
 
-def test_inputs_are_not_copied():
+def test_inputs_are_not_copied(cpu):
     """A few frames of two arrays of 32 GB (one megabyte, expanded): a copy of the inputs would not fit anywhere."""
     clips = torch.zeros(1, 1, 1 << 20, dtype=torch.uint8).expand(64, 512, -1)
     assert functional.take(clips, [511]).shape == (64, 1, 1 << 20)
@@ -273,7 +284,7 @@ def test_inputs_are_not_copied():
         (lambda a: functional.crossfade(a, a, length=6, center=[3, 3, 3], overlap=2), "3"),
     ],
 )
-def test_errors_name_argument_and_rule(call, message):
+def test_errors_name_argument_and_rule(cpu, call, message):
     with pytest.raises(ValueError, match=message) as caught:
         call(np.zeros((2, 6, 5), np.uint8))
     assert "\n" not in str(caught.value)

@@ -10,12 +10,14 @@ import torch
 
 import gpuaug
 from gpuaug.kernels import host_allocator
+from support import kernel_implementations
 
 SIZE = host_allocator.SMALLEST
+on_cpu = kernel_implementations.on("reference", "host")
 
 
 @pytest.fixture(autouse=True)
-def nothing_kept():
+def nothing_kept(on_cpu):
     host_allocator.set_limit(0)
     host_allocator.set_limit(4 * SIZE)
     yield

@@ -1,4 +1,4 @@
-"""The implementations that every test of pixels runs on, as one fixture, and the CUDA kernels compiled for the CPU.
+"""The implementations that every test of pixels runs on, as fixtures, and the CUDA kernels compiled for the CPU.
 
 "reference": NumPy serves, as where there is no compiler. "host": the compiled extension. "emulated": the .cu files
 themselves, built by the C++ compiler, block by block and thread by thread. "cuda": a GPU.
@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,16 +58,20 @@ BLOCKS = {
 }
 
 
-@pytest.fixture(params=["reference", "host", "emulated", pytest.param("cuda", marks=pytest.mark.gpu)])
-def fixture(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.device:
-    """The device to put tensors on, with one implementation in charge of it."""
-    return put_in_charge(request.param, monkeypatch)
+def on(*names: str) -> Any:
+    """The fixture that runs a test on each of these: it is the device to put tensors on."""
+
+    @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.gpu) if name == "cuda" else name for name in names])
+    def fixture(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.device:
+        return put_in_charge(request.param, monkeypatch)
+
+    return fixture
 
 
-@pytest.fixture(params=["host", "emulated", pytest.param("cuda", marks=pytest.mark.gpu)])
-def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.device:
-    """The same without the NumPy reference."""
-    return put_in_charge(request.param, monkeypatch)
+fixture = on("reference", "host", "emulated", "cuda")
+kernels = on("host", "emulated", "cuda")  # without the NumPy reference
+cpu = on("reference", "host", "emulated")
+built = on("reference", "host", "cuda")  # what users have, where emulation would show nothing more
 
 
 def put_in_charge(name: str, monkeypatch: pytest.MonkeyPatch) -> torch.device:
@@ -80,6 +85,7 @@ def put_in_charge(name: str, monkeypatch: pytest.MonkeyPatch) -> torch.device:
         library = compiled()
         monkeypatch.setattr(host, "library", lambda: library)
         monkeypatch.setattr(host, "launch", emulate)
+        monkeypatch.setattr("gpuaug.execute._is_dense", lambda _: False)  # a GPU has no `mix`: its edits are blends
     return torch.device("cuda" if name == "cuda" else "cpu")
 
 
