@@ -8,7 +8,7 @@ Used by functional, compile, tasks and users; imports plan. Legend: N samples, T
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -179,11 +179,11 @@ def _crossfade(counts: Sequence[int], n: int, /, length: int, center: ArrayLike,
 
 @_rule
 def _resample_speed(counts: Sequence[int], n: int, /, length: int, change_point: ArrayLike, rate: ArrayLike) -> Frames:
-    times = speed_times(length, change_point, rate)
-    reached = np.floor(times[:, -1] + 0.5)
+    length, change, per_frame = _speed(length, change_point, rate)
+    reached = np.floor(_positions(np.float64(length - 1), change, per_frame) + 0.5)  # before so many frames are made
     rule = f"clip must reach frame {{:.0f}} for this change_point and rate, it has {counts[0]} frames"
     require(reached < counts[0], rule, reached, TooShort)
-    return Frames(times)
+    return Frames(_positions(np.arange(length, dtype=np.float64)[None], change, per_frame))
 
 
 def speed_times(length: int, change_point: ArrayLike, rate: ArrayLike) -> NDArray[np.float64]:
@@ -200,13 +200,22 @@ def speed_times(length: int, change_point: ArrayLike, rate: ArrayLike) -> NDArra
     >>> speed_times(6, 3, 2.0).tolist()
     [[0.0, 1.0, 2.0, 4.0, 6.0, 8.0]]
     """
+    length, change, rate = _speed(length, change_point, rate)
+    return _positions(np.arange(length, dtype=np.float64)[None], change, rate)
+
+
+def _speed(length: int, change_point: ArrayLike, rate: ArrayLike) -> tuple[int, NDArray, NDArray]:
+    """The parameters of a change of speed, checked."""
     length = positive("length", length)
     n = max(values.array(*given).size for given in (("change_point", change_point), ("rate", rate)))
     change, rate = per_sample("change_point", change_point, n), per_sample("rate", rate, n, whole=False)
     inside = (change >= 1) & (change <= length)
     require(inside, f"change_point must be in [1, length={length}], got change_point={{}}", change)
     require((rate > 0) & np.isfinite(rate), "rate must be > 0 and finite, got rate={}", rate)
-    i = np.arange(length, dtype=np.float64)[None]
+    return length, change, rate
+
+
+def _positions(i: Any, change: NDArray, rate: NDArray) -> NDArray[np.float64]:
     return np.where(i < change, i, (change - 1) + rate * (i - change + 1))
 
 
@@ -246,12 +255,14 @@ def _freeze(counts: Sequence[int], n: int, /, length: int, start: ArrayLike, dur
     require(start >= 0, rule, start)
     require(start < counts[0], rule, start, TooShort)
     require(duration >= 1, "duration must be ≥ 1, got duration={}", duration)
-    i = np.arange(length)[None]
-    shown = np.minimum(i, np.maximum(start, i - (duration - 1)))
-    need = shown[:, -1:] + 1
+
+    def shown(i: Any) -> NDArray:
+        return np.minimum(i, np.maximum(start, i - (duration - 1)))
+
+    need = shown(np.int64(length - 1)) + 1  # before so many frames are made
     rule = f"clip must have {{}} frames for this length, start and duration, got {counts[0]}"
     require(need <= counts[0], rule, need, TooShort)
-    return Frames(shown)
+    return Frames(shown(np.arange(length)[None]))
 
 
 def _samples(plans: Sequence[Plan], parameters: dict[str, ArrayLike]) -> int:

@@ -76,7 +76,7 @@ def truths(name: str, value: ArrayLike) -> NDArray[np.bool_]:
 
 def positive(name: str, value: ArrayLike) -> int:
     """A whole number ≥ 1."""
-    if type(value) is int and value > 0:
+    if type(value) is int and 0 < value < FARTHEST:
         return value
     whole = integers(name, value)
     if whole.ndim or whole < 1:
