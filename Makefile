@@ -23,17 +23,18 @@ test-all: .venv/.test  ## every test that runs on this machine, on two workers
 BARE := $(CURDIR)/build/no-compiler
 BARE_PYTHON := cd $(BARE) && env PATH=$(CURDIR)/$(BIN) CC=no-c-compiler CXX=no-c++-compiler PYTHONPATH=$(BARE) \
 	$(CURDIR)/$(BIN)/python
-BARE_TESTS := functional one_rule arrays values time_axis blend render edits arguments host_allocator
+BARE_TESTS := functional one_rule arrays values time_axis blend render edits arguments
 test-no-compiler: .venv/.test  ## the tests of pixels as they run where there is no C++ compiler
 	rm -rf $(BARE)
 	mkdir -p $(BARE)
-	tar -c --exclude='*.so' --exclude=__pycache__ gpuaug pretrain tests gpuaug_console.py setup.py pyproject.toml README.md NOTICE LICENSE | tar -x -C $(BARE)
+	tar -c --exclude='*.so' --exclude=__pycache__ gpuaug pretrain tests gpuaug_console.py setup.py pyproject.toml \
+		README.md NOTICE LICENSE | tar -x -C $(BARE)
 	$(BARE_PYTHON) setup.py --quiet build_ext --inplace
 	$(BARE_PYTHON) -W error -c "import gpuaug.kernels.host as host; assert host.__file__.startswith('$(BARE)/'), host; \
 		found = host.find(); assert isinstance(found, str), found"
 	$(BARE_PYTHON) -m pytest -W "ignore:gpuaug's CPU kernels were not built:RuntimeWarning" -m "not gpu" \
-		$(BARE_TESTS:%=tests/gpuaug/test_%.py) \
-		tests/gpuaug/test_kernels.py::test_without_extension_the_reference_serves_with_one_warning
+		$(BARE_TESTS:%=tests/gpuaug/test_%.py) tests/gpuaug/kernels/test_host_allocator.py \
+		tests/gpuaug/kernels/test_kernels.py::test_without_extension_the_reference_serves_with_one_warning
 	$(BARE_PYTHON) -m gpuaug doctor
 
 lint: .venv/.test

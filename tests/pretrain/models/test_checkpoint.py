@@ -118,7 +118,7 @@ def test_killed_while_saving(tmp_path):
     """At whatever moment the process dies, the newest checkpoint is whole, and none is lost that was complete."""
     code = f"""
         import sys, torch
-        from pretrain import checkpoint
+        from pretrain.models import checkpoint
         for step in range(100_000):
             checkpoint.save({str(tmp_path)!r}, {{"step": step, "w": torch.full((200_000,), float(step))}})
             print(step, flush=True)
