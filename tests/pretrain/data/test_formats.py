@@ -93,7 +93,7 @@ def test_ids_lose_the_leading_v_and_gzip_is_seen_by_content(tmp_path):
     predictions = Segments.of([("v_abcdefghijk", 0, 1, "run", 0.5)])
     results.write_activitynet_results(tmp_path / "p.json", predictions, videos=["v_abcdefghijk", "empty"])
     written = json.loads((tmp_path / "p.json").read_text())
-    assert list(written) == ["version", "results", "external_data", "trained_on"]
+    assert list(written) == ["version", "results", "external_data"]
     assert written["results"] == {"abcdefghijk": [{"label": "run", "score": 0.5, "segment": [0.0, 1.0]}], "empty": []}
     (tmp_path / "named.json").write_bytes(gzip.compress((tmp_path / "p.json").read_bytes()))
     assert len(results.read_activitynet_results(tmp_path / "named.json")) == 1

@@ -8,7 +8,7 @@ import pytest
 
 from pretrain.__main__ import main
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.S)
 COMMANDS = sorted(set(re.findall(r"^    (?:.* )?gpuaug (\w+)", README, re.M)))
 
