@@ -27,9 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAMES", help=f"of {', '.join(QUESTIONS)} (default: all)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder for the JSON files (default: benchmarks/results)"
-    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="of the JSON files (default: benchmarks/results)")
     args = parser.parse_args(argv)
     names = args.names or QUESTIONS
     if unknown := [name for name in names if name not in QUESTIONS]:

@@ -195,11 +195,9 @@ def machine() -> str:
     >>> re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", machine()) is not None
     True
     """
-    model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        found = re.search(r"model name\s*:\s*(.+)", info.read_text())
-        model = found.group(1) if found else model
+    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
+    model = found.group(1) if found else platform.processor() or platform.machine()
     model = re.sub(r"\((r|tm)\)|@.*|\b(cpu|processor|\d+-core)\b", " ", model, flags=re.IGNORECASE)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parts = [model, f"{cores}cores"]

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from pretrain.data.dataset import Dataset, read_videos
 from pretrain.feed.feed import Batch, Feed
@@ -32,7 +33,7 @@ from pretrain.tasks.bsp import task as bsp
 
 from . import common, videos
 from .peers import decoders
-from .peers.dataloader import loader
+from .peers.dataloader import Samples
 from .training import Case, Trainer, batches, fill
 
 BATCH, FRAMES, SIZE, BANK = 16, 8, 112, (128, 171)
@@ -107,7 +108,8 @@ def ours(
 
 def dataloader(dataset: Dataset, window: tuple[int, float], seconds: float, seed: int) -> float:
     """Samples a second of the DataLoader once its workers run."""
-    stream = iter(loader(BATCH, dataset, sample, window, SIZE, BANK, seed))
+    samples = Samples(dataset, sample, window, SIZE, BANK, seed)
+    stream = iter(DataLoader(samples, batch_size=BATCH, num_workers=2, persistent_workers=True))
     for _ in range(4):
         clips, _ = next(stream)
     assert clips.shape == (BATCH, 3, FRAMES, SIZE, SIZE)

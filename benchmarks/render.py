@@ -18,6 +18,7 @@ once) by the time of render. A candidate that is absent, fails or differs is nam
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 
@@ -133,11 +134,7 @@ def blend(suite: common.Suite, n: int, t: int, side: int, *, compiled: bool) -> 
     second = gpuaug.Plan.take(n + rng.permutation(n), np.arange(t))
     fade = gpuaug.edits.crossfade(first, second, length=t, center=t // 2, overlap=t // 2)
     for name, plan in (("copies", first), ("half cross-faded", fade)):
-        title = f"blend, uint8, {n}×{t}×3×{side}², {name}"
-
-        def ours(plan: gpuaug.Plan = plan) -> Tensor:
-            return gpuaug.blend(bank, plan)
-
+        title, ours = f"blend, uint8, {n}×{t}×3×{side}², {name}", functools.partial(gpuaug.blend, bank, plan)
         candidates = admitted(suite, title, ours, peers.blends(bank, plan, compiled=compiled), 1.01)
         moved = (int((plan.weight != 0).sum()) + n * t) * 3 * side**2
         measure(suite, title, candidates, moved, "bandwidth")

@@ -1,4 +1,4 @@
-"""The DataLoader that the feed is compared with: torchcodec decodes, torchvision v2 transforms, 2 workers, BSP's plans.
+"""What the DataLoader loads that the feed is compared with: torchcodec decodes, torchvision v2 transforms, BSP's plans.
 
 Legend: T output frames, K taps, C channels, H W decoded picture.
 """
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 import torchvision.transforms.v2.functional as tv
-from torch.utils.data import DataLoader
 
 import gpuaug
 from pretrain.data.dataset import Dataset
@@ -103,8 +102,3 @@ class Samples(torch.utils.data.Dataset):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return decoder.get_frames_played_at(seconds=times).data[where]
-
-
-def loader(batch: int, *arguments: Any) -> DataLoader:
-    """Batches (N, C, T, Y, X) and kinds. `arguments`: those of `Samples`."""
-    return DataLoader(Samples(*arguments), batch_size=batch, num_workers=2, persistent_workers=True)
