@@ -22,8 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 import gpuaug
-
-from .environment import environment
+from pretrain.common.environment import commit, versions
 
 ROOT = Path(__file__).parent
 RESULTS = "GPUAUG_RESULTS"  # environment variable: folder of the JSON files; without it, results/<version>
@@ -214,15 +213,15 @@ def save(suite: str, results: list[dict[str, Any]], **facts: Any) -> Path:
     missing = [r for r in results if not {"name", "unit", "median", "iqr", "n"} <= r.keys()]
     if missing:
         raise ValueError(f"results must have name, unit, median, iqr and n, got {missing[0]}")
-    about = environment(torch.device("cpu"))
+    ran = commit(but=["benchmarks/results"]) or "unknown"  # 40 digits, + where files were changed
     record = {
         "suite": suite,
         "version": gpuaug.__version__,
-        "commit": about["commit"] or "unknown",
+        "commit": ran[:7] + ran[40:],
         "machine": machine(),
         "threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "versions": about["versions"],
+        "versions": versions(),
         "facts": facts,
         "results": results,
     }
