@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import mmap
 import os
 import re
 import stat
@@ -68,8 +69,8 @@ def _of_the_system(error: av.FFmpegError) -> bool:
 def check_memory() -> None:
     """Raise an OSError where memory is short: libav then drops packets and streams, and does not always say so."""
     try:
-        np.empty(SPARE_BYTES, np.uint8)  # not touched, so that it takes no time
-    except MemoryError:
+        mmap.mmap(-1, SPARE_BYTES).close()  # not touched, so that it takes no time
+    except OSError:
         raise OSError(errno.ENOMEM, f"less than {SPARE_BYTES >> 20} MiB of memory are left") from None
 
 
@@ -81,7 +82,7 @@ class VideoFile:
     """
 
     def __init__(self, path: str) -> None:
-        check_file(path)
+        _regular(path)
         self._reader = Reader(path)
         try:
             self.container: InputContainer = self._open(path)
@@ -131,6 +132,12 @@ def check_file(path: str) -> os.stat_result:
     Raises:
         Unusable: it is missing, empty, a directory or a device. OSError: it may not be read.
     """
+    status = _regular(path)
+    with open(path, "rb"):  # PermissionError and the like, with Python's own message
+        return status
+
+
+def _regular(path: str) -> os.stat_result:
     try:
         status = os.stat(path)
     except FileNotFoundError:
@@ -142,8 +149,7 @@ def check_file(path: str) -> os.stat_result:
         raise Unusable("not a regular file")
     if status.st_size == 0:
         raise Unusable("empty file")
-    with open(path, "rb"):  # PermissionError and the like, with Python's own message
-        return status
+    return status
 
 
 def _why_not_a_video(path: str, error: av.FFmpegError) -> str:
