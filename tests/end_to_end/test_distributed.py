@@ -75,10 +75,10 @@ def test_training_under_torchrun(tmp_path):
 
 
 def test_minutes_are_for_one_process(monkeypatch, tmp_path, capsys):
-    import pretrain.training.session
+    import pretrain.commands.train
     from pretrain.common.distributed import Group
 
-    monkeypatch.setattr(pretrain.training.session, "start", lambda device: Group(1, 2, 0))
+    monkeypatch.setattr(pretrain.commands.train, "start", lambda device: Group(1, 2, 0))
     flags = ["--task", "bsp", "--videos", "x", "--out", str(tmp_path), "--minutes", "1", "--device", "cpu"]
     monkeypatch.setattr(Group, "close", lambda self: None)
     assert pretrain.commands.train.main(flags) == 1

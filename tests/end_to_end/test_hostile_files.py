@@ -11,7 +11,6 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import torch
-from test_localize import plant
 
 from gpuaug.bank import COLUMNS
 from pretrain.commands import localize, report, similarity
@@ -19,6 +18,7 @@ from pretrain.common.unpickle import tensors, unpickle
 from pretrain.feed.feed import Feed
 from pretrain.models import checkpoint
 from support import tiny_training
+from support.planted import plant
 
 RNG = np.random.default_rng(0)
 ARRAYS = [

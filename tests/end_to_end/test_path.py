@@ -4,11 +4,8 @@ import json
 
 import pytest
 
-from pretrain.evaluation import evaluate
-from pretrain.features import extract
-from pretrain.localization import localizer
+from pretrain.commands import evaluate, extract, localize, train
 from pretrain.toy import dataset as toy
-from pretrain.training import session
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +30,9 @@ def test_from_videos_to_map(videos, tmp_path, capsys):
     small = "--size 32 --fps 12 --window 28 --batch 4 --steps 2 --val-batches 1 --optimizer adamw --lr 1e-3 --quiet"
     proposals = tmp_path / "proposals.json"
     commands = [
-        (session, ["--task", "bsp", "--videos", videos / "actions", "--out", run, *small.split(), "--holdout", 0.5]),
+        (train, ["--task", "bsp", "--videos", videos / "actions", "--out", run, *small.split(), "--holdout", 0.5]),
         (extract, ["--checkpoint", run, "--videos", videos / "untrimmed", "--out", features, "--stride", 4]),
-        (localizer, ["--features", features, "--annotations", truth, "--out", found, "--epochs", 2, "--length", 32]),
+        (localize, ["--features", features, "--annotations", truth, "--out", found, "--epochs", 2, "--length", 32]),
         (evaluate, ["detection", "--truth", truth, "--predictions", found, "--json", tmp_path / "map.json"]),
     ]
     commands[2][1].extend(["--proposals", proposals])
