@@ -13,7 +13,7 @@ demo: .venv/.demo  ## toy videos -> probe -> train for three minutes -> preview
 	$(BIN)/python -m pretrain demo --out demo
 
 test: .venv/.test  ## the fast tier: no training, no further process; under three minutes on two cores
-	$(BIN)/python -m pytest -m "not slow and not end_to_end"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not end_to_end"
 
 test-all: .venv/.test  ## every test that runs on this machine, on two workers
 	$(BIN)/python -m pytest -n 2 --dist loadfile
