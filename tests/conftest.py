@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -14,6 +15,8 @@ from support.assets import Assets
 from support.fake_decoder import PaintingDecoder
 
 ROOT = Path(__file__).parent.parent
+hypothesis.settings.register_profile("shared machine", deadline=None)  # how long an example takes says nothing there
+hypothesis.settings.load_profile("shared machine")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
