@@ -91,7 +91,7 @@ setup(
             "h5py>=3.10",  # feature files in the form TSP and the localisers read
             "matplotlib>=3.8",  # training curves, confusion matrices, Figure 2 and Figure 4
             "tensorboard>=2.15",
-            "scipy>=1.11",  # for intervals: Student's t and Wilson's
+            "scipy>=1.11",  # Student's t, for intervals
             "scikit-learn>=1.4",  # for linear classifiers of features, with folds of whole videos
             "jinja2>=3.1",  # for the HTML pages: templates that escape; torch brings it along
         ],
