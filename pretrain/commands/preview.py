@@ -17,7 +17,7 @@ from ..common.cli import command, prog, take_options
 from ..common.distributed import Group
 from ..models.encoders import encoder
 from ..reports.samples import pictures, window_names, write_page
-from ..training.run_folder import Record
+from ..training.run_folder import RunFolder
 from ..training.session import make_feed, read_data
 from ..training.settings import parse
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ValueError(f"--samples must be ≥ 1, got {args.samples}")
     args.batch, args.deterministic, args.precision = args.samples, True, "fp32"
     group = Group()
-    record = Record(args.out, writes=False, quiet=args.quiet)
+    record = RunFolder(args.out, writes=False, quiet=args.quiet)
     train_set, _ = read_data(args, group, record)
     net = encoder(args.encoder, frames=args.frames, size=args.size)
     sample = functools.partial(task.sample, **take_options(task.sample, args))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..common.cli import command, prog
 from ..common.distributed import pick_device, start
-from ..training.run_folder import Record
+from ..training.run_folder import RunFolder
 from ..training.session import run
 from ..training.settings import parse
 
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args, task = parse(argv, prog=prog("train"))
     device = pick_device(args.device)
     group = start(device.type)
-    record = Record(args.out, writes=group.main, tensorboard=args.tensorboard, quiet=args.quiet)
+    record = RunFolder(args.out, writes=group.main, tensorboard=args.tensorboard, quiet=args.quiet)
     try:
         status = run(args, task, device=device, group=group, record=record)
     finally:

@@ -23,9 +23,9 @@ from ..common.distributed import Group
 from ..feed.feed import Feed
 from ..models import checkpoint
 from . import schedule
-from .meter import Meter, NotFinite, Watch
+from .meter import FiniteLossCheck, NotFinite, StepMeter
 from .optimizer import Optimizer
-from .run_folder import Record
+from .run_folder import RunFolder
 from .scores import quality
 from .validation import Validation
 
@@ -62,7 +62,7 @@ class Loop:
         validation: Validation | None,
         *,
         group: Group,
-        record: Record,
+        record: RunFolder,
         config: dict[str, Any],
         epoch_steps: float,
         dtype: torch.dtype,
@@ -77,7 +77,7 @@ class Loop:
         self.best = -float("inf")
         self.last: dict[str, Any] = {}
         self.plateau = schedule.Plateau(args.patience, args.gamma)
-        self._watch, self.meter = Watch(), Meter(self.device)
+        self._finite, self.meter = FiniteLossCheck(), StepMeter(self.device)
         self._stop, self._saved = "", -1
 
     @property
@@ -100,11 +100,11 @@ class Loop:
                     self._log()
                 due = done or self._validation_mark() > mark
                 if due or self.step % self.args.checkpoint_every == 0:
-                    self._watch.check()  # nothing that is not finite is saved
+                    self._finite.check()  # nothing that is not finite is saved
                     self._save(due and self._validate())
             if self.progress >= 1:
                 return "finished"
-            self._watch.check()
+            self._finite.check()
             if self._saved != self.step:
                 self._save(False)
             return "stopped"
@@ -157,7 +157,7 @@ class Loop:
                     )
                     norm = self.optimizer.step(rate)
             # float16 gradients may overflow: then the scaler leaves the step out
-            self._watch.add(self.step, batch, loss, norm if last and not self.optimizer.scaler.is_enabled() else None)
+            self._finite.add(self.step, batch, loss, norm if last and not self.optimizer.scaler.is_enabled() else None)
             self.meter.scores.add(scores)
         self.step += 1
         self.meter.step(time.perf_counter() - started, norm)
@@ -176,7 +176,7 @@ class Loop:
             "epoch": self.step / self.epoch_steps,
             "samples": self.step * self.samples,
             "seconds": round(self.seconds, 3),
-            "loss": self._watch.mean(),
+            "loss": self._finite.mean(),
             "lr": self.optimizer.rate,
             **self.meter.read(self.samples),
             "decoded_windows": decoded,

@@ -26,7 +26,7 @@ class NotFinite(Exception):
         self.step, self.batch = step, batch
 
 
-class Watch:
+class FiniteLossCheck:
     """Raises `NotFinite` at the first such step. On a GPU it reads a loss only when the next step is queued."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Watch:
         return value
 
 
-class Meter:
+class StepMeter:
     """Times and scores of the steps since they were last read, and shares of the whole run.
 
     Attributes:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from ..common.files import jsonable, new_text, write_json
 
 
-class Record:
+class RunFolder:
     """What a run leaves behind. Only the first process writes; the others' calls do nothing.
 
     Args:

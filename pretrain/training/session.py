@@ -26,7 +26,7 @@ from ..models.encoders import Encoder, encoder
 from .about import config, fingerprint, plain, summary
 from .loop import Loop, Model
 from .optimizer import Optimizer, peak_rates
-from .run_folder import Record
+from .run_folder import RunFolder
 from .settings import TASKS
 from .validation import Validation
 
@@ -34,7 +34,7 @@ PRECISION = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float1
 VALIDATION_SEED = 1_000_003  # added to the seed: held-out samples differ from the training ones in every draw
 
 
-def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, group: Group, record: Record) -> str:
+def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, group: Group, record: RunFolder) -> str:
     """Train as the flags say; the run's status, "finished" or "stopped"."""
     state = _resumed(args, record)
     if args.minutes and group.world > 1:
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace, task: ModuleType, *, device: torch.device, gro
     return status
 
 
-def _resumed(args: argparse.Namespace, record: Record) -> dict[str, Any] | None:
+def _resumed(args: argparse.Namespace, record: RunFolder) -> dict[str, Any] | None:
     """The checkpoint to go on from; a folder that has a run already is left alone unless asked for."""
     folder = Path(args.out)
     if not args.resume:
@@ -138,7 +138,7 @@ def _resumed(args: argparse.Namespace, record: Record) -> dict[str, Any] | None:
     return state
 
 
-def read_data(args: argparse.Namespace, group: Group, record: Record) -> tuple[Dataset, Dataset | None]:
+def read_data(args: argparse.Namespace, group: Group, record: RunFolder) -> tuple[Dataset, Dataset | None]:
     """Training and held-out segments that are long enough for the task; what cannot be used is named."""
     task = importlib.import_module(TASKS[args.task])
     needed = task.Head.least_frames(**take_options(task.Head.least_frames, args))

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 
-class Slow:
+class MomentumEncoder:
     """A copy of networks that follows them: slow = momentum · slow + (1 − momentum) · fast, parameter by parameter.
 
     It is made when the networks are first seen.
@@ -25,7 +25,7 @@ class Slow:
             follow those of the networks like the parameters do, though faster at first (EMAN, Cai et al. 2021). True:
             it uses those of the batch, as in the networks, and keeps running ones of its own.
 
-    >>> slow, fast = Slow(0.75), nn.Linear(1, 1, bias=False)
+    >>> slow, fast = MomentumEncoder(0.75), nn.Linear(1, 1, bias=False)
     >>> for weight in (0.0, 1.0, 1.0):
     ...     _ = nn.init.constant_(fast.weight, weight)
     ...     (copy,) = slow.follow(fast, update=True)
@@ -81,10 +81,10 @@ class Slow:
         self._nets, self._restored, self._updates = None, state["nets"], state["updates"]
 
 
-class Keys:
+class KeyQueue:
     """The last `size` keys, each with the video it belongs to; a ring on the keys' device.
 
-    >>> keys = Keys(3, dim=1)
+    >>> keys = KeyQueue(3, dim=1)
     >>> for first in (0.0, 2.0):
     ...     keys.push(torch.tensor([[first], [first + 1]]), torch.tensor([7, 8]))
     >>> key, video = keys.content(torch.zeros(1))

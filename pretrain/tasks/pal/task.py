@@ -20,7 +20,7 @@ from torch import nn
 
 import gpuaug
 
-from .moco import Keys, Slow, gathered, info_nce, retrieved
+from .moco import KeyQueue, MomentumEncoder, gathered, info_nce, retrieved
 from .triplets import draw_triples, whole_groups
 
 CANDIDATES = 64  # keys among which a held-out query has to find its own
@@ -163,7 +163,7 @@ class Head(nn.Module):
             raise ValueError(f"momentum must be in [0, 1] and temperature > 0, got {momentum} and {temperature}")
         self.temperature, self.same_video = temperature, same_video
         self.embed = Embedding(features, dim, layers, temporal_layers)
-        self._slow, self._keys = Slow(momentum, batch_statistics=batch_statistics), Keys(queue, dim)
+        self._slow, self._keys = MomentumEncoder(momentum, batch_statistics=batch_statistics), KeyQueue(queue, dim)
         self._held_out: list[torch.Tensor] = []
         self.constant = {"retrieval": 1 / CANDIDATES}
 

@@ -14,7 +14,7 @@ from pretrain.data import overlap
 from pretrain.data.annotations import training_subset
 from pretrain.data.dataset import Dataset, read_videos, split
 from pretrain.toy import dataset as toy
-from pretrain.training.run_folder import Record
+from pretrain.training.run_folder import RunFolder
 from pretrain.training.session import read_data
 from pretrain.training.settings import parse
 from support import tiny_training
@@ -50,7 +50,7 @@ def of_subset(folder: Path, subset: str) -> list[str]:
 def read(tmp_path, *flags):
     """(ids trained on, ids held out), as `train` with these flags takes them."""
     args, _ = parse([*TSP, *map(str, flags)], prog="train")
-    sides = read_data(args, Group(), Record(tmp_path, writes=False))
+    sides = read_data(args, Group(), RunFolder(tmp_path, writes=False))
     return tuple(sorted(Path(video.path).stem for video in side.videos) for side in sides)
 
 
@@ -135,7 +135,7 @@ def test_one_file_under_two_names_is_refused(tmp_path, link):
     with pytest.raises(
         ValueError, match=r"^--val-videos must hold out .*: 1 of the 16 are, the first is .*/another.avi$"
     ):
-        read_data(args, Group(), Record(tmp_path, writes=False))
+        read_data(args, Group(), RunFolder(tmp_path, writes=False))
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
@@ -217,7 +217,7 @@ def test_classes_are_counted_after_skipping(tmp_path, capsys):
         tmp_path / "up",
         tmp_path / "down",
     ]
-    train_set, held_out = read_data(parse([*map(str, args)], prog="train")[0], Group(), Record(tmp_path / "run"))
+    train_set, held_out = read_data(parse([*map(str, args)], prog="train")[0], Group(), RunFolder(tmp_path / "run"))
     error = capsys.readouterr().err
     assert "nothing to train on of 2 classes: down, zoom\n" in error
     assert "training: 3 videos, 1 of 3 classes; 3 labelled and 0 other segments; 8 skipped\n" in error

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pretrain.tasks.pal.moco import Keys, Slow, info_nce, retrieved
+from pretrain.tasks.pal.moco import KeyQueue, MomentumEncoder, info_nce, retrieved
 
 
 def test_retrieval_counts_ties_as_misses():
@@ -20,14 +20,14 @@ def test_retrieval_counts_ties_as_misses():
 
 
 def test_a_queue_shorter_than_a_batch_keeps_the_last_keys():
-    keys = Keys(3, 1)
+    keys = KeyQueue(3, 1)
     keys.push(torch.arange(5.0)[:, None], torch.arange(5))
     assert sorted(keys.content(torch.zeros(1))[0].ravel().tolist()) == [2.0, 3.0, 4.0]
 
 
 def test_statistics_of_the_slow_networks():
     """Its own, of the batches it sees; or those of the fast one, averaged: the mean at first, then slowly moving."""
-    net, own, following = nn.BatchNorm1d(1), Slow(0.5, batch_statistics=True), Slow(0.75)
+    net, own, following = nn.BatchNorm1d(1), MomentumEncoder(0.5, batch_statistics=True), MomentumEncoder(0.75)
     own.follow(net, update=True)
     following.follow(net, update=True)
     seen = []

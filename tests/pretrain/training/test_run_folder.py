@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from pretrain.common.environment import environment
-from pretrain.training.run_folder import Record
+from pretrain.training.run_folder import RunFolder
 
 
 def test_json_is_standard_and_whole(tmp_path):
-    record = Record(tmp_path / "run")
+    record = RunFolder(tmp_path / "run")
     record.json("summary.json", {"a": math.nan, "b": (1, math.inf, "x"), 3: {"c": None, "d": True}, "e": tmp_path})
     text = (tmp_path / "run" / "summary.json").read_text()
     assert json.loads(text, parse_constant=pytest.fail) == {
@@ -26,7 +26,7 @@ def test_json_is_standard_and_whole(tmp_path):
 
 
 def test_rewind_drops_what_will_come_again_and_half_a_line(tmp_path):
-    record = Record(tmp_path)
+    record = RunFolder(tmp_path)
     record.rewind(3)  # no log yet
     for step in range(1, 6):
         record.log({"step": step, "loss": 0.5})
@@ -38,7 +38,7 @@ def test_rewind_drops_what_will_come_again_and_half_a_line(tmp_path):
 
 
 def test_other_processes_write_nothing(tmp_path, capsys):
-    record = Record(tmp_path / "run", writes=False)
+    record = RunFolder(tmp_path / "run", writes=False)
     record.json("config.json", {})
     record.log({"step": 1})
     record.rewind(0)
@@ -50,7 +50,7 @@ def test_other_processes_write_nothing(tmp_path, capsys):
 
 
 def test_bar_and_messages_go_to_standard_error(tmp_path, capsys):
-    record = Record(tmp_path)
+    record = RunFolder(tmp_path)
     record.say("a line")
     record.bar(10, 3, "loss 0.5", "steps")
     record.close()
@@ -63,7 +63,7 @@ def test_tensorboard(tmp_path):
         warnings.simplefilter("ignore")
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-        record = Record(tmp_path, tensorboard=True)
+        record = RunFolder(tmp_path, tensorboard=True)
         record.log({"step": 7, "loss": 0.5, "validation": {"boundary": {"value": 0.75}}, "plans": "ab"})
         record.clips(7, torch.zeros(6, 3, 5, 8, 8), (0.5,) * 3, (0.25,) * 3)
         record.close()
@@ -77,7 +77,7 @@ def test_tensorboard(tmp_path):
 def test_tensorboard_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ValueError, match="--tensorboard needs the package tensorboard"):
-        Record(tmp_path, tensorboard=True)
+        RunFolder(tmp_path, tensorboard=True)
 
 
 def test_environment():
