@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from gpuaug import color
-from gpuaug import crop as crops
+from .. import color
+from .. import crop as crops
 
 Crop = Literal["multiscale", "random", "resized", "center"]
 
