@@ -41,7 +41,7 @@ NEED = 26  # frames that the fastest of BSP's changes of speed reaches over; sho
 # frames of a window and their rate: BSP's recipe, at a reuse of 1 the same seconds at half its rate; short real clips
 WINDOWS = {"made": ((32, 3.75), (64, 7.5)), "actions": ((32, 15.0), (32, 15.0))}  # at a reuse of 1, of more
 FILES, SLOTS = 12, 48
-sample = functools.partial(bsp.sample, frames=FRAMES)
+sample = functools.partial(bsp.sample, settings=bsp.Settings(frames=FRAMES))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

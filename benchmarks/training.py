@@ -96,7 +96,7 @@ class Trainer:
         self.colors = net.mean, net.std
         if compiled:
             net.compile()
-        self.model = Model(net, bsp.Head(net.features, dataset.classes, frames=case.frames)).to(device)
+        self.model = Model(net, bsp.Head(net.features, dataset.classes, bsp.Settings(frames=case.frames))).to(device)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4, momentum=0.9)
 
     def step(self, clips: torch.Tensor, target: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -111,8 +111,9 @@ class Trainer:
     def feed(self, **how: Any) -> Feed:
         """Batches, and at most four windows per sample in the bank unless `how` says otherwise."""
         case, (mean, std) = self.case, self.colors
+        sample = functools.partial(bsp.sample, settings=bsp.Settings(frames=case.frames))
         return Feed(
-            self.dataset, functools.partial(bsp.sample, frames=case.frames), batch=case.batch, size=case.size,
+            self.dataset, sample, batch=case.batch, size=case.size,
             frames=WINDOW * case.frames, fps=case.fps, mean=mean, std=std, dtype=self.dtype, device=self.device,
             **{"slots": 4 * case.batch, **how},
         )  # fmt: skip

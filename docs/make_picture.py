@@ -5,6 +5,7 @@ Usage: python docs/make_picture.py
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def main() -> None:
         toy.make_actions(folder, seed=3, clips_per_class=4)
         data = read_videos(folder)
         options = {"frames": 48, "fps": 12.0, "size": 96, "mean": (0.0,) * 3, "std": (1.0,) * 3, "seed": 4}
-        with Feed(data, bsp.sample, batch=64, augment=Augment("center"), deterministic=True, **options) as feed:
+        sample = functools.partial(bsp.sample, settings=bsp.Settings())
+        with Feed(data, sample, batch=64, augment=Augment("center"), deterministic=True, **options) as feed:
             batch = feed.batch(0)
     kind, boundary = batch.target["kind"].numpy(), batch.target["boundary"].numpy()
     figure, axes = plt.subplots(2, 2, figsize=(13, 3.5))

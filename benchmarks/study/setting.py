@@ -41,13 +41,19 @@ ENCODER = split("--encoder tsm_resnet18 --size 32")
 SHARED = split("--optimizer adamw --weight-decay 0.01 --schedule cosine --threads 1 --val-every 1000 --quiet")
 # per task: flags, and clips in a step, of which gradients are taken. A snippet of 8 frames takes 1.3 s, as in FEATURES
 TASKS = {
-    "bsp": (split("--fps 12 --window 54 --sampling dense --stride 2 --batch 16 --lr 2e-3 --warmup 2"), 16),
+    "bsp": (split("--fps 12 --window-frames 54 --sampling dense --stride 2 --batch 16 --lr 2e-3 --warmup 2"), 16),
     "pal": (
-        split("--fps 12 --window 29 --batch 8 --lr 2e-4 --queue 64 --momentum 0.99 --batch-statistics --warmup 1")
+        split(
+            "--fps 12 --window-frames 29 --batch 8 --lr 2e-4 --queue 64 --momentum 0.99 --batch-statistics --warmup 1"
+        )
         + split("--crop multiscale --grayscale 0 --blur 0"),
         64,
     ),
-    "tsp": (split("--fps 6 --window 8 --windows 5 --frames 8 --bank-size 37 49 --batch 32 --lr 5e-4 --warmup 0.1"), 32),
+    "tsp": (
+        split("--fps 6 --window-frames 8 --windows-per-segment 5 --frames 8 --bank-size 37 49 --batch 32")
+        + split("--lr 5e-4 --warmup 0.1"),
+        32,
+    ),
 }
 FEATURES = split("--fps 6 --clip 8 --stride 4 --threads 1")
 LOCALISER = split("--length 64 --labels 2")

@@ -14,7 +14,7 @@ from ..common.cli import Failed, command, prog
 from . import preview, report, train
 from . import toy as toy_command
 
-SETTING = {"encoder": "tsm_resnet18", "size": 32, "fps": 12, "window": 48}
+SETTING = {"encoder": "tsm_resnet18", "size": 32, "fps": 12, "window-frames": 48}
 # From scratch and in minutes, unlike the papers: small pictures, AdamW, no dropout (with 0.5 it learns nothing in time)
 RECIPE = {
     **{"batch": 16, "optimizer": "adamw", "lr": 2e-3, "weight-decay": 0.01, "dropout": 0},
@@ -75,7 +75,7 @@ def summary(run_summary: dict, out: Path, seconds: float) -> str:
         "",
         f"held-out accuracy   {accuracy}, 95 % interval {low}–{high}; chance 0.25",
         f"samples per second  {run_summary['samples_per_second']:.0f}",
-        f"echo                {run_summary['echo']:.1f} samples shown per decoded window",
+        f"reuse               {run_summary['echo']:.1f} samples shown per decoded window",
         f"limited by          {run_summary['limited_by']}: encoder {share['encoder']:.0%}, waiting {share['wait']:.0%}",
         f"look at             {out / 'preview' / 'preview.html'}, {out / 'bsp' / 'report.html'}",
         f"took                {seconds:.0f} s with gpuaug {gpuaug.__version__}",

@@ -14,12 +14,13 @@ from ..training.settings import parse
 @command("train")
 def main(argv: Sequence[str] | None = None) -> int:
     """0 finished, 1 failed or stopped before its end (one line on standard error), 2 wrong usage."""
-    args, task = parse(argv, prog=prog("train"))
-    device = pick_device(args.device)
+    settings, task, _ = parse(argv, prog=prog("train"))
+    told = settings.run
+    device = pick_device(told.device)
     group = start(device.type)
-    record = RunFolder(args.out, writes=group.main, tensorboard=args.tensorboard, quiet=args.quiet)
+    record = RunFolder(told.out, writes=group.main, tensorboard=told.tensorboard, quiet=told.quiet)
     try:
-        status = run(args, task, device=device, group=group, record=record)
+        status = run(settings, task, device=device, group=group, record=record)
     finally:
         record.close()
         group.close()

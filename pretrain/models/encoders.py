@@ -5,13 +5,31 @@ Legend: N samples, C = 3 channels, T frames, Y X picture, F features.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
 
+from ..common.settings import check, required, setting
 from .networks import HALF, IMAGENET, KINETICS, Default, from_hugging_face, from_timm, own
 from .weights import Loaded, load_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSettings:
+    """Which encoder is trained, from which weights, and how it computes."""
+
+    encoder: str = required("tsm_resnet18, r2plus1d_18, …, timm:NAME, hf:NAME")
+    init: str | None = setting(None, "weights to start from: torchvision, TSM, TSP or our checkpoints", metavar="FILE")
+    size: int = required("height and width of its input in pixels", least=1)
+    frames: int = required("frames of a clip", least=1)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = setting("auto", "auto: bf16 if it is fast here")
+    compile: bool = setting(False, "torch.compile the encoder")
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class Encoder(nn.Module):

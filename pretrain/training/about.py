@@ -1,11 +1,10 @@
 """What config.json and summary.json say about a run.
 
-Used by session.py; imports loop, run_folder, data and models.
+Used by session.py; imports loop, settings, data and models.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import zlib
 from typing import Any
@@ -17,10 +16,11 @@ from ..common.environment import environment
 from ..data.dataset import Dataset
 from ..models.encoders import Encoder
 from .loop import Loop
+from .settings import TrainSettings
 
 
 def config(
-    args: argparse.Namespace,
+    settings: TrainSettings,
     net: Encoder,
     dataset: Dataset,
     names: dict[str, list[str]],
@@ -30,18 +30,18 @@ def config(
 ) -> dict[str, Any]:
     """What config.json and every checkpoint say about the run."""
     return {
-        "task": args.task,
+        "task": settings.task,
         "encoder": {"name": net.name, "frames": net.frames, "size": net.size, "features": net.features},
         "mean": list(net.mean),
         "std": list(net.std),
-        "fps": args.fps,
+        "fps": settings.feed.fps,
         "classes": dataset.classes,
         "empty_classes": dataset.empty_classes,
         "segments": fingerprint(dataset),
         "names": {name: list(values) for name, values in names.items()},
         "precision": str(dtype).removeprefix("torch."),
         "world": group.world,
-        "flags": {name: plain(value) for name, value in vars(args).items()},
+        "flags": settings.saved(),
         **environment(device),
     }
 
@@ -71,7 +71,3 @@ def fingerprint(dataset: Dataset) -> str:
     """Eight hexadecimal digits that change with the segments: their places in the videos, labels and order."""
     rows = [(s.path, round(s.start_seconds, 3), round(s.end_seconds, 3), s.label) for s in dataset.segments]
     return f"{zlib.crc32(repr(rows).encode()):08x}"
-
-
-def plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

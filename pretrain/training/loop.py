@@ -5,7 +5,6 @@ Legend: N samples, C channels, T frames, Y X picture.
 
 from __future__ import annotations
 
-import argparse
 import signal
 import time
 import zlib
@@ -24,9 +23,10 @@ from ..feed.feed import Feed
 from ..models import checkpoint
 from . import schedule
 from .meter import FiniteLossCheck, NotFinite, StepMeter
-from .optimizer import Optimizer
+from .optimizer import Optimizer, OptimSettings
 from .run_folder import RunFolder
 from .scores import quality
+from .settings import RunSettings
 from .validation import Validation
 
 
@@ -45,7 +45,7 @@ class Loop:
     """A run, from its first step or from a checkpoint to its end.
 
     Args:
-        args: the flags.
+        settings, optim: as they were given, `optim` with all its rates.
         model: on its device. optimizer: of its parameters.
         feed: of training batches. validation: None for none.
         config: goes into every checkpoint, so that it can be used alone.
@@ -55,7 +55,8 @@ class Loop:
 
     def __init__(
         self,
-        args: argparse.Namespace,
+        settings: RunSettings,
+        optim: OptimSettings,
         model: Model,
         optimizer: Optimizer,
         feed: Feed,
@@ -67,23 +68,24 @@ class Loop:
         epoch_steps: float,
         dtype: torch.dtype,
     ) -> None:
-        self.args, self.model, self.optimizer, self.feed, self.validation = args, model, optimizer, feed, validation
+        self.settings, self.optim = settings, optim
+        self.model, self.optimizer, self.feed, self.validation = model, optimizer, feed, validation
         self.group, self.record, self.config, self.epoch_steps, self.dtype = group, record, config, epoch_steps, dtype
         self.device = next(model.parameters()).device
         self.trained = DistributedDataParallel(model) if group.world > 1 else model
-        self.total = args.steps or max(1, round(args.epochs * epoch_steps))
+        self.total = settings.steps or max(1, round(settings.epochs * epoch_steps))
         self.step = self.plans = 0
         self.seconds = 0.0
         self.best = -float("inf")
         self.last: dict[str, Any] = {}
-        self.plateau = schedule.Plateau(args.patience, args.gamma)
+        self.plateau = schedule.Plateau(optim.patience, optim.gamma)
         self._finite, self.meter = FiniteLossCheck(), StepMeter(self.device)
         self._stop, self._saved = "", -1
 
     @property
     def progress(self) -> float:
         """Share of the run that is over."""
-        return self.seconds / (60 * self.args.minutes) if self.args.minutes else self.step / self.total
+        return self.seconds / (60 * self.settings.minutes) if self.settings.minutes else self.step / self.total
 
     def run(self) -> str:
         """How the run ended: "finished", or "stopped" by a signal. The newest checkpoint has the last step."""
@@ -96,10 +98,10 @@ class Loop:
                 mark = self._validation_mark()
                 self._train()
                 done = self.progress >= 1
-                if self.step % self.args.log_every == 0 or done:
+                if self.step % self.settings.log_every == 0 or done:
                     self._log()
                 due = done or self._validation_mark() > mark
-                if due or self.step % self.args.checkpoint_every == 0:
+                if due or self.step % self.settings.checkpoint_every == 0:
                     self._finite.check()  # nothing that is not finite is saved
                     self._save(due and self._validate())
             if self.progress >= 1:
@@ -131,28 +133,28 @@ class Loop:
     def _train(self) -> None:
         """One step: gradients of `accumulate` batches, one update."""
         started = time.perf_counter()
-        for part in range(self.args.accumulate):
-            number = self.step * self.args.accumulate + part
+        for part in range(self.optim.accumulate):
+            number = self.step * self.optim.accumulate + part
             begun = time.perf_counter()
             batch = self.feed.batch(number)
             self.meter.feed(time.perf_counter() - begun, batch.wait_seconds)
             for array in (batch.plan.clip, batch.plan.time, batch.plan.weight):
                 self.plans = zlib.crc32(array.tobytes(), self.plans)
-            seed = np.random.SeedSequence([self.args.seed, self.group.rank, number]).generate_state(1)
+            seed = np.random.SeedSequence([self.settings.seed, self.group.rank, number]).generate_state(1)
             torch.manual_seed(int(seed[0]))  # dropout
-            last = part == self.args.accumulate - 1
+            last = part == self.optim.accumulate - 1
             with self.meter.encoder(), nullcontext() if last else self._no_sync():
                 with self.autocast():
                     loss, scores = self.trained(batch.clips, batch.target)
-                self.optimizer.backward(loss / self.args.accumulate)
+                self.optimizer.backward(loss / self.optim.accumulate)
                 if last:
                     rate = schedule.factor(
-                        self.args.schedule,
+                        self.optim.schedule,
                         epoch=(self.step + 1) / self.epoch_steps,
                         progress=self.progress,
-                        warmup=self.args.warmup,
-                        milestones=self.args.milestones,
-                        gamma=self.args.gamma,
+                        warmup=self.optim.warmup,
+                        milestones=self.optim.milestones,
+                        gamma=self.optim.gamma,
                         plateau=self.plateau.factor,
                     )
                     norm = self.optimizer.step(rate)
@@ -187,20 +189,20 @@ class Loop:
         }
         self.record.log(row)
         text = f"loss {row['loss']:.3f}, {row['samples_per_second']:.3g} samples/s, echo {row['echo']:.3g}"
-        minutes = self.args.minutes
+        minutes = self.settings.minutes
         done, total = (self.seconds / 60, minutes) if minutes else (self.step, self.total)
         self.record.bar(total, done, text, "min" if minutes else "steps")
 
     @property
     def samples(self) -> int:
         """Samples per step, over all processes."""
-        return self.args.batch * self.args.accumulate * self.group.world
+        return self.optim.batch * self.optim.accumulate * self.group.world
 
     def _validation_mark(self) -> int:
         """Grows by one whenever a validation is due."""
         if self.validation is None:
             return 0
-        every = self.args.val_every
+        every = self.settings.val_every
         return int(self.step / self.epoch_steps / every) if every else int(10 * min(1.0, self.progress))
 
     def _validate(self) -> bool:
@@ -235,7 +237,7 @@ class Loop:
             "feed": [each[0] for each in feeds],
             "plans": [each[1] for each in feeds],
         }
-        checkpoint.save(self.record.folder, state, keep=self.args.keep, best=best)
+        checkpoint.save(self.record.folder, state, keep=self.settings.keep, best=best)
 
     def _on_signal(self, number: int, _: Any) -> None:
         if self._stop and number == signal.SIGINT:
@@ -246,7 +248,7 @@ class Loop:
         """Has a signal come? Processes agree at logged steps, so that all stop after the same one."""
         if self.group.world == 1:
             return bool(self._stop)
-        if self.step % self.args.log_every == 0 and self.group.any(bool(self._stop)):
+        if self.step % self.settings.log_every == 0 and self.group.any(bool(self._stop)):
             self._stop = self._stop or "another process"
             return True
         return False

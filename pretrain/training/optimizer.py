@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from ..common.settings import Recipe, check, required, setting
+from .schedule import Kind
+
 # Peak rates where neither the flags nor the task's recipe say one [ours]
 USUAL_LR = {"sgd": 0.02, "adamw": 5e-4, "adam": 1e-4}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimSettings:
+    """Batches, rates and their schedule (schedule.py)."""
+
+    batch: int = required("samples per step and process", least=1)
+    accumulate: int = setting(1, "batches whose gradients are summed per step", least=1)
+    optimizer: Literal["sgd", "adamw", "adam"] = required("sgd has momentum 0.9")
+    lr: float | None = setting(
+        None, "peak rate of learning; a recipe's of sgd is in proportion to the whole batch", above=0, later=True
+    )
+    lr_head: float | None = setting(None, "of the head, if it differs", least=0, later=True)
+    lr_stem: float | None = setting(None, "of the encoder's first layers, if it differs", least=0, later=True)
+    weight_decay: float = setting(0.0, "of all parameters", least=0)
+    schedule: Kind = setting("constant", "of the rate")
+    milestones: tuple[float, ...] = setting((), "of step", metavar="EPOCH")
+    gamma: float = setting(0.1, "factor at milestones and plateaus", above=0)
+    patience: int = setting(5, "validations without progress, for plateau", least=0)
+    warmup: float = setting(0.0, "of a linear rise", least=0, metavar="EPOCHS")
+    grad_clip: float = setting(0.0, "largest norm of the gradient, 0: any", least=0, metavar="NORM", old="clip")
+    sync_bn: bool = setting(True, "batch statistics over all processes, not per process")
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class Optimizer:
@@ -17,16 +45,18 @@ class Optimizer:
 
     Args:
         model: with parameters named encoder.… and head.…
-        stem: prefix of the encoder's first layers, which take `args.lr_stem`; "" if it has none.
-        args: optimizer, lr, lr_head, lr_stem, weight_decay, clip.
+        stem: prefix of the encoder's first layers, which take `lr_stem`; "" if it has none.
+        settings: as `peak_rates` returns them.
         scale: learn with float16 gradients scaled to stay in range.
     """
 
-    def __init__(self, model: nn.Module, stem: str, args: argparse.Namespace, *, scale: bool, device: str) -> None:
+    def __init__(self, model: nn.Module, stem: str, settings: OptimSettings, *, scale: bool, device: str) -> None:
+        if settings.lr is None:
+            raise ValueError("lr must be given, got none")
         rates = {
-            "head": args.lr if args.lr_head is None else args.lr_head,
-            "stem": args.lr if args.lr_stem is None else args.lr_stem,
-            "encoder": args.lr,
+            "head": settings.lr if settings.lr_head is None else settings.lr_head,
+            "stem": settings.lr if settings.lr_stem is None else settings.lr_stem,
+            "encoder": settings.lr,
         }
         groups: dict[str, list[nn.Parameter]] = {name: [] for name in rates}
         for name, parameter in model.named_parameters():
@@ -42,13 +72,13 @@ class Optimizer:
             raise ValueError("lr must be > 0 for a part of the model, got 0 for all")
         listed = [{"params": group, "lr": rates[name], "peak": rates[name]} for name, group in groups.items() if group]
         self.torch: torch.optim.Optimizer
-        if args.optimizer == "sgd":
-            self.torch = torch.optim.SGD(listed, momentum=0.9, weight_decay=args.weight_decay)
-        elif args.optimizer == "adamw":
-            self.torch = torch.optim.AdamW(listed, weight_decay=args.weight_decay)
+        if settings.optimizer == "sgd":
+            self.torch = torch.optim.SGD(listed, momentum=0.9, weight_decay=settings.weight_decay)
+        elif settings.optimizer == "adamw":
+            self.torch = torch.optim.AdamW(listed, weight_decay=settings.weight_decay)
         else:
-            self.torch = torch.optim.Adam(listed, weight_decay=args.weight_decay)
-        self.clip = args.clip
+            self.torch = torch.optim.Adam(listed, weight_decay=settings.weight_decay)
+        self.clip = settings.grad_clip
         self.scaler = torch.amp.GradScaler(device, enabled=scale)
 
     @property
@@ -83,13 +113,16 @@ class Optimizer:
             self.scaler.load_state_dict(state["scaler"])
 
 
-def peak_rates(args: argparse.Namespace, recipe: dict[str, Any], whole_batch: int) -> None:
-    """Fill in the rates that no flag gave: the recipe's, SGD's in proportion to the whole batch, or the usual ones."""
-    scale = None
-    if args.optimizer == recipe["optimizer"]:
-        scale = whole_batch / recipe["batch"] if args.optimizer == "sgd" else 1.0
-    for name in ("lr", "lr_head", "lr_stem"):
-        if getattr(args, name) is None and scale is not None and name in recipe:
-            setattr(args, name, recipe[name] * scale)
-    if args.lr is None:
-        args.lr = USUAL_LR[args.optimizer]
+def peak_rates(settings: OptimSettings, recipe: Recipe, whole_batch: int) -> OptimSettings:
+    """With the rates that were not given: the recipe's, SGD's in proportion to the whole batch, or the usual ones."""
+    scale = whole_batch / recipe["batch"].value if settings.optimizer == "sgd" else 1.0
+
+    def peak(name: str) -> float | None:
+        given = getattr(settings, name)
+        if given is not None or settings.optimizer != recipe["optimizer"].value or name not in recipe:
+            return given
+        return recipe[name].value * scale
+
+    lr = peak("lr")
+    usual = USUAL_LR[settings.optimizer] if lr is None else lr
+    return replace(settings, lr=usual, lr_head=peak("lr_head"), lr_stem=peak("lr_stem"))

@@ -1,198 +1,144 @@
-"""The flags of `python -m pretrain train`: those of every task, and, made from its functions, those of the one chosen.
-
-Defaults that differ between tasks come from the task's `Head.recipe`.
-"""
+"""The settings of `python -m pretrain train`, all made from its words: those of every task, and of the one chosen."""
 
 from __future__ import annotations
 
-import argparse
-import importlib
-import inspect
-import re
 from collections.abc import Sequence
-from types import ModuleType
-from typing import Any, get_args
+from dataclasses import dataclass, fields
+from typing import Any
 
-import gpuaug
-
-from ..common.cli import add_options
+from ..common import settings as common
 from ..common.distributed import DEVICES
-from ..feed.augment import Crop
-from .schedule import Kind
+from ..common.settings import BadSetting, Kinds, Parser, add_flags, check, make, read_config, required, setting
+from ..feed.settings import AugmentSettings, FeedSettings
+from ..models.encoders import EncoderSettings
+from ..tasks.task import TASKS, Task, load, recipe
+from .optimizer import OptimSettings
 
-TASKS = {"bsp": "pretrain.tasks.bsp.task", "pal": "pretrain.tasks.pal.task", "tsp": "pretrain.tasks.tsp.task"}
 EPILOG = "[P]: the task's paper, [C]: its authors' public code (for BSP: TSM's), [D], [ours]: this project's choice."
 
 
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """Which videos are trained on, and which are held out (session.read_data)."""
+
+    videos: tuple[str, ...] = required("folders (class folders give labels), files, or CSV", metavar="PATH")
+    annotations: str | None = setting(
+        None, "segments of untrimmed videos (ActivityNet, THUMOS14, TSP or our CSV)", metavar="FILE"
+    )
+    subset: str | None = setting(
+        None, "of the annotations to train on, all: every one; without it training or train; THUMOS14: val"
+    )
+    val_videos: tuple[str, ...] | None = setting(
+        None, "held-out videos; without a --val flag, --holdout of --videos", metavar="PATH"
+    )
+    val_annotations: str | None = setting(None, "of the held-out videos; without it --annotations", metavar="FILE")
+    val_subset: str | None = setting(None, "of the held-out videos' annotations; without it all of them")
+    holdout: float = setting(0.2, "share of the videos held out, stratified", above=0)
+    cache: str | None = setting(
+        None, "remembers probed videos; without it a file in the user's cache folder", metavar="FILE"
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        for name in ("subset", "val_annotations", "val_subset"):
+            if getattr(self, name) and not self.annotations:
+                raise ValueError(f"{common.option(name)} needs --annotations")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How long a run is, what it leaves behind, and when (loop.py, run_folder.py)."""
+
+    out: str = required("run folder", metavar="DIR", short="-o")
+    resume: bool = setting(False, "go on from OUT's newest whole checkpoint, if there is one", saved=False)
+    seed: int = setting(0, "of everything random")
+    epochs: float = required("passes over the training videos", above=0)
+    clips_per_segment: int = setting(1, "samples per segment in an epoch", least=1)
+    steps: int | None = setting(None, "length of the run in steps, instead of --epochs", above=0)
+    minutes: float | None = setting(None, "length of the run in minutes of training, instead of --epochs", above=0)
+    device: str = setting("auto", DEVICES)
+    log_every: int = setting(10, "how often a line is logged", least=1, metavar="STEPS")
+    val_every: float | None = setting(
+        None, "validation; always at the end too; without it 10 times a run", above=0, metavar="EPOCHS"
+    )
+    val_batches: int = setting(16, "held-out batches per validation, 0: none", least=0)
+    checkpoint_every: int = setting(500, "also at validations", least=1, metavar="STEPS")
+    keep: int = setting(3, "rolling checkpoints", least=1)
+    tensorboard: bool = setting(False, "also write scalars and sample clips for TensorBoard")
+    quiet: bool = setting(False, "no progress bar")
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.steps and self.minutes:
+            raise ValueError("--steps and --minutes cannot both give the length of the run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """Everything that a run is told."""
+
+    task: str
+    data: DataSettings
+    run: RunSettings
+    encoder: EncoderSettings
+    feed: FeedSettings
+    augment: AugmentSettings
+    optim: OptimSettings
+    options: Any  # the task's Settings
+
+    def saved(self) -> dict[str, Any]:
+        """What config.json says of them."""
+        return {"task": self.task, **common.saved(*(getattr(self, each.name) for each in fields(self)[1:]))}
+
+
+KINDS: Kinds = {
+    "data": DataSettings,
+    "run": RunSettings,
+    "encoder": EncoderSettings,
+    "optimisation": OptimSettings,
+    "decoding and the bank of decoded windows": FeedSettings,
+    "augmentation of the picture, one draw per sample": AugmentSettings,
+}
+
+
 def parse(
-    argv: Sequence[str] | None, *, prog: str, parents: Sequence[argparse.ArgumentParser] = ()
-) -> tuple[argparse.Namespace, ModuleType]:
-    """The flags, with the task's defaults filled in, and the task's module.
+    argv: Sequence[str] | None, *, prog: str, extra: Kinds | None = None
+) -> tuple[TrainSettings, Task, dict[str, Any]]:
+    """The settings, with the task's defaults filled in; the task; and the values of all flags by name.
 
     Args:
-        parents: parsers (without help) whose flags are taken too.
+        extra: settings of the command that are not those of a run.
     """
-    first = argparse.ArgumentParser(prog=prog, add_help=False, allow_abbrev=False)
-    first.add_argument("--task", choices=sorted(TASKS))
+    first = Parser(prog=prog, add_help=False, allow_abbrev=False)
+    parser = Parser(prog=prog, epilog=EPILOG, allow_abbrev=False)
+    for each in (first, parser):
+        each.add_argument("--task", choices=sorted(TASKS), help="with --help: shows its own flags and defaults")
+        text = "a run's config.json, or flags by name in JSON: their values where a flag is not given"
+        each.add_argument("--config", metavar="FILE", help=text)
     known, _ = first.parse_known_args(argv)
-    parser = argparse.ArgumentParser(prog=prog, epilog=EPILOG, parents=list(parents), allow_abbrev=False)
-    parser.add_argument("--task", choices=sorted(TASKS), required=True, help="with --help: also shows its own flags")
-    task = importlib.import_module(TASKS[known.task]) if known.task else None
-    recipe: dict[str, Any] = task.Head.recipe if task else {}
-    _data(parser.add_argument_group("data"))
-    _run(parser.add_argument_group("run"))
-    _encoder(parser.add_argument_group("encoder"))
-    _feed(parser.add_argument_group("decoding and the bank of decoded windows"))
-    _view(parser.add_argument_group("augmentation of the picture, one draw per sample"))
-    _optimization(parser.add_argument_group("optimisation"))
-    taken = {action.dest for action in parser._actions}
-    rates = ("lr", "lr_head", "lr_stem")  # filled in later, when the whole batch is known
-    parser.set_defaults(**{name: value for name, value in recipe.items() if name in taken and name not in rates})
-    if task:
-        notes = recipe_notes(task.Head)
-        for action in parser._actions:
-            if action.dest in recipe:
-                value = f"the recipe's {recipe[action.dest]}"
-                if recipe["optimizer"] == "sgd":
-                    value += f" at batch {recipe['batch']}, in proportion to the whole batch"
-                default = f" (default {value})" if action.dest in rates else ""
-                action.help = f"{action.help}{default} {notes.get(action.dest, '')}".strip()
-        add_options(parser.add_argument_group(f"options of {known.task}"), (task.sample, task.Head), taken)
-    args = parser.parse_args(argv)
-    assert task is not None
-    for name, value in recipe.items():
-        if name not in taken:
-            setattr(args, name, value)
+    name = known.task or (read_config(known.config).get("task") if known.config else None)
+    tasks = {each: load(each) for each in ([name] if name in TASKS else sorted(TASKS))}
+    own = {f"options of {name}": tasks[name].Settings} if name in tasks else {}
+    kinds = {**own, **KINDS, **(extra or {})}
+    recipes = {each: recipe(task) for each, task in tasks.items()}
+    add_flags(parser, kinds, recipes)
+    values = common.parse(parser, argv, kinds, recipes.get(name), known.config)
     try:
-        _check(args)
+        if name is None:
+            raise BadSetting("task", f"one of {', '.join(TASKS)}", "none")
+        settings = TrainSettings(
+            task=name,
+            data=make(DataSettings, values),
+            run=make(RunSettings, values),
+            encoder=make(EncoderSettings, values),
+            feed=make(FeedSettings, values),
+            augment=make(AugmentSettings, values),
+            optim=make(OptimSettings, values),
+            options=make(tasks[name].Settings, values),
+        )
+        if settings.feed.window_frames < (needed := tasks[name].window_frames(settings.options)):
+            rule = f"≥ {needed}, the frames that samples reach over"
+            raise BadSetting("window_frames", rule, settings.feed.window_frames)
     except ValueError as error:
-        parser.error(str(error))
-    return args, task
-
-
-def recipe_notes(head: type) -> dict[str, str]:
-    """name → the comment behind its entry in the source of `head.recipe`: where the default comes from."""
-    try:
-        source = inspect.getsource(head)
-    except OSError:
-        return {}
-    return {name: note.replace("%", "%%") for name, note in re.findall(r'^        "(\w+)": .*?  # (.+)$', source, re.M)}
-
-
-def _data(group: Any) -> None:
-    add = group.add_argument
-    add("--videos", nargs="+", required=True, metavar="PATH", help="folders (class folders give labels), files, or CSV")
-    add("--annotations", metavar="FILE", help="segments of untrimmed videos (ActivityNet, THUMOS14, TSP or our CSV)")
-    add("--subset", help="of the annotations to train on, all: every one (default: training or train; THUMOS14: val)")
-    add("--val-videos", nargs="+", metavar="PATH", help="held-out videos; without a --val flag, --holdout of --videos")
-    add("--val-annotations", metavar="FILE", help="of the held-out videos (default: --annotations)")
-    add("--val-subset", help="of the held-out videos' annotations (default: all of them)")
-    add("--holdout", type=float, default=0.2, help="share of the videos held out, stratified (default %(default)s)")
-    add("--cache", metavar="FILE", help="remembers probed videos (default: the user's cache folder)")
-
-
-def _run(group: Any) -> None:
-    add = group.add_argument
-    add("-o", "--out", required=True, metavar="DIR", help="run folder")
-    add("--resume", action="store_true", help="go on from OUT's newest whole checkpoint, if there is one")
-    add("--seed", type=int, default=0, help="of everything random (default %(default)s)")
-    add("--device", default="auto", help=DEVICES)
-    add("--deterministic", action="store_true", help="same seed, same batches: wait for decoding instead of racing it")
-    add("--log-every", type=int, default=10, metavar="STEPS", help="(default %(default)s)")
-    add("--val-every", type=float, metavar="EPOCHS", help="validation; always at the end too (default: 10 times a run)")
-    add("--val-batches", type=int, default=16, help="held-out batches per validation, 0: none (default %(default)s)")
-    add("--checkpoint-every", type=int, default=500, metavar="STEPS", help="also at validations (default %(default)s)")
-    add("--keep", type=int, default=3, help="rolling checkpoints (default %(default)s)")
-    add("--tensorboard", action="store_true", help="also write scalars and sample clips for TensorBoard")
-    add("--quiet", action="store_true", help="no progress bar")
-
-
-def _encoder(group: Any) -> None:
-    add = group.add_argument
-    add("--encoder", help="tsm_resnet18, r2plus1d_18, …, timm:NAME, hf:NAME (default %(default)s)")
-    add("--init", metavar="FILE", help="weights to start from: torchvision, TSM, TSP or our checkpoints")
-    add("--size", type=int, help="height and width of its input in pixels (default %(default)s)")
-    add("--frames", type=int, help="frames of a clip (default %(default)s)")
-    add("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto", help="auto: bf16 if it is fast here")
-    add("--compile", action="store_true", help="torch.compile the encoder")
-
-
-def _feed(group: Any) -> None:
-    add = group.add_argument
-    add("--fps", type=float, help="frames per second at which windows are decoded (default %(default)s)")
-    add("--window", type=int, help="frames of a window, of which samples show parts (default %(default)s)")
-    add("--windows", type=int, default=1, help="windows of one segment, decoded together (default %(default)s)")
-    add("--place", choices=("random", "spread"), default="random", help="of windows in a segment; spread in validation")
-    add("--bank-gib", type=float, default=1.0, help="memory for decoded windows, GiB (default %(default)s)")
-    add("--bank-size", type=int, nargs=2, metavar=("H", "W"), help="pixels (default: 8/7 and 32/21 of --size)")
-    add("--fit", choices=("inside", "stretch"), default="inside", help="of videos in the bank (default %(default)s)")
-    add(
-        "--reuse-min",
-        type=int,
-        default=8,
-        help="samples that show a window before an idle decoder replaces it (default %(default)s)",
-    )
-    add("--reuse-max", type=int, default=32, help="the most; data that fit the bank are kept (default %(default)s)")
-    add("--backend", choices=get_args(gpuaug.Decoder.Backend), default="auto", help="decoder (default %(default)s)")
-    add("--threads", type=int, help="decoding threads (default: chosen by the decoder)")
-
-
-def _view(group: Any) -> None:
-    add = group.add_argument
-    add("--crop", choices=get_args(Crop), default="multiscale", help="in training (default %(default)s)")
-    add("--flip", type=float, default=0.5, help="probability of a mirror (default %(default)s)")
-    add("--jitter", type=float, default=0.0, help="probability of colour jitter (default %(default)s)")
-    add("--grayscale", type=float, default=0.0, help="probability of grey (default %(default)s)")
-    add("--blur", type=float, default=0.0, help="probability of a Gaussian blur (default %(default)s)")
-
-
-def _optimization(group: Any) -> None:
-    add = group.add_argument
-    add("--batch", type=int, help="samples per step and process (default %(default)s)")
-    add("--accumulate", type=int, default=1, help="batches whose gradients are summed per step (default %(default)s)")
-    add("--epochs", type=float, help="passes over the training videos (default %(default)s)")
-    add("--clips-per-segment", type=int, default=1, help="samples per segment in an epoch (default %(default)s)")
-    add("--steps", type=int, help="length of the run in steps, instead of --epochs")
-    add("--minutes", type=float, help="length of the run in minutes of training, instead of --epochs")
-    add("--optimizer", choices=("sgd", "adamw", "adam"), help="(default %(default)s); sgd has momentum 0.9")
-    add("--lr", type=float, help="peak rate of learning")
-    add("--lr-head", type=float, help="of the head, if it differs")
-    add("--lr-stem", type=float, help="of the encoder's first layers, if it differs")
-    add("--weight-decay", type=float, default=0.0, help="(default %(default)s)")
-    add("--schedule", choices=get_args(Kind), default="constant", help="of the rate (default %(default)s)")
-    add("--milestones", type=float, nargs="*", default=(), metavar="EPOCH", help="of step (default %(default)s)")
-    add("--gamma", type=float, default=0.1, help="factor at milestones and plateaus (default %(default)s)")
-    add("--patience", type=int, default=5, help="validations without progress, for plateau (default %(default)s)")
-    add("--warmup", type=float, default=0.0, metavar="EPOCHS", help="of a linear rise (default %(default)s)")
-    add("--clip", type=float, default=0.0, help="largest norm of the gradient, 0: any (default %(default)s)")
-    add("--no-sync-bn", dest="sync_bn", action="store_false", help="batch statistics per process, not over all")
-
-
-def _check(args: argparse.Namespace) -> None:
-    least = {
-        "batch": 1,
-        "accumulate": 1,
-        "log_every": 1,
-        "checkpoint_every": 1,
-        "keep": 1,
-        "val_batches": 0,
-        "window": 1,
-        "windows": 1,
-        "clips_per_segment": 1,
-        "patience": 0,
-        "clip": 0,
-        "warmup": 0,
-        "weight_decay": 0,
-    }
-    for name, low in least.items():
-        if getattr(args, name) < low:
-            raise ValueError(f"--{name.replace('_', '-')} must be ≥ {low}, got {getattr(args, name)}")
-    for name in ("epochs", "steps", "minutes", "fps", "bank_gib", "val_every", "lr", "gamma"):
-        value = getattr(args, name)
-        if value is not None and value <= 0:
-            raise ValueError(f"--{name.replace('_', '-')} must be > 0, got {value}")
-    if args.steps and args.minutes:
-        raise ValueError("--steps and --minutes cannot both give the length of the run")
-    for name in ("subset", "val_annotations", "val_subset"):
-        if getattr(args, name) and not args.annotations:
-            raise ValueError(f"--{name.replace('_', '-')} needs --annotations")
+        parser.error(getattr(error, "flag", str(error)))
+    return settings, tasks[name], values

@@ -184,8 +184,8 @@ def test_every_command_is_there(installed, users):
 def test_videos_and_training_under_torchrun(editable, users):
     toys = ["--out", "toys", "--classes", "2", "--clips", "6", "--videos", "0"]
     succeeds(editable / "gpuaug", "toy", *toys, cwd=users, PYTHONPATH=".")
-    flags = "--task bsp --videos toys/actions --encoder tsm_resnet18 --size 32 --fps 12 --window 32 --batch 2 --steps 1"
-    flags += " --val-batches 1 --device cpu --threads 1 --out run"
+    flags = "--task bsp --videos toys/actions --encoder tsm_resnet18 --size 32 --fps 12 --window-frames 32 --batch 2"
+    flags += " --steps 1 --val-batches 1 --device cpu --threads 1 --out run"
     torchrun = [editable / "python", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     succeeds(*torchrun, editable / "gpuaug", "train", *flags.split(), cwd=users, PYTHONPATH=".")
     assert (users / "run" / "summary.json").exists()

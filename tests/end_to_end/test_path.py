@@ -27,7 +27,9 @@ def videos(tmp_path_factory):
 def test_from_videos_to_map(videos, tmp_path, capsys):
     run, features, found = tmp_path / "run", tmp_path / "features", tmp_path / "detections.json"
     truth = videos / "untrimmed" / "annotations.json"
-    small = "--size 32 --fps 12 --window 28 --batch 4 --steps 2 --val-batches 1 --optimizer adamw --lr 1e-3 --quiet"
+    small = (
+        "--size 32 --fps 12 --window-frames 28 --batch 4 --steps 2 --val-batches 1 --optimizer adamw --lr 1e-3 --quiet"
+    )
     proposals = tmp_path / "proposals.json"
     commands = [
         (train, ["--task", "bsp", "--videos", videos / "actions", "--out", run, *small.split(), "--holdout", 0.5]),

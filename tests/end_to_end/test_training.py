@@ -198,9 +198,7 @@ def test_a_folder_with_a_run_is_left_alone(videos, whole, capsys):
     [
         (["--videos", "/nowhere"], "/nowhere"),
         (["--holdout", 0.04], "the held-out videos do not suffice"),
-        (["--window", 16], "--window must be ≥ 26, the frames that samples reach over, got 16"),
         (["--fps", 8, "--boundaries", "ds", "ss"], "shorter than 26 frames at 8 per second"),
-        (["--epsilon", 3, 9], "epsilon must be a lowest and a highest number in [0, 4]"),
         (["--init", "/nowhere.pt"], "init must be a file of weights, there is no /nowhere.pt"),
         (["--device", "tpu9"], "--device must be auto, cpu, cuda or cuda:1"),
     ],
@@ -224,6 +222,32 @@ def test_videos_that_are_too_short_are_named(videos, tmp_path, capsys):
     assert reasons == {"shorter than 26 frames at 12 per second"}
     assert 0 < len(summary["skipped"]) < 24
     assert capsys.readouterr().err.count("shorter than 26 frames") == len(summary["skipped"])
+
+
+def test_a_run_of_the_last_version_is_resumed_and_its_config_read(videos, tmp_path, capsys):
+    """Its config.json and checkpoints have the old names of flags, also of those that must not change."""
+    run = tmp_path / "run"
+    assert train("--videos", videos, "--out", run, "--steps", 1) == 0
+    state = torch.load(run / checkpoint.NAME, weights_only=True)
+    new = {"window_frames": "window", "windows_per_segment": "windows", "window_placement": "place"}
+    new |= {"grad_clip": "clip"}
+    flags = {new.get(name, name): value for name, value in state["config"]["flags"].items()} | {"resume": False}
+    state["config"]["flags"] = flags
+    checkpoint.save(run, state)
+    (run / "config.json").write_text(json.dumps(state["config"]))
+    assert train("--videos", videos, "--out", run, "--steps", 2, "--resume", "--window-frames", 30) == 1
+    assert "--window-frames must be as in the run being resumed, 32, got 30" in capsys.readouterr().err
+    words = ["--config", str(run / "config.json"), "--resume", "--steps", "3"]
+    assert pretrain.commands.train.main(words) == 0
+    assert json.loads((run / "summary.json").read_text())["steps"] == 3
+    config = json.loads((run / "config.json").read_text())["flags"]
+    assert config == {key: value for key, value in config.items() if key not in new.values()}
+    assert config["window_frames"] == 32
+    again = ["--config", str(run / "config.json"), "--out", str(tmp_path / "again")]
+    assert pretrain.commands.train.main(again) == 0
+    lines = [(folder / "log.jsonl").read_text().splitlines()[-1] for folder in (run, tmp_path / "again")]
+    losses = [json.loads(line)["validation"]["loss"] for line in lines]
+    assert losses[0] == losses[1]  # the same run, all at once
 
 
 def test_other_videos_do_not_resume_a_run(videos, tmp_path, capsys):

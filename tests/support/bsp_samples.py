@@ -18,5 +18,5 @@ def make_bank(slots=48, classes=4, frames=60, per_video=1, reuse_max=None):
 
 def draw(n=400, seed=0, bank=None, **options):
     bank = bank or make_bank()
-    plan, target = bsp.sample(np.random.default_rng(seed), bank, n, **options)
+    plan, target = bsp.sample(np.random.default_rng(seed), bank, n, bsp.Settings(**options))
     return bank, plan, target

@@ -49,7 +49,7 @@ def batch(n, seed):
     """Clips in which each of 24 videos has a colour of its own, rendered from a plan of PAL."""
     hues = np.random.default_rng(7).normal(size=(24, 3))
     bank = make_bank(range(len(hues)))
-    plan, target = pal.sample(np.random.default_rng(seed), bank, n, frames=FRAMES)
+    plan, target = pal.sample(np.random.default_rng(seed), bank, n, pal.Settings(frames=FRAMES))
     color_NTKC = hues[bank.info["video"][plan.clip]]
     clip_NTC = (color_NTKC * plan.weight[..., None]).sum(2)
     clips = torch.from_numpy(clip_NTC).float().transpose(1, 2)[..., None, None].expand(-1, -1, -1, 2, 2)

@@ -17,7 +17,9 @@ from support import tiny_training
 
 def model() -> Model:
     torch.manual_seed(0)
-    return Model(tiny_training.small("small"), bsp.Head(16, list("ab"), mode="two_head", dropout=0.0)).double()
+    return Model(
+        tiny_training.small("small"), bsp.Head(16, list("ab"), bsp.Settings(mode="two_head", dropout=0.0))
+    ).double()
 
 
 def gradients(net: nn.Module) -> list[torch.Tensor]:

@@ -19,13 +19,13 @@ from pretrain.models.networks import Default
 from pretrain.toy.dataset import make_actions, make_untrimmed
 
 THREADS = torch.get_num_threads()  # before `install`
-FLAGS = ["--task", "bsp", "--encoder", "small", "--size", "32", "--frames", "8", "--fps", "15", "--window", "32"]
+FLAGS = ["--task", "bsp", "--encoder", "small", "--size", "32", "--frames", "8", "--fps", "15", "--window-frames", "32"]
 FLAGS += ["--batch", "8", "--optimizer", "adamw", "--lr", "0.003", "--val-batches", "2", "--precision", "fp32"]
 FLAGS += ["--device", "cpu", "--threads", "1", "--quiet", "--log-every", "1", "--deterministic"]
 
 UNTRIMMED_FLAGS = {
-    "pal": "--task pal --frames 6 --window 13 --batch 3 --queue 64 --dim 16 --reuse-max 6 --bank-gib 0.0065",
-    "tsp": "--task tsp --frames 8 --window 8 --bank-size 37 49 --batch 8 --reuse-max 2 --bank-gib 0.0015",
+    "pal": "--task pal --frames 6 --window-frames 13 --batch 3 --queue 64 --dim 16 --reuse-max 6 --bank-gib 0.0065",
+    "tsp": "--task tsp --frames 8 --window-frames 8 --bank-size 37 49 --batch 8 --reuse-max 2 --bank-gib 0.0015",
 }
 
 

@@ -10,6 +10,7 @@ In the options' notes, [P] is the paper, [C] the code of TSM that it builds on, 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -20,69 +21,132 @@ from torch import nn
 
 import gpuaug
 
+from ...common.settings import BadSetting, Default, Recipe, check, setting
 from .pairs import draw_clips
 from .targets import DC, DS, KINDS, SC, SS, Mode, kinds_of, targets
 
-__all__ = ["DC", "DS", "KINDS", "SC", "SS", "Head", "sample", "targets"]
+__all__ = ["DC", "DS", "KINDS", "RECIPE", "SC", "SS", "Head", "Settings", "sample", "targets", "window_frames"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Options of `sample` and of `Head`. Errors: ValueError for those out of range."""
+
+    mode: Mode = setting(
+        "boundary",
+        "boundary tells the kinds apart [P]; regression predicts a heat map of the boundary [P, 3.3]; action is plain "
+        "action classification, the baseline [P]; two_head and distill do both [P, 3.4]",
+    )
+    boundaries: tuple[str, ...] | None = setting(
+        None,
+        "which of dc, sc, ds, ss, equally likely [P, Table 4; equal shares ours]; without it all four, for regression "
+        "ds [P: one of dc, sc, ds], for action ss",
+    )
+    frames: int = setting(8, "output frames 2τ, even, ≥ 4 [P, figures]", least=4)
+    epsilon: tuple[int, int] | None = setting(
+        None, "lowest and highest ε, half the frames blended in dc; without it 1 … τ/2 [ours]"
+    )
+    center: tuple[int, int] | None = setting(
+        None,
+        "lowest and highest number of frames before the second clip of dc and sc; without it τ [P, Eq. 1, 2], for "
+        "regression as --change-point, since nothing could be learnt from one place [ours]",
+    )
+    change_point: tuple[int, int] | None = setting(
+        None, "lowest and highest number of frames t before the speed changes in ds; without it τ/2 … 3τ/2 [ours]"
+    )
+    rates: tuple[float, ...] = setting((0.25, 0.5, 2.0, 4.0), "γ of ds, not 1; equally likely [ours]", above=0)
+    sampling: Literal["uniform", "dense"] = setting(
+        "uniform",
+        "uniform spreads the frames over the whole window, with a random offset; dense takes every --stride-th frame "
+        "from a random start [C]; one offset per clip, since one per frame would blur the speed [ours]",
+    )
+    stride: float = setting(
+        2.0, "time step of dense sampling in frames of the window [C: 8 at the video's own rate]", least=1
+    )
+    dropout: float = setting(0.5, "share of the features dropped before the classifiers [C]", least=0, most=1)
+    action_weight: float = setting(
+        1.0, "weight of the action loss of two_head and distill beside the boundary loss [ours]", least=0
+    )
+    match_weight: float = setting(1.0, "weight of the two feature matching losses of distill [P: 1]", least=0)
+    teacher_action: str = setting("", "checkpoint of a run with mode action, for distill [P, Figure 3c]")
+    teacher_boundary: str = setting("", "checkpoint of a run with mode boundary, for distill [P, Figure 3c]")
+
+    def __post_init__(self) -> None:
+        check(self)
+        kinds_of(self.mode, self.boundaries)
+        if self.frames % 2:
+            raise BadSetting("frames", "even and ≥ 4", self.frames)
+        if not self.rates or 1 in self.rates:
+            raise BadSetting("rates", "> 0 and not 1", self.rates)
+        for name, (low, high) in {"epsilon": (0, self.tau), "center": (1, self.frames - 1)}.items():
+            _range(name, getattr(self, name), low, high)
+        _range("change_point", self.change_point, 2, self.frames - 1)
+
+    @property
+    def tau(self) -> int:
+        return self.frames // 2
+
+    @property
+    def change(self) -> tuple[int, int]:
+        """Lowest and highest t."""
+        return self.change_point or (max(2, self.tau // 2), 3 * self.tau // 2)
+
+    @property
+    def reach(self) -> int:
+        """The frames of a clip, at its time step, that the widest sample reaches over: Eq. 3 at i = 2τ."""
+        if DS not in kinds_of(self.mode, self.boundaries):
+            return self.frames
+        low, _ = self.change
+        return max(self.frames, math.ceil(low + max(self.rates) * (self.frames - low)))
+
+
+RECIPE: Recipe = {
+    "encoder": Default("tsm_resnet18", "[P] ablations; the main tables have tsm_resnet50"),
+    "size": Default(224, "[P]"),
+    "fps": Default(30.0, "[ours] so that clips of a second are long enough"),
+    "window_frames": Default(64, "[C] of dense sampling"),
+    "batch": Default(128, "[C]"),
+    "epochs": Default(50.0, "[C]"),
+    "optimizer": Default("sgd", "[C]"),
+    "lr": Default(0.02, "[C] at batch 128"),
+    "weight_decay": Default(1e-4, "[C]"),
+    "schedule": Default("step", "[C]"),
+    "milestones": Default((20.0, 40.0), "[C] epochs"),
+    "gamma": Default(0.1, "[C]"),
+    "grad_clip": Default(20.0, "[C]"),
+    "crop": Default("multiscale", "[C]"),
+}
+
+
+def window_frames(settings: Settings) -> int:
+    """How many frames a window needs to be shown by `sample`.
+
+    >>> [window_frames(Settings(**each)) for each in ({}, {"boundaries": ("dc", "ss")}, {"sampling": "dense"})]
+    [26, 8, 51]
+    """
+    reach = settings.reach
+    return reach if settings.sampling == "uniform" else math.ceil(settings.stride * (reach - 1)) + 1
 
 
 def sample(
-    rng: np.random.Generator,
-    bank: gpuaug.ClipBank,
-    n: int,
-    *,
-    mode: Mode = "boundary",
-    boundaries: tuple[str, ...] | None = None,
-    frames: int = 8,
-    epsilon: tuple[int, int] | None = None,
-    center: tuple[int, int] | None = None,
-    change_point: tuple[int, int] | None = None,
-    rates: tuple[float, ...] = (0.25, 0.5, 2.0, 4.0),
-    sampling: Literal["uniform", "dense"] = "uniform",
-    stride: float = 2.0,
+    rng: np.random.Generator, bank: gpuaug.ClipBank, n: int, settings: Settings
 ) -> tuple[gpuaug.Plan, dict[str, NDArray]]:
     """The plan of `n` samples and their targets, which are read back from the plan (see `targets`).
 
     All kinds take their clips' time step and start from one distribution, which depends on the clip and never on the
     kind: a change of speed is drawn for every sample, and leaves its room, whether the sample shows it or not.
 
-    Args:
-        mode: boundary tells the kinds apart [P]; regression predicts a heat map of the boundary [P, 3.3]; action is
-            plain action classification, the baseline [P]; two_head and distill do both [P, 3.4].
-        boundaries: which of dc, sc, ds, ss, equally likely [P, Table 4; equal shares ours]. None: all four; ds for
-            regression [P: one of dc, sc, ds]; ss for action.
-        frames: output frames 2τ, even, ≥ 4 [P, figures].
-        epsilon: lowest and highest ε, half the frames blended in dc [ours]. None: 1 … τ/2.
-        center: lowest and highest number of frames before the second clip of dc and sc. None: τ [P, Eq. 1, 2]; for
-            regression as change_point, since nothing could be learnt from one place [ours].
-        change_point: lowest and highest number of frames t before the speed changes in ds [ours]. None: τ/2 … 3τ/2.
-        rates: γ of ds, > 0 and not 1; equally likely [ours].
-        sampling: uniform spreads the frames over the whole window, with a random offset; dense takes every `stride`-th
-            frame from a random start [C]. One offset per clip, since one per frame would blur the speed [ours].
-        stride: time step of dense sampling in frames of the window, ≥ 1 [C: 8 at the video's own rate].
-
-    Errors: ValueError for options out of range; gpuaug.Starved where the bank lacks long enough or matching clips.
+    Errors: gpuaug.Starved where the bank lacks long enough or matching clips.
     """
-    kinds = kinds_of(mode, boundaries)
-    tau = _half(frames)
-    change_low, change_high = _range("change_point", change_point or (max(2, tau // 2), 3 * tau // 2), 2, frames - 1)
-    moving = (change_low, change_high) if mode == "regression" else (tau, tau)
-    center_low, center_high = _range("center", center or moving, 1, frames - 1)
-    epsilon_low, epsilon_high = _range("epsilon", epsilon or (min(1, tau // 2), max(1, tau // 2)), 0, tau)
-    if not rates or any(rate <= 0 or rate == 1 for rate in rates):
-        raise ValueError(f"rates must be > 0 and not 1, got rates={rates}")
-    if sampling not in ("uniform", "dense") or stride < 1:
-        raise ValueError(f"sampling must be 'uniform' or 'dense' with stride ≥ 1, got {sampling!r} and {stride}")
-    reach = _reach(kinds, frames, change_low, rates)
-    need = Head.least_frames(
-        mode=mode,
-        boundaries=boundaries,
-        frames=frames,
-        change_point=change_point,
-        rates=rates,
-        sampling=sampling,
-        stride=stride,
+    kinds, frames, tau, rates = (
+        kinds_of(settings.mode, settings.boundaries),
+        settings.frames,
+        settings.tau,
+        settings.rates,
     )
+    change_low, change_high = settings.change
+    center_low, center_high = settings.center or (settings.change if settings.mode == "regression" else (tau, tau))
+    epsilon_low, epsilon_high = settings.epsilon or (1, max(1, tau // 2))
 
     kind = kinds[rng.integers(len(kinds), size=n)]
     change = rng.integers(change_low, change_high + 1, n)
@@ -94,10 +158,11 @@ def sample(
     cut = np.where(two, rng.integers(center_low, center_high + 1, n), frames)
     half = rng.integers(epsilon_low, epsilon_high + 1, n)
     overlap = np.where(kind == DC, 2 * np.minimum(half, np.minimum(cut, frames - cut)), 0)
-    clip_N2 = draw_clips(rng, bank, two=two, same=kind == SC, need=need)
+    clip_N2 = draw_clips(rng, bank, two=two, same=kind == SC, need=window_frames(settings))
 
     length_N2 = bank.info["frames"][clip_N2]
-    step_N2 = length_N2 / reach if sampling == "uniform" else np.full((n, 2), float(stride))
+    uniform = settings.sampling == "uniform"
+    step_N2 = length_N2 / settings.reach if uniform else np.full((n, 2), float(settings.stride))
     start_N2 = rng.random((n, 2)) * (length_N2 - 1 - step_N2 * (span[:, None] - 1))
     position_NT = gpuaug.edits.speed_times(frames, change, rate)
     first = gpuaug.Plan.take(clip_N2[:, 0], start_N2[:, :1] + step_N2[:, :1] * position_NT)
@@ -108,62 +173,23 @@ def sample(
 
 
 class Head(nn.Module):
-    """The losses of BSP on the encoder's features.
+    """The losses of BSP on the encoder's features."""
 
-    Args:
-        mode: as in `sample`.
-        boundaries: as in `sample`.
-        frames: as in `sample`; the length of the regressed heat map.
-        dropout: share of the features dropped before the classifiers [C].
-        action_weight: weight of the action loss of two_head and distill beside the boundary loss [ours].
-        match_weight: weight of the two feature matching losses of distill [P: 1].
-        teacher_action: checkpoint of a run with mode action, for distill [P, Figure 3c].
-        teacher_boundary: checkpoint of a run with mode boundary, for distill [P, Figure 3c].
-    """
-
-    recipe: dict[str, Any] = {  # noqa: RUF012 — the loop's defaults, read only
-        "encoder": "tsm_resnet18",  # [P] ablations; the main tables have tsm_resnet50
-        "frames": 8,  # [P] figures
-        "size": 224,  # [P]
-        "fps": 30.0,  # [ours] so that clips of a second are long enough
-        "window": 64,  # [C] of dense sampling
-        "batch": 128,  # [C]
-        "epochs": 50,  # [C]
-        "optimizer": "sgd",  # [C]
-        "lr": 0.02,  # [C] at batch 128
-        "weight_decay": 1e-4,  # [C]
-        "schedule": "step",  # [C]
-        "milestones": (20, 40),  # [C] epochs
-        "gamma": 0.1,  # [C]
-        "clip": 20.0,  # [C]
-        "crop": "multiscale",  # [C]
-    }
     column: torch.Tensor
     mean_map: torch.Tensor
     seen: torch.Tensor
 
-    def __init__(
-        self,
-        features: int,
-        classes: list[str],
-        *,
-        mode: Mode = "boundary",
-        boundaries: tuple[str, ...] | None = None,
-        frames: int = 8,
-        dropout: float = 0.5,
-        action_weight: float = 1.0,
-        match_weight: float = 1.0,
-        teacher_action: str = "",
-        teacher_boundary: str = "",
-    ) -> None:
+    def __init__(self, features: int, classes: list[str], settings: Settings) -> None:
         super().__init__()
-        kinds = kinds_of(mode, boundaries)
-        self.mode, self.action_weight, self.match_weight = mode, action_weight, match_weight
-        self.dropout = nn.Dropout(dropout)
+        mode, kinds = settings.mode, kinds_of(settings.mode, settings.boundaries)
+        self.mode, self.action_weight, self.match_weight = mode, settings.action_weight, settings.match_weight
+        self.dropout = nn.Dropout(settings.dropout)
         self.names = {"boundary": [KINDS[kind] for kind in kinds], "action": list(classes)}
         if mode == "regression":
-            self.heatmap = nn.Linear(features, frames)
-            self.register_buffer("mean_map", torch.zeros(frames))  # of the training targets: the constant predictor
+            self.heatmap = nn.Linear(features, settings.frames)
+            self.register_buffer(
+                "mean_map", torch.zeros(settings.frames)
+            )  # of the training targets: the constant predictor
             self.register_buffer("seen", torch.zeros(()))
         if mode in ("boundary", "two_head", "distill"):
             self.boundary = nn.Linear(features, len(kinds))
@@ -177,27 +203,7 @@ class Head(nn.Module):
         if mode == "distill":
             from .distillation import Teachers
 
-            self.match = Teachers(features, teacher_action, teacher_boundary)
-
-    @staticmethod
-    def least_frames(
-        *,
-        mode: Mode = "boundary",
-        boundaries: tuple[str, ...] | None = None,
-        frames: int = 8,
-        change_point: tuple[int, int] | None = None,
-        rates: tuple[float, ...] = (0.25, 0.5, 2.0, 4.0),
-        sampling: Literal["uniform", "dense"] = "uniform",
-        stride: float = 2.0,
-    ) -> int:
-        """How many frames a window needs to be shown by `sample` with these options.
-
-        >>> Head.least_frames(), Head.least_frames(boundaries=("dc", "ss")), Head.least_frames(sampling="dense")
-        (26, 8, 51)
-        """
-        change_low = change_point[0] if change_point else max(2, frames // 4)
-        reach = _reach(kinds_of(mode, boundaries), frames, change_low, rates)
-        return reach if sampling == "uniform" else math.ceil(stride * (reach - 1)) + 1
+            self.match = Teachers(features, settings.teacher_action, settings.teacher_boundary)
 
     def loss(
         self, encoder: nn.Module, clip_NCTYX: torch.Tensor, target: dict[str, torch.Tensor]
@@ -241,18 +247,6 @@ class Head(nn.Module):
         return error_N.mean(), {**scores, "frame": (target["boundary"], map_NT.detach().argmax(1))}
 
 
-def _reach(kinds: NDArray[np.int64], frames: int, change_low: int, rates: tuple[float, ...]) -> int:
-    """The frames of a clip, at its time step, that the widest sample reaches over: Eq. 3 at i = 2τ."""
-    return max(frames, math.ceil(change_low + max(rates) * (frames - change_low))) if DS in kinds else frames
-
-
-def _half(frames: int) -> int:
-    if frames < 4 or frames % 2:
-        raise ValueError(f"frames must be even and ≥ 4, got frames={frames}")
-    return frames // 2
-
-
-def _range(name: str, value: tuple[int, int], low: int, high: int) -> tuple[int, int]:
-    if len(value) != 2 or not low <= value[0] <= value[1] <= high:
-        raise ValueError(f"{name} must be a lowest and a highest number in [{low}, {high}], got {name}={value}")
-    return value
+def _range(name: str, value: tuple[int, int] | None, low: int, high: int) -> None:
+    if value is not None and not low <= value[0] <= value[1] <= high:
+        raise BadSetting(name, f"a lowest and a highest number in [{low}, {high}]", value)

@@ -10,6 +10,7 @@ In the options' notes, [P] is the paper, [D] a default of ours where the paper l
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,40 +21,94 @@ from torch import nn
 
 import gpuaug
 
+from ...common.settings import BadSetting, Default, Recipe, check, setting
 from .moco import KeyQueue, MomentumEncoder, gathered, info_nce, retrieved
 from .triplets import draw_triples, whole_groups
 
 CANDIDATES = 64  # keys among which a held-out query has to find its own
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Options of `sample` and of `Head`. Errors: ValueError for those out of range."""
+
+    frames: int = setting(8, "frames of a clip [P: 8; the supplement says 4]", least=1)
+    length_min: int = setting(1, "least number of clips of a region [D]", least=1)
+    length_max: int | None = setting(
+        None, "greatest number, at most J − 2, which leaves a background clip on each side; without it J − 2 [P]"
+    )
+    stride_max: int = setting(
+        4,
+        "a clip takes every 1st … --stride-max-th frame of its window; one stride per region [P; D] and one per "
+        "background [D]; windows too short for it get smaller ones, those shorter than a clip repeat their end",
+        least=1,
+    )
+    opacity: tuple[float, float] = setting(
+        (0.6, 1.0), "lowest and highest weight β of the region over its background, in (0.5, 1]; one per region [P; D]"
+    )
+    dim: int = setting(128, "length D of the embedding [P]", least=1)
+    layers: int = setting(2, "of the MLP F_n from F to D, batch norm and ReLU between them [D]", least=1)
+    temporal_layers: int = setting(
+        2, "temporal convolutions F_t over the J clips, kernel 3, ReLU between them [P: 2, Table of 0 … 3]", least=0
+    )
+    queue: int = setting(16384, "keys of earlier composites that serve as negatives [P]", least=1)
+    temperature: float = setting(0.07, "of InfoNCE [P]", above=0)
+    momentum: float = setting(
+        0.999, "share of its old weights that the slow network keeps per step [D: MoCo's]", least=0, most=1
+    )
+    batch_statistics: bool = setting(
+        False,
+        "batch norm of the slow network uses the batch's statistics, over all processes [P]; without, running ones, "
+        "since those of a small batch tell which keys belong to it, and nothing else is learnt [D]",
+    )
+    same_video: bool = setting(
+        False,
+        "keep queued keys of the query's own video as negatives; without, they are left out, since reuse brings a "
+        "video back while its keys are queued [D]",
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if not 0.5 < self.opacity[0] <= self.opacity[1] <= 1:
+            raise BadSetting("opacity", "0.5 < low ≤ high ≤ 1", self.opacity)
+
+
+RECIPE: Recipe = {
+    "encoder": Default("i3d_resnet50", "[P] I3D"),
+    "size": Default(112, "[P]"),
+    "fps": Default(30.0, "[D] strides are in frames of this rate"),
+    "window_frames": Default(29, "[D] (8 − 1) · 4 + 1 hold a clip at stride 4"),
+    "windows_per_segment": Default(8, "[P] J"),
+    "window_placement": Default("spread", "[P] uniformly"),
+    "batch": Default(8, "[P] 512 on 64 GPUs"),
+    "epochs": Default(200.0, "[P]"),
+    "optimizer": Default("adam", "[P]"),
+    "lr": Default(1e-4, "[P]"),
+    "weight_decay": Default(1e-5, "[P]"),
+    "schedule": Default("plateau", "[P] ÷ 10 when the validation loss stops falling"),
+    "gamma": Default(0.1, "[P]"),
+    "crop": Default("resized", "[P] random crop and flip; the strengths of MoCo v2 [D]"),
+    "jitter": Default(0.8, "[P; D]"),
+    "grayscale": Default(0.2, "[D]"),
+    "blur": Default(0.5, "[P; D]"),
+    "sync_bn": Default(True, "[P] instead of shuffled BN"),
+}
+
+
+def window_frames(settings: Settings) -> int:
+    """How many frames a window needs: one, since shorter windows repeat their end."""
+    return 1
+
+
 def sample(
-    rng: np.random.Generator,
-    bank: gpuaug.ClipBank,
-    n: int,
-    *,
-    frames: int = 8,
-    length_min: int = 1,
-    length_max: int | None = None,
-    stride_max: int = 4,
-    opacity: tuple[float, float] = (0.6, 1.0),
+    rng: np.random.Generator, bank: gpuaug.ClipBank, n: int, settings: Settings
 ) -> tuple[gpuaug.Plan, dict[str, NDArray]]:
     """The plan of `n` pairs, 2n rows: the queries, then their keys; and the targets read from it (see `targets`).
 
-    Args:
-        frames: frames of a clip [P: 8; the supplement says 4].
-        length_min: least number of clips of a region, ≥ 1 [D].
-        length_max: greatest number, at most J − 2, which leaves a background clip on each side. None: J − 2 [P].
-        stride_max: a clip takes every 1st … `stride_max`-th frame of its window; one stride per region [P; D] and one
-            per background [D]. Windows too short for it get smaller ones; those shorter than a clip repeat their end.
-        opacity: lowest and highest weight β of the region over its background, in (0.5, 1]; one per region [P; D].
-
-    Errors: ValueError for options out of range; gpuaug.Starved where the reuse limits leave too few videos.
+    Errors: ValueError for a bank that cannot make them; gpuaug.Starved where the reuse limits leave too few videos.
     """
-    low, high = opacity
-    if frames < 1 or stride_max < 1:
-        raise ValueError(f"frames and stride_max must be ≥ 1, got frames={frames}, stride_max={stride_max}")
-    if not 0.5 < low <= high <= 1:
-        raise ValueError(f"opacity must be 0.5 < low ≤ high ≤ 1, got opacity={opacity}")
+    frames, stride_max, (low, high) = settings.frames, settings.stride_max, settings.opacity
+    length_min, length_max = settings.length_min, settings.length_max
     if bank.reuse_max == 1:
         raise ValueError("reuse_max must be ≥ 2 for PAL, whose query and key show one video, got reuse_max=1")
     slot_GJ = whole_groups(bank)
@@ -107,70 +162,16 @@ def targets(plan: gpuaug.Plan, info: NDArray, frames: int) -> dict[str, NDArray]
 
 
 class Head(nn.Module):
-    """PAL's loss: the aligned regions of query and key agree (InfoNCE with a slow copy of the network and a queue).
+    """PAL's loss: the aligned regions of query and key agree (InfoNCE with a slow copy of the network and a queue)."""
 
-    Args:
-        dim: length D of the embedding [P].
-        layers: of the MLP F_n from F to D, batch norm and ReLU between them [D].
-        temporal_layers: temporal convolutions F_t over the J clips, kernel 3, ReLU between them [P: 2, Table of 0 … 3].
-        queue: keys of earlier composites that serve as negatives [P].
-        temperature: of InfoNCE [P].
-        momentum: share of its old weights that the slow network keeps per step [D: MoCo's].
-        batch_statistics: batch norm of the slow network uses the batch's statistics, over all processes [P]; without,
-            running ones, since those of a small batch tell which keys belong to it, and nothing else is learnt [D].
-        same_video: keep queued keys of the query's own video as negatives; without, they are left out, since data
-            echoing brings a video back while its keys are queued [D].
-    """
-
-    recipe: dict[str, Any] = {  # noqa: RUF012 — the loop's defaults, read only
-        "encoder": "i3d_resnet50",  # [P] I3D
-        "frames": 8,  # [P]
-        "size": 112,  # [P]
-        "fps": 30.0,  # [D] strides are in frames of this rate
-        "window": 29,  # (8 − 1) · 4 + 1 frames hold a clip at stride 4
-        "windows": 8,  # [P] J
-        "place": "spread",  # [P] uniformly
-        "batch": 8,  # [P] 512 on 64 GPUs
-        "epochs": 200,  # [P]
-        "optimizer": "adam",  # [P]
-        "lr": 1e-4,  # [P]
-        "weight_decay": 1e-5,  # [P]
-        "schedule": "plateau",  # [P] ÷ 10 when the validation loss stops falling
-        "gamma": 0.1,  # [P]
-        "crop": "resized",  # [P] random crop and flip; the strengths of MoCo v2 [D]
-        "jitter": 0.8,  # [P; D]
-        "grayscale": 0.2,  # [D]
-        "blur": 0.5,  # [P; D]
-        "sync_bn": True,  # [P] instead of shuffled BN
-    }
-
-    def __init__(
-        self,
-        features: int,
-        classes: list[str],
-        *,
-        dim: int = 128,
-        layers: int = 2,
-        temporal_layers: int = 2,
-        queue: int = 16384,
-        temperature: float = 0.07,
-        momentum: float = 0.999,
-        batch_statistics: bool = False,
-        same_video: bool = False,
-    ) -> None:
+    def __init__(self, features: int, classes: list[str], settings: Settings) -> None:
         super().__init__()
-        if not 0 <= momentum <= 1 or temperature <= 0:
-            raise ValueError(f"momentum must be in [0, 1] and temperature > 0, got {momentum} and {temperature}")
-        self.temperature, self.same_video = temperature, same_video
-        self.embed = Embedding(features, dim, layers, temporal_layers)
-        self._slow, self._keys = MomentumEncoder(momentum, batch_statistics=batch_statistics), KeyQueue(queue, dim)
+        self.temperature, self.same_video = settings.temperature, settings.same_video
+        self.embed = Embedding(features, settings.dim, settings.layers, settings.temporal_layers)
+        self._slow = MomentumEncoder(settings.momentum, batch_statistics=settings.batch_statistics)
+        self._keys = KeyQueue(settings.queue, settings.dim)
         self._held_out: list[torch.Tensor] = []
         self.constant = {"retrieval": 1 / CANDIDATES}
-
-    @staticmethod
-    def least_frames() -> int:
-        """How many frames a window needs: one, since shorter windows repeat their end."""
-        return 1
 
     def loss(
         self, encoder: nn.Module, clip_NCTYX: torch.Tensor, target: dict[str, torch.Tensor]

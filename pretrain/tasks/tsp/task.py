@@ -10,6 +10,7 @@ In the options' notes, [P] is the paper, [C] its authors' code, [D] a default of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
@@ -22,28 +23,66 @@ from torch import nn
 
 import gpuaug
 
+from ...common.settings import Default, Recipe, check, setting
 from ...features.store import Features
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Options of `sample` and of `Head`. Errors: ValueError for those out of range."""
+
+    frames: int = setting(16, "frames of a clip [P, C]", least=1)
+    balance: bool = setting(True, "as many clips of actions as of background [P; by sampling D]; else as they come")
+    gvf: str = setting("", "file of the videos' fixed vectors, made by extract --pool; without it no GVF [P, Table 1]")
+    action_weight: float = setting(1.0, "α of the action loss [P, C: 1]; 0 leaves the head out of the loss", least=0)
+    region_weight: float = setting(1.0, "α of the temporal region loss [P, C: 1]", least=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+        weights = self.action_weight, self.region_weight
+        if sum(weights) == 0:
+            raise ValueError(f"weights must be ≥ 0 and not both 0, got {weights[0]} and {weights[1]}")
+
+
+RECIPE: Recipe = {
+    "encoder": Default("r2plus1d_18", "[P] also r3d_18 and, in the main tables, r2plus1d_34"),
+    "size": Default(112, "[P, C]"),
+    "fps": Default(15.0, "[C]; [P] every second frame of 30 per second"),
+    "window_frames": Default(16, "[P, C] a clip's"),
+    "windows_per_segment": Default(5, "[P]"),
+    "clips_per_segment": Default(5, "[P]"),
+    "window_placement": Default("random", "[P]; evenly spaced in validation"),
+    "bank_size": Default((128, 171), "[C]; [P] keeps the aspect ratio: --fit inside --bank-size 228 228"),
+    "fit": Default("stretch", "[C]"),
+    "crop": Default("random", "[P, C] 112² and flip"),
+    "batch": Default(32, "[P, C] per GPU"),
+    "epochs": Default(8.0, "[P, C]"),
+    "optimizer": Default("sgd", "[P, C]"),
+    "lr": Default(1e-4, "[P, C] at batch 32, of the encoder's layers, times the number of GPUs"),
+    "lr_stem": Default(0.0, "[C]"),
+    "lr_head": Default(0.002, "[C] on ActivityNet; .004 on THUMOS14"),
+    "weight_decay": Default(0.005, "[C]"),
+    "schedule": Default("step", "[P, C]"),
+    "milestones": Default((4.0, 6.0), "[P, C] epochs"),
+    "gamma": Default(0.01, "[P, C]"),
+    "warmup": Default(2.0, "[P, C] epochs"),
+}
+
+
+def window_frames(settings: Settings) -> int:
+    """How many frames a window needs: a clip's [C]."""
+    return settings.frames
+
+
 def sample(
-    rng: np.random.Generator,
-    bank: gpuaug.ClipBank,
-    n: int,
-    *,
-    frames: int = 16,
-    balance: bool = True,
-    gvf: str = "",
+    rng: np.random.Generator, bank: gpuaug.ClipBank, n: int, settings: Settings
 ) -> tuple[gpuaug.Plan, dict[str, NDArray]]:
     """The plan of `n` clips, and their targets, which are read back from the plan (see `targets`).
 
-    Args:
-        frames: frames of a clip [P, C: 16].
-        balance: as many clips of actions as of background [P; by sampling D]; else as they come.
-        gvf: file of the videos' fixed vectors, made by extract --pool; empty for no GVF [P, Table 1].
-
     Errors: ValueError naming the videos that the GVF file lacks; gpuaug.Starved where the bank holds too few clips.
     """
-    if balance:
+    frames = settings.frames
+    if settings.balance:
         actions = n // 2 + n % 2 * int(rng.integers(2))
         action = bank.info["label"] >= 0
         for side, wanted, name in ((action, actions, "action"), (~action, n - actions, "background")):
@@ -56,8 +95,8 @@ def sample(
         slot = bank.draw(rng, n)[:n]
     plan = gpuaug.Plan.take(slot, np.arange(frames), frames=bank.info["frames"], edge="repeat")
     target = targets(plan, bank.info)
-    if gvf:
-        target["gvf"] = _rows(gvf, tuple(bank.videos))[target["video"]]
+    if settings.gvf:
+        target["gvf"] = _rows(settings.gvf, tuple(bank.videos))[target["video"]]
     return plan, target
 
 
@@ -87,64 +126,18 @@ def targets(plan: gpuaug.Plan, info: NDArray) -> dict[str, NDArray]:
 
 
 class Head(nn.Module):
-    """Two linear classifiers: the action, on clips of actions only, and the temporal region, on clip and GVF.
+    """Two linear classifiers: the action, on clips of actions only, and the temporal region, on clip and GVF."""
 
-    Args:
-        gvf: as in `sample`.
-        action_weight: α of the action loss [P, C: 1]; 0 leaves the head out of the loss.
-        region_weight: α of the temporal region loss [P, C: 1].
-    """
-
-    recipe: dict[str, Any] = {  # noqa: RUF012 — the loop's defaults, read only
-        "encoder": "r2plus1d_18",  # [P] also r3d_18 and, in the main tables, r2plus1d_34
-        "frames": 16,  # [P, C]
-        "size": 112,  # [P, C]
-        "fps": 15.0,  # [C]; [P] every second frame of 30 per second
-        "window": 16,
-        "windows": 5,  # [P]
-        "clips_per_segment": 5,  # [P]
-        "place": "random",  # [P]; evenly spaced in validation
-        "bank_size": (128, 171),  # [C]; [P] keeps the aspect ratio: --fit inside --bank-size 228 228
-        "fit": "stretch",  # [C]
-        "crop": "random",  # [P, C] 112² and flip
-        "batch": 32,  # [P, C] per GPU
-        "epochs": 8,  # [P, C]
-        "optimizer": "sgd",  # [P, C]
-        "lr": 1e-4,  # [P, C] of the encoder's layers, times the number of GPUs
-        "lr_stem": 0.0,  # [C]
-        "lr_head": 0.002,  # [C] on ActivityNet; .004 on THUMOS14
-        "weight_decay": 0.005,  # [C]
-        "schedule": "step",  # [P, C]
-        "milestones": (4, 6),  # [P, C] epochs
-        "gamma": 0.01,  # [P, C]
-        "warmup": 2.0,  # [P, C] epochs
-    }
-
-    def __init__(
-        self,
-        features: int,
-        classes: list[str],
-        *,
-        gvf: str = "",
-        action_weight: float = 1.0,
-        region_weight: float = 1.0,
-    ) -> None:
+    def __init__(self, features: int, classes: list[str], settings: Settings) -> None:
         super().__init__()
         if not classes:
             raise ValueError("TSP needs videos with annotated actions, got no class")
-        if min(action_weight, region_weight) < 0 or action_weight + region_weight == 0:
-            raise ValueError(f"weights must be ≥ 0 and not both 0, got {action_weight} and {region_weight}")
-        self.action_weight, self.region_weight = action_weight, region_weight
+        self.action_weight, self.region_weight = settings.action_weight, settings.region_weight
         self.names = {"action": list(classes), "region": ["background", "action"]}
-        self._gvf_VF = _table(gvf) if gvf else None
+        self._gvf_VF = _table(settings.gvf) if settings.gvf else None
         extra = 0 if self._gvf_VF is None else self._gvf_VF.shape[1]
         self.action = nn.Linear(features, len(classes))
         self.region = nn.Linear(features + extra, 2)
-
-    @staticmethod
-    def least_frames(*, frames: int = 16) -> int:
-        """How many frames a window needs: a clip's [C]."""
-        return frames
 
     def loss(
         self, encoder: nn.Module, clip_NCTYX: torch.Tensor, target: dict[str, torch.Tensor]

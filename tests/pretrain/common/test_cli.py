@@ -10,7 +10,6 @@ import gpuaug
 import gpuaug.__main__ as library
 from pretrain.__main__ import COMMANDS, LIBRARY, main
 from pretrain.common.cli import Failed, add_options, command, prog, take_options
-from pretrain.training.settings import TASKS, parse, recipe_notes
 
 
 def options(
@@ -84,37 +83,6 @@ def test_help_comes_from_the_docstring():
     assert "nothing here" not in text
     with pytest.raises(SystemExit):
         parser().parse_args(["--mode", "c"])
-
-
-@pytest.mark.parametrize("name", sorted(TASKS))
-def test_every_option_of_every_task_has_a_help_text_and_every_default_a_source(name, capsys):
-    assert main(["train", "--task", name, "--help"]) == 0
-    assert f"options of {name}:" in capsys.readouterr().out
-    _, task = parse(["--task", name, "--videos", "x", "--out", "y"], prog="train")
-    made = argparse.ArgumentParser(add_help=False)
-    add_options(made, (task.sample, task.Head))
-    texts = {action.dest: action.help for action in made._actions}
-    assert [name for name, text in texts.items() if text.startswith(" (default")] == []
-    assert set(task.Head.recipe) - set(recipe_notes(task.Head)) <= {"window"}
-
-
-@pytest.mark.parametrize(
-    "flags",
-    [
-        [],
-        ["--task", "bsp"],
-        ["--task", "xyz", "--videos", "a", "--out", "b"],
-        ["--task", "bsp", "--videos", "a", "--out", "b", "--batch", "0"],
-        ["--task", "bsp", "--videos", "a", "--out", "b", "--lr", "-1"],
-        ["--task", "bsp", "--videos", "a", "--out", "b", "--steps", "3", "--minutes", "1"],
-        ["--task", "bsp", "--videos", "a", "--out", "b", "--val-subset", "v"],
-        ["--task", "bsp", "--videos", "a", "--out", "b", "--mode", "magic"],
-    ],
-)
-def test_wrong_usage_is_status_2(flags, capsys):
-    assert main(["train", *flags]) == 2
-    message = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "error:" in message
 
 
 def test_dispatch(capsys):

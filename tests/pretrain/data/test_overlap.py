@@ -19,7 +19,7 @@ from pretrain.training.session import read_data
 from pretrain.training.settings import parse
 from support import tiny_training
 
-TSP = ["--task", "tsp", "--frames", "8", "--window", "8", "--out", "unused"]
+TSP = ["--task", "tsp", "--frames", "8", "--window-frames", "8", "--out", "unused"]
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,8 @@ def of_subset(folder: Path, subset: str) -> list[str]:
 
 def read(tmp_path, *flags):
     """(ids trained on, ids held out), as `train` with these flags takes them."""
-    args, _ = parse([*TSP, *map(str, flags)], prog="train")
-    sides = read_data(args, Group(), RunFolder(tmp_path, writes=False))
+    settings, task, _ = parse([*TSP, *map(str, flags)], prog="train")
+    sides = read_data(settings, task, Group(), RunFolder(tmp_path, writes=False))
     return tuple(sorted(Path(video.path).stem for video in side.videos) for side in sides)
 
 
@@ -130,12 +130,12 @@ def test_one_file_under_two_names_is_refused(tmp_path, link):
     names[3].unlink()
     inside = sorted(videos.rglob("*.avi"))[3]
     link(inside, names[3].with_name("another.avi"))
-    bsp = ["--task", "bsp", "--fps", 15, "--window", 28, "--videos", videos, "--out", "unused"]
-    args, _ = parse([*map(str, [*bsp, "--val-videos", tmp_path / "other"])], prog="train")
+    bsp = ["--task", "bsp", "--fps", 15, "--window-frames", 28, "--videos", videos, "--out", "unused"]
+    settings, task, _ = parse([*map(str, [*bsp, "--val-videos", tmp_path / "other"])], prog="train")
     with pytest.raises(
         ValueError, match=r"^--val-videos must hold out .*: 1 of the 16 are, the first is .*/another.avi$"
     ):
-        read_data(args, Group(), RunFolder(tmp_path, writes=False))
+        read_data(settings, task, Group(), RunFolder(tmp_path, writes=False))
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
@@ -204,20 +204,9 @@ def test_classes_are_counted_after_skipping(tmp_path, capsys):
     style = {"sizes": [(36, 48)], "rates": [Fraction(15)], "codecs": ["mjpeg"], "clips_per_class": 4, "progress": False}
     for names, seconds in ((["up"], (2.0, 2.0)), (["down", "zoom"], (1.0, 1.0))):
         toy.make_actions(tmp_path / names[0], classes=names, seconds=(seconds), **style)
-    args = [
-        "--task",
-        "bsp",
-        "--fps",
-        15,
-        "--window",
-        28,
-        "--out",
-        "unused",
-        "--videos",
-        tmp_path / "up",
-        tmp_path / "down",
-    ]
-    train_set, held_out = read_data(parse([*map(str, args)], prog="train")[0], Group(), RunFolder(tmp_path / "run"))
+    flags = ["--task", "bsp", "--fps", "15", "--window-frames", "28", "--out", "unused"]
+    settings, task, _ = parse([*flags, "--videos", str(tmp_path / "up"), str(tmp_path / "down")], prog="train")
+    train_set, held_out = read_data(settings, task, Group(), RunFolder(tmp_path / "run"))
     error = capsys.readouterr().err
     assert "nothing to train on of 2 classes: down, zoom\n" in error
     assert "training: 3 videos, 1 of 3 classes; 3 labelled and 0 other segments; 8 skipped\n" in error

@@ -166,7 +166,7 @@ def test_no_slot_is_shown_beyond_its_limit(reuse_max, classes, n, seed):
     label = np.where(rng.random(24) < 0.2, -1, bank.info["label"])
     set_columns(bank, uses=uses, ready=ready, label=label)
     try:
-        plan, target = bsp.sample(rng, bank, n)
+        plan, target = bsp.sample(rng, bank, n, bsp.Settings())
     except gpuaug.Starved:
         return
     for i in range(n):
@@ -208,7 +208,7 @@ def test_short_clips_are_left_out():
         ({"rates": (1.0, 2.0)}, "rates must be > 0 and not 1"),
         ({"epsilon": (1, 5)}, r"epsilon must be .* in \[0, 4\], got epsilon=\(1, 5\)"),
         ({"change_point": (1, 4)}, r"change_point must be .* in \[2, 7\]"),
-        ({"stride": 0.5}, "stride ≥ 1"),
+        ({"stride": 0.5}, "stride must be ≥ 1, got stride=0.5"),
         ({"sampling": "sparse"}, "sampling must be"),
     ],
 )

@@ -40,7 +40,7 @@ def batch(**options):
 def test_heads_learn_a_batch(mode, names):
     torch.manual_seed(0)
     clips, target = batch(mode=mode)
-    encoder, head = Pool(), bsp.Head(24, list("abcd"), mode=mode, dropout=0.0)
+    encoder, head = Pool(), bsp.Head(24, list("abcd"), bsp.Settings(mode=mode, dropout=0.0))
     optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()], 0.05)
     losses = []
     for _ in range(60):
@@ -61,7 +61,7 @@ def test_heads_learn_a_batch(mode, names):
 
 def test_head_of_a_subset_has_one_column_per_kind():
     clips, target = batch(boundaries=("dc", "ss"))
-    head = bsp.Head(24, [], boundaries=("dc", "ss"))
+    head = bsp.Head(24, [], bsp.Settings(boundaries=("dc", "ss")))
     truth, prediction = head.loss(Pool(), clips, target)[1]["boundary"]
     assert head.names["boundary"] == ["dc", "ss"]
     assert set(truth.tolist()) == {0, 1}
@@ -71,8 +71,8 @@ def test_head_of_a_subset_has_one_column_per_kind():
 
 def test_samples_of_two_actions_do_not_count():
     clips, target = batch(mode="two_head")
-    head = bsp.Head(24, list("abcd"), mode="two_head", dropout=0.0, action_weight=1.0)
-    plain = bsp.Head(24, list("abcd"), dropout=0.0)
+    head = bsp.Head(24, list("abcd"), bsp.Settings(mode="two_head", dropout=0.0, action_weight=1.0))
+    plain = bsp.Head(24, list("abcd"), bsp.Settings(dropout=0.0))
     plain.boundary = head.boundary
     both = head.loss(Pool(), clips, target)[0] - plain.loss(Pool(), clips, target)[0]
     one = target["action"] >= 0
@@ -81,4 +81,4 @@ def test_samples_of_two_actions_do_not_count():
     expected = nn.functional.cross_entropy(logits, target["action"][one], reduction="sum") / 64
     torch.testing.assert_close(both, expected)
     with pytest.raises(ValueError, match="at least 2 classes"):
-        bsp.Head(24, ["only"], mode="action")
+        bsp.Head(24, ["only"], bsp.Settings(mode="action"))

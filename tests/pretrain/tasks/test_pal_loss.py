@@ -41,7 +41,7 @@ def plain_embedding(encoder, embed, clip_CTYX, start, stop):
 def test_the_loss_equals_a_plain_computation(same_video):
     torch.manual_seed(0)
     encoder = Colors()
-    head = pal.Head(6, [], dim=5, queue=7, temperature=0.2, momentum=0.6, same_video=same_video)
+    head = pal.Head(6, [], pal.Settings(dim=5, queue=7, temperature=0.2, momentum=0.6, same_video=same_video))
     norm = head.embed.mlp[1].eval()  # clip by clip there is no batch
     torch.nn.init.uniform_(norm.running_mean), torch.nn.init.uniform_(norm.running_var, 0.5, 2.0)
     slow_encoder, slow_embed = copy.deepcopy(encoder), copy.deepcopy(head.embed)
@@ -75,7 +75,7 @@ def test_the_loss_equals_a_plain_computation(same_video):
 
 
 def test_slow_network_gets_no_gradient_and_is_no_parameter():
-    head, encoder = pal.Head(6, [], queue=4), Colors()
+    head, encoder = pal.Head(6, [], pal.Settings(queue=4)), Colors()
     count = len(list(head.parameters()))
     loss, _ = head.loss(encoder, *batch(2, 0))
     loss.backward()
@@ -102,11 +102,11 @@ def train(head, encoder, steps, spoil=None, first=0):
 
 def test_resumed_it_goes_on_exactly():
     torch.manual_seed(0)
-    encoder, head = Colors(), pal.Head(6, [], dim=8, queue=40, momentum=0.9)
+    encoder, head = Colors(), pal.Head(6, [], pal.Settings(dim=8, queue=40, momentum=0.9))
     train(head, encoder, 3)
     state = copy.deepcopy({"encoder": encoder.state_dict(), "head": head.state_dict()})
     expected = train(head, encoder, 3, first=3)
-    encoder2, head2 = Colors(), pal.Head(6, [], dim=8, queue=40, momentum=0.9)
+    encoder2, head2 = Colors(), pal.Head(6, [], pal.Settings(dim=8, queue=40, momentum=0.9))
     encoder2.load_state_dict(state["encoder"])
     head2.load_state_dict(state["head"])
     before_use = head2.state_dict()
@@ -119,14 +119,14 @@ def test_resumed_it_goes_on_exactly():
         head2.state_dict()["_extra_state"]["keys"]["key"], head.state_dict()["_extra_state"]["keys"]["key"]
     )
     with pytest.raises(ValueError, match=r"queue and dim must be as in the checkpoint, \(40, 8\), got \(20, 8\)"):
-        pal.Head(6, [], dim=8, queue=20).load_state_dict(state["head"])
+        pal.Head(6, [], pal.Settings(dim=8, queue=20)).load_state_dict(state["head"])
 
 
 def test_state_survives_a_checkpoint_file(tmp_path):
-    head, encoder = pal.Head(6, [], dim=8, queue=16), Colors()
+    head, encoder = pal.Head(6, [], pal.Settings(dim=8, queue=16)), Colors()
     head.loss(encoder, *batch(2, 0))
     torch.save(head.state_dict(), tmp_path / "state.pt")
-    pal.Head(6, [], dim=8, queue=16).load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    pal.Head(6, [], pal.Settings(dim=8, queue=16)).load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
 
 
 def shifted(clips, target):
@@ -149,7 +149,7 @@ def test_negative_controls_do_not_reach_the_loss_of_the_aligned_run(seed):
 
     def final(spoil=None):
         torch.manual_seed(seed)
-        head, encoder = pal.Head(6, [], dim=16, queue=128, momentum=0.99, temporal_layers=0), Colors()
+        head, encoder = pal.Head(6, [], pal.Settings(dim=16, queue=128, momentum=0.99, temporal_layers=0)), Colors()
         return np.mean(train(head, encoder, 60, spoil)[-20:])
 
     aligned, late, other = final(), final(shifted), final(strange)
@@ -159,7 +159,7 @@ def test_negative_controls_do_not_reach_the_loss_of_the_aligned_run(seed):
 
 def test_held_out_queries_look_for_their_keys_among_64():
     torch.manual_seed(0)
-    head, encoder = pal.Head(6, [], dim=8, queue=16), Colors()
+    head, encoder = pal.Head(6, [], pal.Settings(dim=8, queue=16)), Colors()
     head.loss(encoder, *batch(4, 0))
     before = copy.deepcopy(head.state_dict()["_extra_state"])
     head.eval()
@@ -186,7 +186,7 @@ def test_keys_of_all_processes_are_negatives_and_queued(monkeypatch):
         parts[1].copy_(value)
 
     torch.manual_seed(0)
-    head, encoder = pal.Head(6, [], dim=8, queue=16, temperature=0.5), Colors()
+    head, encoder = pal.Head(6, [], pal.Settings(dim=8, queue=16, temperature=0.5)), Colors()
     clips, target = batch(3, 0)
     alone, _ = copy.deepcopy(head).loss(encoder, clips, target)
     fakes = {

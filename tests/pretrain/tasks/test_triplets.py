@@ -23,7 +23,7 @@ def test_only_whole_groups_are_drawn():
     uses[group == 1] = [2] + [0] * 7  # one use left, but a group is shown twice
     set_columns(bank, uses=uses)
     with pytest.raises(Starved):
-        pal.sample(np.random.default_rng(0), bank, 1, frames=FRAMES)
+        pal.sample(np.random.default_rng(0), bank, 1, pal.Settings(frames=FRAMES))
 
 
 @given(st.lists(st.integers(0, 5), min_size=3, max_size=12), st.integers(1, 9), st.integers(0, 99))

@@ -1,0 +1,135 @@
+"""The settings of a run: flags, true defaults with their sources, old names, --config."""
+
+import json
+from dataclasses import asdict, fields
+
+import pytest
+
+from pretrain.__main__ import main
+from pretrain.common.settings import flags_of
+from pretrain.tasks.task import TASKS, load, recipe
+from pretrain.training.optimizer import USUAL_LR, peak_rates
+from pretrain.training.settings import KINDS, parse
+
+NEEDED = {"encoder", "size", "fps", "window_frames", "batch", "epochs", "optimizer"}
+
+
+def told(*words, task="bsp"):
+    return parse(["--task", task, "--videos", "x", "--out", "y", *map(str, words)], prog="train")[0]
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_every_option_has_a_help_text_and_every_default_of_a_recipe_a_source(name, capsys):
+    assert main(["train", "--task", name, "--help"]) == 0
+    assert f"options of {name}:" in capsys.readouterr().out
+    task = load(name)
+    kinds = (*KINDS.values(), task.Settings)
+    assert [each.name for kind in kinds for each in flags_of(kind) if not each.metadata["help"]] == []
+    names = {each.name for kind in KINDS.values() for each in flags_of(kind)}
+    assert NEEDED <= set(task.RECIPE) <= names
+    assert [name for name, default in task.RECIPE.items() if "[" not in default.source] == []
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_a_run_without_flags_has_the_recipes_values(name):
+    settings, task = told(task=name), load(name)
+    found = {key: value for each in fields(settings) if each.name not in ("task", "options")
+             for key, value in asdict(getattr(settings, each.name)).items()}  # fmt: skip
+    rates = ("lr", "lr_head", "lr_stem")
+    for key, default in recipe(task).items():
+        if key in found and key not in rates:
+            assert found[key] == default.value, key
+            assert type(found[key]) is type(default.value), key
+    assert [found[key] for key in rates] == [None] * 3
+    assert settings.options == task.Settings()
+    assert settings.encoder.frames == task.Settings().frames
+    assert settings.feed.batch == settings.optim.batch
+    assert settings.feed.size == settings.encoder.size
+
+
+def test_help_without_a_task_says_where_they_differ(capsys):
+    assert main(["train", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "(default bsp 128 [C], pal 8 [P] 512 on 64 GPUs, tsp 32 [P, C] per GPU)" in text
+    assert "frames of a clip (default bsp 8, pal 8, tsp 16)" in text
+    assert main(["train", "--task", "tsp", "--help"]) == 0
+    assert "(default 32 [P, C] per GPU)" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("", "--task must be one of bsp, pal, tsp, got none"),
+        ("--task bsp", "--videos must be given"),
+        ("--task xyz --videos a --out b", "argument --task: invalid choice: 'xyz'"),
+        ("--task bsp --videos a --out b --batch 0", "--batch must be ≥ 1, got 0"),
+        ("--task bsp --videos a --out b --lr -1", "--lr must be > 0, got -1.0"),
+        ("--task bsp --videos a --out b --steps 3 --minutes 1", "--steps and --minutes cannot both"),
+        ("--task bsp --videos a --out b --val-subset v", "--val-subset needs --annotations"),
+        ("--task bsp --videos a --out b --mode magic", "argument --mode: invalid choice: 'magic'"),
+        ("--task bsp --videos a --out b --epsilon 3 9", "--epsilon must be a lowest and a highest number in [0, 4]"),
+        ("--task pal --videos a --out b --opacity 0.5 1", "--opacity must be 0.5 < low ≤ high ≤ 1, got (0.5, 1.0)"),
+        (
+            "--task bsp --videos a --out b --window-frames 16",
+            "--window-frames must be ≥ 26, the frames that samples reach over, got 16",
+        ),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(flags, message, capsys):
+    assert main(["train", *flags.split()]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"train: error: {message}" in error
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("--window 40", "--window-frames 40"),
+        ("--windows 3", "--windows-per-segment 3"),
+        ("--clip 2.5", "--grad-clip 2.5"),
+        ("--place spread", "--window-placement spread"),
+    ],
+)
+def test_names_of_the_last_version(old, new, tmp_path, capsys):
+    wanted = told(*new.split())
+    assert told(*old.split()) == wanted
+    assert f"{old.split()[0]} is called {new.split()[0]} now" in capsys.readouterr().err
+    file = tmp_path / "config.json"
+    value = json.loads(old.split()[1]) if "place" not in old else "spread"
+    file.write_text(json.dumps({"flags": {old.split()[0][2:]: value}}))
+    assert told("--config", file) == wanted
+
+
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_a_config_gives_the_settings_back(task, tmp_path):
+    words = {"bsp": "--epsilon 1 2 --rates 2 --no-sync-bn --threads 2", "pal": "--batch-statistics --gamma 0.3"}
+    settings = told(*words.get(task, "--no-balance --milestones --bank-size 5 6").split(), task=task)
+    settings_json = tmp_path / "config.json"
+    settings_json.write_text(json.dumps({"task": task, "flags": settings.saved()}))
+    assert parse(["--config", str(settings_json)], prog="train")[0] == settings
+    changed = parse(["--config", str(settings_json), "--batch", "5", "--out", "z"], prog="train")[0]
+    assert changed.saved() == {**settings.saved(), "batch": 5, "out": "z"}
+
+
+def test_a_config_of_another_task_is_refused(tmp_path, capsys):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"flags": told().saved()}))
+    with pytest.raises(SystemExit, match="2"):
+        told("--config", file, task="tsp")
+    assert f"--config {file}: there is no setting mode" in capsys.readouterr().err
+
+
+def rates(*words, task="bsp", whole_batch=128):
+    settings = peak_rates(told(*words, task=task).optim, load(task).RECIPE, whole_batch)
+    return settings.lr, settings.lr_head, settings.lr_stem
+
+
+def test_rates_that_were_not_given():
+    assert rates() == (0.02, None, None)
+    assert rates(whole_batch=32) == (0.005, None, None)  # SGD's go with the whole batch
+    assert rates("--lr", 3, whole_batch=32) == (3, None, None)
+    assert rates("--optimizer", "adamw") == (USUAL_LR["adamw"], None, None)
+    assert rates(task="tsp", whole_batch=64) == (2e-4, 0.004, 0)
+    assert rates("--lr-head", 1, task="tsp", whole_batch=32) == (1e-4, 1, 0)
+    assert rates(task="pal", whole_batch=512) == (1e-4, None, None)  # not Adam's
