@@ -6,6 +6,7 @@ What a batch shows is a function that makes a plan: here two videos, cross-faded
 """
 
 import tempfile
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ def train(videos: str, steps: int, state: dict | None = None) -> tuple[list[floa
     model(torch.zeros(1, 3, 8, 32, 32, device=device))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     losses: list[float] = []
-    how = {"batch": 4, "frames": 8, "fps": 15, "size": 32, "windows_per_sample": 2, "cache": False}
+    how: dict[str, Any] = {"batch": 4, "frames": 8, "fps": 15, "size": 32, "windows_per_sample": 2, "cache": False}
     with gpuaug.Loader(videos, boundary, device=device, augment=gpuaug.Augment("random"), **how) as loader:
         if state:
             model.load_state_dict(state["model"])
@@ -53,4 +54,6 @@ with tempfile.TemporaryDirectory() as folder:
     whole, _ = train(folder, 12)
     begun, state = train(folder, 5)
     ended, _ = train(folder, 7, state)
-    print(f"12 steps, loss {whole[0]:.2f} … {whole[-1]:.2f}; stopped after 5 and resumed: equal {begun + ended == whole}")
+    print(
+        f"12 steps, loss {whole[0]:.2f} … {whole[-1]:.2f}; stopped after 5 and resumed: equal {begun + ended == whole}"
+    )

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from .. import color
 from .. import crop as crops
 
-Crop = Literal["multiscale", "random", "resized", "center"]
-
 
 @dataclass(frozen=True)
 class Augment:
@@ -26,6 +24,8 @@ class Augment:
         jitter: probability of colour jitter with MoCo v2's strengths; grayscale: of grey.
         blur: probability of a Gaussian blur with σ uniform in [0.1, 2] pixels of a 224² view (MoCo v2), scaled to size.
     """
+
+    Crop = Literal["multiscale", "random", "resized", "center"]
 
     crop: Crop = "multiscale"
     flip: float = 0.5

@@ -1,34 +1,26 @@
 """What a batch is, and what says what it shows.
 
-Used by loader and its users; imports bank and plan.
+Used by loader and its users; imports plan.
 Legend: N samples, C channels, T frames, Y X picture.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..bank import ClipBank
 from ..plan import Plan
 
+PlanFunction = Callable[..., "tuple[Plan, dict[str, NDArray[Any]]] | Plan"]
+"""What batches show: (generator, bank, number of samples) → a plan, and arrays by name, on the device later.
 
-class PlanFunction(Protocol):
-    """What batches show.
-
-    Args: a generator, the bank, the number of samples. Where a loader does not shuffle also `first`, int64: the slots
-    of the windows that the samples are of, in order.
-
-    Returns: a plan, and a dictionary of arrays that go to the device as tensors (a plan alone is as one with none).
-    """
-
-    def __call__(
-        self, rng: np.random.Generator, bank: ClipBank, n: int, /, **first: Any
-    ) -> tuple[Plan, dict[str, NDArray[Any]]] | Plan: ...
+Where a loader does not shuffle, it also gives `first=`, int64: the slots of the windows that the samples are to be of.
+"""
 
 
 @dataclass

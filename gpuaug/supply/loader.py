@@ -16,19 +16,19 @@ import torch
 from numpy.typing import NDArray
 
 from ..bank import ClipBank
-from ..plan import Plan
-from ..render import render
 from ..video.decoder import Decoder
-from .augment import Augment, gaussian_blur
+from .augment import Augment
 from .batch import Batch, PlanFunction
 from .decode_queue import DecodeQueue
+from .draw import Draw
+from .picture import Pictures
 from .plan_first import PlanFirstSupply
 from .reuse import ReuseSupply
 from .room import check_room, room
 from .sampler import Placement, SegmentSampler
 from .segment import segments_of
 from .sequential import SequentialSupply
-from .supply import Shown, Supply
+from .supply import Supply, plain
 
 
 class Loader:
@@ -57,7 +57,8 @@ class Loader:
         windows: J. placement: of windows, "random" in the segment, or "spread" evenly over it.
         pairs: bring segments of one class in couples, for plans that join clips of one class or of two.
         balance: labelled segments and others take turns, each with passes of their own.
-        shuffle: False: every window once, in order, then the iteration ends; with `pairs`, in one shuffled order.
+        shuffle: False: every window once, in order, then the iteration ends; with `pairs`, in one shuffled order. The
+            plan function may then leave samples out; its target "slot" says of which windows the others are.
         windows_per_sample: how many windows a sample shows at most. samples_per_visit: how many samples the J windows
             of a visit make in one pass; None: J.
         slots: S, at least one group; None: as many as `bank_bytes` holds; if that is None too: from batch,
@@ -114,24 +115,27 @@ class Loader:
             raise ValueError(f"reuse must be 1 ≤ min ≤ max, got reuse_min={reuse_min}, reuse_max={reuse_max}")
         found = segments_of(videos, cache=cache)
         self.segments, self.classes, self.skipped = found.segments, found.classes, found.skipped
-        self._function, self.batch_size, self.size = plan, batch, size
-        self._augment = augment or Augment("center")
-        self._mean, self._std, self._dtype = mean, std, dtype
-        self._seed, self._rank, self._world, self._shuffle = seed, rank, world, shuffle
+        self.batch_size, self._world, self._shuffle = batch, world, shuffle
+        self._pictures = Pictures(size=size, mean=mean, std=std, dtype=dtype, augment=augment or Augment("center"))
         self._windows, self._samples_per_visit = windows, windows if samples_per_visit is None else samples_per_visit
         self.device = torch.device(device)
-        self._sampler = sampler = SegmentSampler(
-            self.segments, frames=frames, fps=fps, windows=windows, placement=placement, pairs=pairs, balance=balance,
-            shuffle=shuffle, seed=seed, rank=rank, world=world,
-        )  # fmt: skip
+        ranks = [rank] if shuffle else [(rank + k) % world for k in range(world)]
+        samplers = [
+            SegmentSampler(
+                self.segments, frames=frames, fps=fps, windows=windows, placement=placement, pairs=pairs,
+                balance=balance, shuffle=shuffle, seed=seed, rank=each, world=world,
+            )
+            for each in ranks
+        ]  # fmt: skip
+        self._sampler = sampler = samplers[0]
         picture = bank_size or (round(size * 8 / 7), round(size * 32 / 21))
         need = -(-batch * windows_per_sample // windows)
         once = shuffle and reuse_max == 1
-        share = len(self.segments) if shuffle else -(-len(self.segments) // world)
+        count = len(self.segments)
         whole = all(round((s.end_seconds - s.start_seconds) * fps) <= frames for s in self.segments)
         groups, self.resident = room(
             slots, bank_bytes, windows=windows, group_bytes=windows * frames * picture[0] * picture[1] * 3,
-            batch=batch, need=need, once=once, kept=share if not shuffle or (whole and windows == 1) else None,
+            batch=batch, need=need, once=once, kept=count if not shuffle or (whole and windows == 1) else None,
         )  # fmt: skip
         if shuffle and not self.resident:
             check_room(groups * windows, need=need * windows, reuse_max=reuse_max, windows=windows)
@@ -144,22 +148,21 @@ class Loader:
         self.bank.videos = found.videos
         decoder = Decoder(self.device, picture, backend=backend, threads=threads, fit=fit)
         queue = DecodeQueue(decoder, self.bank.stream)
+        samples = self._samples_per_visit
+        draw = Draw(plan, self.bank, batch=batch, seed=seed, rank=rank, windows=windows, samples_per_visit=samples)
         self._supply: Supply
         if not shuffle:
             visits = max(1, batch // self._samples_per_visit)
-            self._supply = SequentialSupply(sampler, self.bank, queue, self._draw, visits=visits)
+            self._supply = SequentialSupply(samplers, self.bank, queue, draw, visits=visits)
         elif once:
-            self._supply = PlanFirstSupply(
-                sampler, self.bank, queue, self._draw, self._views, picture=picture, device=self.device
-            )
+            self._supply = PlanFirstSupply(sampler, self.bank, queue, draw, picture=picture, device=self.device)
         else:
             self._supply = ReuseSupply(
-                sampler, self.bank, queue, self._draw, reuse_min=reuse_min, resident=self.resident,
+                sampler, self.bank, queue, draw, reuse_min=reuse_min, resident=self.resident,
                 deterministic=deterministic, lag=lag,
             )  # fmt: skip
         self.step = 0
         self.wait_seconds = 0.0
-        self._out: torch.Tensor | None = None
 
     @property
     def failures(self) -> list[Any]:
@@ -178,41 +181,53 @@ class Loader:
         if not self._shuffle:
             self.step = 0
         for _ in range(len(self) - self.step % len(self)):
-            batch = self.batch(self.step)
+            batch = self._batch(self.step)
             self.step += 1
             if batch is not None:
                 yield batch
 
-    def batch(self, step: int) -> Batch | None:
+    def batch(self, step: int) -> Batch:
         """The batch of step `step`, whose randomness depends on (seed, rank, step) and on the bank's content.
 
-        None only where the loader does not shuffle and none of the batch's windows could be decoded.
+        Errors: RuntimeError where a loader does not shuffle and none of the batch's windows can be decoded.
         """
+        if (batch := self._batch(step)) is None:
+            raise RuntimeError(f"no window of batch {step} can be decoded, for example {self.failures[-1].path}")
+        return batch
+
+    def _batch(self, step: int) -> Batch | None:
         waited = time.perf_counter()
         shown = self._supply.next(step)
         waited = time.perf_counter() - waited
         self.wait_seconds += waited
-        if shown is None:
+        if shown is None or shown.plan.shape[0] == 0:
             return None
-        clips = self._render(shown)
+        clips = self._pictures.render(shown)
         self._supply.after(step)
         target = {name: self._to_device(value) for name, value in shown.target.items()}
         batch = Batch(clips, target, shown.plan, waited)
         if shown.first is not None and shown.segment is not None:
-            every = self._windows // self._samples_per_visit  # PAL: one sample per group
-            batch.video = self.bank.info["video"][shown.first[::every]]
-            batch.segment = shown.segment[::every]
+            first = shown.first.reshape(-1, self._windows)
+            slot = shown.target.get("slot", np.repeat(first[:, 0], self._samples_per_visit))
+            batch.video = self.bank.info["video"][slot]
+            segment_S = np.zeros(len(self.bank.info), np.int64)
+            segment_S[shown.first] = shown.segment
+            batch.segment = segment_S[slot]
         return batch
+
+    @property
+    def pass_windows(self) -> int:
+        """Windows of one pass over the data, over all processes."""
+        return len(self.segments) * self._windows
 
     def report(self) -> dict[str, Any]:
         """What was decoded, shown and skipped so far."""
         pixels = self._supply.pixels
-        share = len(self.segments) * self._windows / self._world
         return {
             "decoded_windows": pixels.decoded,
             "rendered_windows": pixels.rendered,
             "echo": pixels.echo,
-            "passes": pixels.decoded / share,
+            "passes": pixels.decoded * self._world / self.pass_windows,
             "wait_seconds": self.wait_seconds,
             "slots": len(self.bank.info),
             "bank_bytes": pixels.frames.numel(),
@@ -225,7 +240,7 @@ class Loader:
         """Everything needed to go on exactly, as plain data: windows by their place in the files, not as pixels."""
         pixels = self._supply.pixels
         counts = (pixels.decoded, pixels.rendered, self.wait_seconds)
-        return {"step": self.step, "supply": _plain(self._supply.state_dict()), "counts": counts}
+        return {"step": self.step, "supply": plain(self._supply.state_dict()), "counts": counts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Decode again what the bank held, or what was on its way, and go on from there; files may lie elsewhere."""
@@ -248,53 +263,6 @@ class Loader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _views(self, step: int) -> np.random.Generator:
-        return np.random.default_rng([self._seed, self._rank, step, 2])
-
-    def _draw(
-        self, step: int, first: NDArray[np.int64] | None = None
-    ) -> tuple[np.random.Generator, Plan, dict[str, NDArray]]:
-        rng = np.random.default_rng([self._seed, self._rank, step])
-        if first is None:
-            made = self._function(rng, self.bank, self.batch_size)
-        else:
-            n = len(first) // self._windows * self._samples_per_visit
-            made = self._function(rng, self.bank, n, first=first)
-        plan, target = (made, {}) if isinstance(made, Plan) else made
-        return rng, plan, target
-
-    def _render(self, shown: Shown) -> torch.Tensor:
-        rng, plan, pixels = shown.rng, shown.packed, shown.pixels
-        n = plan.shape[0]
-        view = self._augment.view(rng, n)
-        matrix = self._augment.matrix(rng, n)
-        sigma = self._augment.sigma(rng, n, self.size)
-        height, width = pixels.info["height"][plan.clip], pixels.info["width"][plan.clip]
-        if (height == height[:, :1, :1]).all() and (width == width[:, :1, :1]).all():
-            height, width = height[:, 0, 0], width[:, 0, 0]
-        with pixels.reading(plan.clip):
-            self._out = render(
-                pixels.frames,
-                plan,
-                size=(self.size, self.size),
-                box=view.box(height, width),
-                color=matrix,
-                mean=self._mean,
-                std=self._std,
-                dtype=self._dtype,
-                out=self._out if self._out is not None and len(self._out) == n else None,
-            )
-        return self._out if sigma is None else gaussian_blur(self._out, sigma)
-
     def _to_device(self, value: NDArray) -> torch.Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(value))
         return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor
-
-
-def _plain(value: Any) -> Any:
-    """The same with tensors for arrays: PyTorch stores those without code."""
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(value.copy())
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return type(value)(_plain(each) for each in value) if isinstance(value, list | tuple) else value

@@ -7,7 +7,6 @@ Legend: N samples, T output frames, K taps; J windows of one visit make a group 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,24 +15,14 @@ from numpy.typing import NDArray
 
 from ..bank import ClipBank, Starved
 from ..plan import Plan
-from ..video.window import Failure
-from .decode_queue import DecodeQueue, Request
+from ..video.window import Failure, Window
+from .decode_queue import DecodeQueue
+from .draw import Draw
+from .planned import Planned
 from .sampler import SegmentSampler
-from .supply import Draw, Groups, Shown
+from .supply import Groups, Shown
 
 BATCHES = 3  # planned at a time: one to be shown, the others being decoded
-
-
-@dataclass(eq=False)
-class Planned:
-    """A batch whose windows are being decoded: `frames` are those (of its window) that each of `slots` shows."""
-
-    step: int
-    plan: Plan
-    target: dict[str, NDArray]
-    slots: NDArray[np.int64]
-    frames: list[NDArray[np.int64]]
-    request: Request
 
 
 class PlanFirstSupply:
@@ -44,7 +33,7 @@ class PlanFirstSupply:
     Args:
         sampler, queue: where windows come from; the queue is closed by `close`.
         bank: on the device "meta", with a `reuse_max` of 1.
-        draw: plans from the bank's table. generator: step → what else is drawn of a batch.
+        draw: plans from the bank's table.
         picture: (H, W) of the greatest picture. device: of the pixels.
     """
 
@@ -54,13 +43,11 @@ class PlanFirstSupply:
         bank: ClipBank,
         queue: DecodeQueue,
         draw: Draw,
-        generator: Any,
         *,
         picture: tuple[int, int],
         device: torch.device,
     ) -> None:
-        self._groups, self._draw, self._generator = Groups(sampler, bank, queue), draw, generator
-        self.bank, self._picture, self._device = bank, picture, device
+        self._groups, self._draw, self.bank = Groups(sampler, bank, queue), draw, bank
         self.pixels = ClipBank(1, 1, *picture, device)
         self._planned: deque[Planned] = deque()
 
@@ -79,10 +66,12 @@ class PlanFirstSupply:
             self._renew()
             self._plan(step)
             planned = self._planned.popleft()
-            if self._place(planned):
+            self.pixels, lost = planned.write(self.pixels, self.bank.info)
+            if not lost:
                 with self.bank.reading(planned.plan.clip):
                     pass  # counts the uses; there are no pixels to guard
-                return Shown(self._generator(step), planned.plan, planned.target, self.pixels, _packed(planned))
+                return Shown(self._draw.views(step), planned.plan, planned.target, self.pixels, planned.packed())
+            self._replace(planned, lost)
 
     def after(self, step: int) -> None:
         """Nothing: windows are asked for when plans are made."""
@@ -102,7 +91,7 @@ class PlanFirstSupply:
         self._planned.clear()
         for step, clip, time, weight, target in state["planned"]:
             arrays = {name: np.asarray(value) for name, value in target.items()}
-            self._decode(step, Plan(np.asarray(clip), np.asarray(time), np.asarray(weight)), arrays)
+            self._ask(step, Plan(np.asarray(clip), np.asarray(time), np.asarray(weight)), arrays)
 
     def close(self) -> None:
         """Stop decoding; waits for the windows being decoded right now."""
@@ -113,14 +102,7 @@ class PlanFirstSupply:
         shown = self.bank.info["uses"].reshape(-1, self._groups.windows).min(1) > 0
         for group, visit in enumerate(self._groups.held):
             if visit is None or shown[group]:
-                self._choose(group)
-
-    def _choose(self, group: int) -> None:
-        """A new visit for a group: its rows of the table, no pixels yet."""
-        groups = self._groups
-        visit = groups.held[group] = groups.sampler.next()
-        for slot, row in zip(groups.slots(group).tolist(), groups.rows(group, visit), strict=True):
-            self.bank.reserve([slot], row)
+                self._groups.choose(group)
 
     def _plan(self, step: int) -> None:
         """Plan a step and those after it, as far as the windows suffice."""
@@ -135,10 +117,10 @@ class PlanFirstSupply:
                 if tries == 3:
                     raise
                 for group in range(tries % 2, len(self._groups.held), 2):  # what is left may not pair up
-                    self._choose(group)
+                    self._groups.choose(group)
                 tries += 1
             else:
-                self._decode(ahead, plan, target)
+                self._ask(ahead, plan, target)
 
     def _forget(self) -> None:
         """Give up what is planned; its windows may be planned with again."""
@@ -147,60 +129,31 @@ class PlanFirstSupply:
             self.bank.offer(planned.slots)
         self._planned.clear()
 
-    def _decode(self, step: int, plan: Plan, target: dict[str, NDArray]) -> None:
-        """Have the frames decoded that the plan shows; its slots are not ready for other plans from now on."""
-        clip, frame = plan.clip[plan.weight != 0], plan.frame[plan.weight != 0]
-        slots = np.unique(clip)
-        shown = [np.unique(frame[clip == slot]) for slot in slots]
-        self.bank.release(slots)
-        windows = []
-        for slot in slots.tolist():
+    def _ask(self, step: int, plan: Plan, target: dict[str, NDArray]) -> None:
+        """Have a plan's frames decoded; its slots are not ready for other plans from now on."""
+        planned = Planned.ask(step, plan, target, self._windows(plan), self._groups.queue)
+        self.bank.release(planned.slots)
+        self._planned.append(planned)
+
+    def _windows(self, plan: Plan) -> dict[int, Window]:
+        """The windows that a plan shows, by slot."""
+        found = {}
+        for slot in np.unique(plan.clip).tolist():
             group, position = divmod(slot, self._groups.windows)
             visit = self._groups.held[group]
             assert visit is not None
-            windows.append(visit.windows[position])
-        request = self._groups.queue.request_frames(windows, shown)
-        self._planned.append(Planned(step, plan, target, slots, shown, request))
+            found[slot] = visit.windows[position]
+        return found
 
-    def _place(self, planned: Planned) -> bool:
-        """Write a batch's frames into `pixels`; False where windows failed, which are replaced."""
-        frames, lost = planned.request.wait()
-        if lost:
-            self._groups.failures += lost
-            self.bank.offer(planned.slots)
-            self._forget()
-            failed = {int(planned.slots[failure.index]) // self._groups.windows for failure in lost}
-            visits = dict(enumerate(visit for visit in self._groups.held if visit))
-            for group in sorted(failed):
-                self._groups.sampler.count_failure(visits[group].segment)
-            for group, visit in visits.items():
-                if group in failed or self._groups.sampler.given_up(visit.segment):
-                    self._choose(group)
-            return False
-        self._make_room(len(frames), max(map(len, planned.frames)))
-        info = self.bank.info
-        with torch.cuda.stream(self.pixels.stream):  # nothing for None
-            for place, (slot, picture) in enumerate(zip(planned.slots, frames)):
-                assert picture is not None
-                row = {name: info[name][slot] for name in ("video", "label", "start_seconds", "fps", "epoch")}
-                self.pixels.write(place, picture, row)
-        return True
-
-    def _make_room(self, slots: int, length: int) -> None:
-        """`pixels` grows to the greatest batch so far."""
-        have = self.pixels.frames.shape
-        if have[0] >= slots and have[1] >= length:
-            return
-        old = self.pixels
-        self.pixels = ClipBank(max(slots, have[0]), max(length, have[1]), *self._picture, self._device)
-        self.pixels.decoded, self.pixels.rendered = old.decoded, old.rendered
-
-
-def _packed(planned: Planned) -> Plan:
-    """The plan by places in `pixels`, where a slot's frames that are shown lie one after the other."""
-    plan = planned.plan
-    place, clip = np.zeros_like(plan.time), np.zeros_like(plan.clip)
-    for k, (slot, frames) in enumerate(zip(planned.slots, planned.frames)):
-        here = plan.clip == slot
-        clip[here], place[here] = k, np.searchsorted(frames, plan.frame[here])
-    return Plan(clip, place, plan.weight)
+    def _replace(self, planned: Planned, lost: list[Failure]) -> None:
+        """Give the groups of windows that failed to other segments; what was planned is planned again."""
+        self._groups.failures += lost
+        self.bank.offer(planned.slots)
+        self._forget()
+        failed = {int(planned.slots[failure.index]) // self._groups.windows for failure in lost}
+        visits = dict(enumerate(visit for visit in self._groups.held if visit))
+        for group in sorted(failed):
+            self._groups.sampler.count_failure(visits[group].segment)
+        for group, visit in visits.items():
+            if group in failed or self._groups.sampler.given_up(visit.segment):
+                self._groups.choose(group)

@@ -17,8 +17,9 @@ from tqdm import tqdm
 from ..bank import ClipBank, Starved
 from ..video.window import Failure
 from .decode_queue import CHUNK, DecodeQueue, Request
+from .draw import Draw
 from .sampler import SegmentSampler, Visit
-from .supply import Draw, Groups, Shown
+from .supply import Groups, Shown
 
 FILL_AHEAD = 64  # windows decoded or being decoded while the bank is first filled
 

@@ -1,7 +1,7 @@
 """Every window once, in order, always with the same others in the bank: for validation.
 
 Used by loader; imports supply.
-Legend: V visits of this process's share, J windows of one visit make a group of slots.
+Legend: V visits, J windows of one visit make a group of slots.
 """
 
 from __future__ import annotations
@@ -16,33 +16,43 @@ from tqdm import tqdm
 from ..bank import ClipBank
 from ..video.window import Failure
 from .decode_queue import DecodeQueue, Request
+from .draw import Draw
 from .sampler import SegmentSampler, Visit
-from .supply import Draw, Groups, Shown
+from .supply import Groups, Shown
 
 
 class SequentialSupply:
     """One pass over the share, the same however often it is repeated and however fast decoding is.
 
-    Batch k shows visits k·n … (k + 1)·n − 1. Beside them the bank holds the visits before (at the beginning: after)
-    them, as partners. Data that fit the bank are decoded once and kept. A visit that fails is named, and left out.
+    Batch k shows visits k·n … (k + 1)·n − 1 of the share. Beside them the bank holds the visits before (at the
+    beginning: after) them, as partners, and where the share does not fill it, visits of other processes' shares. What
+    fits the bank is decoded once and kept. A visit that fails is named, and left out.
 
     Args:
-        sampler: one that does not shuffle. bank: without a reuse limit. queue: closed by `close`.
+        samplers: of this process, then of the others; they do not shuffle.
+        bank: without a reuse limit. queue: closed by `close`.
         draw: plans from the bank's table, of given windows.
         visits: n per batch.
     """
 
-    def __init__(self, sampler: SegmentSampler, bank: ClipBank, queue: DecodeQueue, draw: Draw, *, visits: int) -> None:
-        self._groups, self._draw, self._count = Groups(sampler, bank, queue), draw, visits
+    def __init__(
+        self, samplers: list[SegmentSampler], bank: ClipBank, queue: DecodeQueue, draw: Draw, *, visits: int
+    ) -> None:
+        self._groups, self._draw, self._count = Groups(samplers[0], bank, queue), draw, visits
         self.bank = self.pixels = bank
-        self._visits = list(takewhile(lambda visit: visit.epoch == 0, iter(sampler.next, None)))
+        self._visits = _one_pass(samplers[0])
+        self._share = len(self._visits)
+        for other in samplers[1:]:
+            if len(self._visits) < len(self._groups.held):
+                self._visits += _one_pass(other)
+        self._visits = self._visits[: max(self._share, len(self._groups.held))]
         self._asked: list[Request] = []
         self._placed = 0  # visits whose turn to be written has come
         self._lost: set[int] = set()
 
     def __len__(self) -> int:
         """Batches."""
-        return -(-len(self._visits) // self._count)
+        return -(-self._share // self._count)
 
     @property
     def failures(self) -> list[Failure]:
@@ -59,7 +69,7 @@ class SequentialSupply:
         for number in tqdm(waiting, desc="decoding", unit="window", delay=1.0, leave=False, disable=None):
             self._place(number)
         self._placed = max(end, self._placed)
-        mine = range(step * self._count, min(total, (step + 1) * self._count))
+        mine = range(step * self._count, min(self._share, (step + 1) * self._count))
         there = [number for number in mine if number not in self._lost]
         if not there:
             return None
@@ -111,6 +121,10 @@ class SequentialSupply:
             with torch.cuda.stream(self.bank.stream):  # nothing for None
                 self.bank.write(slot, picture, row)
         self._groups.held[group] = visit
+
+
+def _one_pass(sampler: SegmentSampler) -> list[Visit]:
+    return list(takewhile(lambda visit: visit.epoch == 0, iter(sampler.next, None)))
 
 
 class _Taken(Request):

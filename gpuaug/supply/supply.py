@@ -6,11 +6,11 @@ Legend: J windows of one visit make a group of slots; group g has the slots g·J
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..bank import ClipBank
@@ -18,9 +18,6 @@ from ..plan import Plan
 from ..video.window import Failure
 from .decode_queue import DecodeQueue
 from .sampler import SegmentSampler, Visit
-
-Draw = Callable[..., tuple[np.random.Generator, Plan, dict[str, NDArray]]]
-"""(step) → a generator, a plan, and its targets, from the bank's table; with `first=slots`, of these windows."""
 
 
 class Shown(NamedTuple):
@@ -99,6 +96,12 @@ class Groups:
             for k, w in enumerate(visit.windows)
         ]
 
+    def choose(self, group: int) -> None:
+        """The next visit for a group: its rows of the table, no pixels yet."""
+        visit = self.held[group] = self.sampler.next()
+        for slot, row in zip(self.slots(group).tolist(), self.rows(group, visit), strict=True):
+            self.bank.reserve([slot], row)
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "sampler": self.sampler.state_dict(),
@@ -117,3 +120,12 @@ class Groups:
 
     def close(self) -> None:
         self.queue.close()
+
+
+def plain(value: Any) -> Any:
+    """The same lists, tuples and dicts with tensors for arrays: PyTorch stores those without code."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    return type(value)(plain(each) for each in value) if isinstance(value, list | tuple) else value

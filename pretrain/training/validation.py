@@ -45,26 +45,29 @@ class Validation:
     ) -> None:
         self._make_loader, self._names, self._group, self._batches = make_loader, names, group, batches
         self._loader: gpuaug.Loader | None = None
+        self.failures: list[gpuaug.Failure] = []  # of this process's held-out windows, at the last validation
 
     def check(self) -> None:
         """Draw one batch, so that held-out videos that cannot be used fail before the training, not after it."""
         try:
-            next(self._held_out())
+            if next(self._held_out(), None) is None:
+                raise _nothing(self.failures)
         except gpuaug.Starved as error:
             raise ValueError(
                 f"the held-out videos do not suffice: {error} (give more with --val-videos or --holdout, or turn "
                 "validation off with --val-batches 0)"
             ) from None
 
-    def run(self, model: nn.Module, autocast: Callable[[], Any]) -> tuple[dict[str, Any], gpuaug.Batch]:
-        """The results, equal on all processes, and the last batch.
+    def run(self, model: nn.Module, autocast: Callable[[], Any]) -> tuple[dict[str, Any], gpuaug.Batch | None]:
+        """The results, equal on all processes, and the last batch of this one, if it had any.
 
         Errors: pretrain.common.cli.Failed where none of the windows can be decoded any more.
         """
-        losses, scores, videos, segments = [], ScoreBook(), [], []
-        training = model.training
+        losses: list[float] = []
+        videos: list[Any] = []
+        segments: list[Any] = []
+        scores, batch, training = ScoreBook(), None, model.training
         model.eval()
-        batch = None
         with torch.no_grad():
             for batch in self._held_out():
                 with autocast():
@@ -76,9 +79,7 @@ class Validation:
         model.train(training)
         if self._loader is not None and not self._loader.resident:
             self.close()
-        result = self._merge(model, losses, scores.arrays(), videos, segments)
-        assert batch is not None
-        return result, batch
+        return self._merge(model, losses, scores.arrays(), videos, segments), batch
 
     def close(self) -> None:
         if self._loader is not None:
@@ -91,19 +92,16 @@ class Validation:
         batches = islice(self._loader, self._batches)
         count = min(len(self._loader), self._batches or len(self._loader))
         quiet = None if self._group.main else True
-        found = False
-        for batch in tqdm(batches, "validating", count, leave=False, delay=2.0, disable=quiet):
-            found = True
-            yield batch
-        if not found:
-            failure = self._loader.failures[0]
-            raise Failed(f"no held-out window can be decoded: {failure.path}: {failure.reason}")
+        self.failures = self._loader.failures
+        yield from tqdm(batches, "validating", count, leave=False, delay=2.0, disable=quiet)
 
     def _merge(
         self, model: nn.Module, losses: list[float], scores: dict[str, Any], videos: list[Any], segments: list[Any]
     ) -> dict[str, Any]:
         """Results from the scores of all processes, in the order of the held-out segments."""
-        parts = self._group.gather((losses, scores, videos, segments))
+        parts = self._group.gather((losses, scores, videos, segments, self.failures))
+        if not any(part[0] for part in parts):
+            raise _nothing([failure for part in parts for failure in part[4]])
         order = np.argsort(np.concatenate([each for part in parts for each in part[3]]), kind="stable")
         video = np.concatenate([each for part in parts for each in part[2]])[order]
 
@@ -125,3 +123,7 @@ class Validation:
             if (found := described(value, video, self._names.get(name))) is not None:
                 result[name] = {**found, **({"constant": constant[name]} if name in constant else {})}
         return result
+
+
+def _nothing(failures: list[gpuaug.Failure]) -> Failed:
+    return Failed(f"no held-out window can be decoded, for example {failures[0].path}: {failures[0].reason}")
