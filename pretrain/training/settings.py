@@ -136,6 +136,8 @@ def parse(
             optim=make(OptimSettings, values),
             options=make(tasks[name].Settings, values),
         )
+        for kind in (extra or {}).values():
+            make(kind, values)
         if settings.feed.window_frames < (needed := tasks[name].window_frames(settings.options)):
             rule = f"≥ {needed}, the frames that samples reach over"
             raise BadSetting("window_frames", rule, settings.feed.window_frames)
