@@ -123,14 +123,14 @@ def parse(parser: Parser, argv: Sequence[str] | None, kinds: Kinds, recipe: Reci
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
-def read(kind: type[S], argv: Sequence[str] | None, *, prog: str, description: str | None, title: str) -> S:
-    """The settings that the words of a command make, where it has one dataclass of them; `title` heads the flags."""
+def read(argv: Sequence[str] | None, kinds: Kinds, *, prog: str, description: str | None) -> list[Any]:
+    """The settings, one of each kind, that the words of a command make."""
     parser = Parser(prog=prog, description=description, allow_abbrev=False)
     add_config(parser)
-    add_flags(parser, {title: kind})
-    values = parse(parser, argv, {title: kind})
+    add_flags(parser, kinds)
+    values = parse(parser, argv, kinds)
     try:
-        return make(kind, values)
+        return [make(kind, values) for kind in kinds.values()]
     except ValueError as error:
         parser.error(getattr(error, "flag", str(error)))
 

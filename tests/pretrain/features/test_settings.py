@@ -12,7 +12,8 @@ USUAL = "--videos a b --out c --encoder tsm_resnet18 --init none"
 
 
 def told(words):
-    return read(ExtractSettings, words.split(), prog="extract", description=None, title="input and output")
+    (settings,) = read(words.split(), {"all": ExtractSettings}, prog="extract", description=None)
+    return settings
 
 
 def test_rates_and_checkpoints():
