@@ -19,9 +19,8 @@ from ..features.settings import ExtractSettings
 @command("extract")
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 done, with a report; 1 nothing could be done; 2 wrong usage."""
-    text = __doc__.partition("\n\n")[2]
     settings: ExtractSettings
-    (settings,) = read(argv, {"input and output": ExtractSettings}, prog=prog("extract"), description=text)
+    (settings,) = read(argv, {"input and output": ExtractSettings}, prog=prog("extract"), description=__doc__)
     # gloo on GPUs too: only lists of names are exchanged; and processes may take very different times
     group = start("cpu", timeout=timedelta(days=30))
     try:
