@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import gpuaug
-from pretrain.common.settings import Parser, add_flags, make, parse
+from pretrain.common.cli import Parser, add_flags, make, parse
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])

@@ -55,7 +55,7 @@ TASKS = {
         32,
     ),
 }
-FEATURES = split("--fps 6 --clip 8 --stride 4 --threads 1")
+FEATURES = split("--fps 6 --frames 8 --stride 4 --threads 1")
 LOCALISER = split("--length 64 --labels 2")
 # Texture shortcuts that the held-out videos lack, similar backgrounds, changes of speed inside actions, cuts elsewhere
 # than at boundaries, repeated actions, objects that tell most but not all actions by their looks: random features must

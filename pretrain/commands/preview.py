@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from ..common.cli import command, prog
+from ..common.cli import command, make, prog
 from ..common.distributed import Group
-from ..common.settings import check, make, setting
+from ..common.settings import check, setting
 from ..feed.loaders import EncoderInput
 from ..models.encoders import encoder
 from ..reports.samples import pictures, window_names, write_page

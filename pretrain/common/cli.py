@@ -1,19 +1,27 @@
-"""What all commands share: exit statuses, one-line errors, and flags made from the options of functions."""
+"""What all commands share: exit statuses, one-line errors, and flags made from dataclasses of settings."""
 
 from __future__ import annotations
 
 import argparse
 import functools
 import inspect
+import json
 import os
 import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from .settings import BadSetting, Default, Kinds, Recipe, flags_of, option, renamed
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    S = TypeVar("S", bound=DataclassInstance)
 Main = Callable[[Sequence[str] | None], int]
 
 
@@ -56,6 +64,182 @@ def command(name: str) -> Callable[[Callable[[Sequence[str] | None], int | None]
     return decorate
 
 
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line; it begins with `origin`, where the words that it reads come from."""
+
+    origin = ""
+
+    def error(self, message: str) -> typing.NoReturn:
+        self.exit(2, f"{self.prog}: error: {self.origin}{message}\n")
+
+
+def add_flags(parser: argparse.ArgumentParser, kinds: Kinds, recipes: Mapping[str, Recipe] | None = None) -> None:
+    """Add a group of flags for each dataclass. Flags that are not given leave no trace in the namespace.
+
+    Args:
+        kinds: the first one has the say about a name that several have.
+        recipes: name of a task → its defaults, told in the help texts; where there are several, all that differ.
+    """
+    taken: set[str] = set()
+    for title, kind in kinds.items():
+        group, types_of = parser.add_argument_group(title), typing.get_type_hints(kind)
+        for each in flags_of(kind):
+            if each.name in taken:
+                continue
+            taken.add(each.name)
+            if each.metadata["title"]:
+                group = parser.add_argument_group(each.metadata["title"])
+            words = [word for word in (each.metadata["short"], option(each.name)) if word]
+            text = f"{each.metadata['help']}{_default_text(each, recipes or {})}".replace("%", "%%")
+            how = _parsing(types_of[each.name], each.default)
+            if each.metadata["metavar"]:
+                how["metavar"] = each.metadata["metavar"]
+            if each.metadata["repeats"]:
+                how["action"] = "extend"
+            group.add_argument(*words, dest=each.name, default=argparse.SUPPRESS, help=text, **how)
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add --config, which `parse` follows."""
+    text = (
+        "what a run wrote of its flags (its config.json), or flags by name in JSON; those given beside it override it"
+    )
+    parser.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help=text)
+
+
+def parse(parser: Parser, argv: Sequence[str] | None, kinds: Kinds, recipe: Recipe | None = None) -> dict[str, Any]:
+    """Name → value: of the flags, else of the file --config, else of the recipe. (Else a field has its own default.)
+
+    Wrong usage ends the program with status 2 and one line, as argparse does.
+    """
+    later = {each.name for kind in kinds.values() for each in flags_of(kind) if each.metadata["later"]}
+    values = {name: default.value for name, default in (recipe or {}).items() if name not in later}
+    given = vars(parser.parse_args(_without_old_names(sys.argv[1:] if argv is None else argv, kinds)))
+    if config := given.pop("config", None):
+        parser.origin = f"--config {config}: "
+        values |= vars(parser.parse_args(_words(parser, read_config(config), kinds)))
+        parser.origin = ""
+    values |= given
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def read(argv: Sequence[str] | None, kinds: Kinds, *, prog: str, description: str | None) -> list[Any]:
+    """The settings, one of each kind, that the words of a command make."""
+    parser = Parser(prog=prog, description=description, allow_abbrev=False)
+    add_config(parser)
+    add_flags(parser, kinds)
+    values = parse(parser, argv, kinds)
+    try:
+        return [make(kind, values) for kind in kinds.values()]
+    except ValueError as error:
+        parser.error(getattr(error, "flag", str(error)))
+
+
+def make(kind: type[S], values: Mapping[str, Any]) -> S:
+    """Settings of this kind from the values of their fields among others."""
+    for each in fields(kind):
+        if each.default is MISSING and each.name not in values:
+            raise BadSetting(each.name, "given", "nothing")
+    return kind(**{each.name: values[each.name] for each in fields(kind) if each.name in values})
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The flags that a run's config.json holds, or those of a plain JSON object of flags.
+
+    Errors (ValueError): no such file, or it is neither.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--config must be a run's config.json or a JSON object of flags, {path}: {error}") from None
+    flags = content.get("flags", content) if isinstance(content, dict) else None
+    if not isinstance(flags, dict):
+        raise ValueError(f"--config must be a run's config.json or a JSON object of flags, {path} is neither")
+    return flags
+
+
+def _words(parser: Parser, flags: Mapping[str, Any], kinds: Kinds) -> list[str]:
+    """The words that would give these flags; null gives none."""
+    known = {action.dest: action for action in parser._actions}
+    unsaved = {each.name for kind in kinds.values() for each in flags_of(kind) if not each.metadata["saved"]}
+    words: list[str] = []
+    for name, value in renamed(flags, kinds.values()).items():
+        if name not in known or name in ("config", "help"):
+            parser.error(f"there is no setting {name}")
+        if value is None or name in unsaved:
+            continue
+        if isinstance(known[name], argparse.BooleanOptionalAction):
+            if not isinstance(value, bool):
+                parser.error(f"{name} must be true or false, got {value!r}")
+            words.append(option(name) if value else "--no-" + option(name)[2:])
+        elif isinstance(value, list):
+            words += [option(name), *map(str, value)]
+        else:
+            words.append(f"{option(name)}={value}")
+    return words
+
+
+def _without_old_names(argv: Sequence[str], kinds: Kinds) -> list[str]:
+    """The words with flags of the last version in their new names, and a line for each on standard error."""
+    names = [each for kind in kinds.values() for each in flags_of(kind) if each.metadata["old"]]
+    new = {option(each.metadata["old"]): option(each.name) for each in names}
+    words = []
+    for word in argv:
+        name, equals, value = word.partition("=")
+        if name in new:
+            print(f"{name} is called {new[name]} now; the old name will go in the next version", file=sys.stderr)
+        words.append(f"{new.get(name, name)}{equals}{value}")
+    return words
+
+
+def _parsing(kind: Any, default: Any) -> dict[str, Any]:
+    """The arguments of `add_argument` for a field's type: int, float, bool, str, Literal, tuples of them, or None."""
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        kind, *words = (part for part in typing.get_args(kind) if part is not type(None))
+        if words:  # a number, or one of some words
+            return {"type": _number_or_word(kind, typing.get_args(words[0]))}
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        repeated = ("*" if default == () else "+") if parts[1:] == (Ellipsis,) else len(parts)
+        return {**_parsing(parts[0], None), "nargs": repeated}
+    if origin is Literal:
+        return {"choices": parts, "type": type(parts[0])}
+    if kind is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if kind not in (int, float, str):
+        raise TypeError(f"settings must be int, float, bool, str, Literal, tuples of them or None, got {kind}")
+    return {"type": kind}
+
+
+def _number_or_word(kind: type, words: Sequence[str]) -> Callable[[str], Any]:
+    def parsed(text: str) -> Any:
+        return text if text in words else kind(text)
+
+    parsed.__name__ = " or ".join((kind.__name__, *words))  # for argparse's errors
+    return parsed
+
+
+def _default_text(each: Field[Any], recipes: Mapping[str, Recipe]) -> str:
+    """ " (default 128 [C])", or of each task where they differ; nothing where the help text has it."""
+    usual = Default(each.default)
+    own = {name: recipe.get(each.name, usual) for name, recipe in recipes.items()} or {"": usual}
+    first, *others = own.values()
+    if all(one == first for one in others):
+        return f" (default {shown})" if (shown := _shown(first)) else " (required)" * (each.default is MISSING)
+    return f" (default {', '.join(f'{name} {_shown(one)}'.rstrip() for name, one in own.items() if _shown(one))})"
+
+
+def _shown(default: Default) -> str:
+    value = default.value
+    if value is MISSING or value is None or value is False or value == "" or value == ():
+        return ""
+    if value is True:
+        value = "yes"
+    values = value if isinstance(value, tuple) else (value,)
+    text = " ".join(f"{each:g}" if isinstance(each, float) else str(each) for each in values)
+    return f"{text} {default.source}".rstrip()
+
+
 def add_options(group: Any, functions: Iterable[Callable[..., Any]], taken: Iterable[str] = ()) -> None:
     """Add a flag per keyword-only parameter of the functions, with the help text of its line under "Args:".
 
@@ -78,8 +262,8 @@ def add_options(group: Any, functions: Iterable[Callable[..., Any]], taken: Iter
             group.add_argument(
                 "--" + name.replace("_", "-"),
                 default=parameter.default,
-                help=f"{text} (default {_shown(parameter.default)})",
-                **_parsing(kinds[name]),
+                help=f"{text} (default {_shown(Default(parameter.default)) or 'none'})",
+                **_parsing(kinds[name], None),
             )
 
 
@@ -111,26 +295,3 @@ def _notes(function: Callable[..., Any]) -> dict[str, str]:
         elif line.strip():
             notes.update((name, f"{notes[name]} {line.strip()}") for name in names)
     return notes
-
-
-def _parsing(kind: Any) -> dict[str, Any]:
-    """The arguments of `add_argument` for a parameter's type."""
-    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
-        kind = next(part for part in typing.get_args(kind) if part is not type(None))
-    origin, parts = typing.get_origin(kind), typing.get_args(kind)
-    if origin is tuple:
-        repeated = len(parts) == 2 and parts[1] is Ellipsis
-        return {**_parsing(parts[0]), "nargs": "+" if repeated else len(parts)}
-    if origin is Literal:
-        return {"choices": parts, "type": type(parts[0])}
-    if kind is bool:
-        return {"action": argparse.BooleanOptionalAction}
-    if kind not in (int, float, str):
-        raise TypeError(f"options must be int, float, bool, str, Literal, tuples of them or None, got {kind}")
-    return {"type": kind}
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, tuple | list):
-        return " ".join(map(str, value))
-    return "none" if value is None or value == "" else str(value)

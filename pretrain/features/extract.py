@@ -1,13 +1,12 @@
 """`python -m pretrain extract`: features of whole videos from sliding clips, for localisers and for TSP's GVF.
 
-A clip has CLIP frames at FPS frames per second; the next one starts STRIDE frames later. A video gives one row of F
+A clip has FRAMES frames at FPS frames per second; the next one starts STRIDE frames later. A video gives one row of F
 features per clip, floor((frames - clip) / stride) + 1 in all. The JSON file written beside the features says so, with
 the model, and names what could not be done. A run that was stopped is finished by the same command.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 import time
@@ -25,10 +24,12 @@ import gpuaug
 
 from ..common.distributed import Group, pick_device
 from ..common.files import write_json
+from ..common.settings import saved
 from ..data import overlap
 from .extraction_plan import Work, describe, find_work, statement
 from .extractor import Extractor, trained, untrained
 from .grid import Grid, rescale
+from .settings import ExtractSettings
 from .sliding import Decode, Job, sliding
 from .store import Store
 
@@ -47,17 +48,17 @@ class Tally:
     wait_seconds: float = 0.0
 
 
-def extract(args: argparse.Namespace, group: Group) -> int:
+def extract(args: ExtractSettings, group: Group) -> int:
     """The command, after its arguments were checked; returns the exit status."""
     device = pick_device(args.device)
     init = None if args.init == "none" else args.init
     loaded = [trained(path) for path in args.checkpoint or ()]
-    loaded = loaded or [untrained(args.encoder, init, frames=args.clip, size=args.size, seed=args.seed)]
+    loaded = loaded or [untrained(args.encoder or "", init, frames=args.frames, size=args.size, seed=args.seed)]
     encoders, models, usual = zip(*loaded)
-    clip = args.clip or _same("clip", [net.frames for net in encoders])
+    clip = args.frames or _same("frames", [net.frames for net in encoders])
     fit = args.fit or _same("fit", [each["fit"] for each in usual])
     native = args.fps == "native"
-    fps = 1.0 if native else args.fps or _same("fps", [each["fps"] for each in usual])
+    fps = 1.0 if args.fps == "native" else args.fps or _same("fps", [each["fps"] for each in usual])
     if fps is None:
         raise ValueError(f"fps must be given for encoder {encoders[0].name}, which has no usual rate")
     grid = Grid(fps, clip, args.stride or clip)
@@ -82,7 +83,8 @@ def extract(args: argparse.Namespace, group: Group) -> int:
         work = find_work(
             args.videos, store, settings, frame_bytes=frame_bytes, names=args.names, too_short=args.too_short
         )
-        write_json(store.settings_file, statement(settings, work, work.there, {}, store, trained_on))
+        content = statement(settings, work, work.there, {}, store, trained_on)
+        write_json(store.settings_file, content | {"flags": saved(args)})
         return work
 
     with gpuaug.Decoder(device, **how, backend=args.backend, threads=args.threads) as decoder:
@@ -94,7 +96,7 @@ def extract(args: argparse.Namespace, group: Group) -> int:
         failed = {path: reason for t in tallies for path, reason in t.failed.items()}
         store.merge(settings)
         content = statement(settings, work, store.finished(), failed, store, trained_on)
-        content["last_run"] = speed(tallies, device)
+        content |= {"flags": saved(args), "last_run": speed(tallies, device)}
         write_json(store.settings_file, content)
         return report(work, tallies, content, store)
 
@@ -102,7 +104,7 @@ def extract(args: argparse.Namespace, group: Group) -> int:
 
 
 def run(
-    jobs: list[Job], extractor: Extractor, decode: Decode, store: Store, args: argparse.Namespace, *, quiet: bool
+    jobs: list[Job], extractor: Extractor, decode: Decode, store: Store, args: ExtractSettings, *, quiet: bool
 ) -> Tally:
     """Extract and store the features of `jobs`."""
     tally = Tally()

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..common import settings as common
+from ..common import cli
+from ..common.cli import Parser, add_config, add_flags, make, read_config
 from ..common.distributed import DEVICES
-from ..common.settings import BadSetting, Kinds, Parser, add_flags, check, make, read_config, required, setting
+from ..common.settings import BadSetting, Kinds, check, option, required, saved, setting
 from ..feed.settings import AugmentSettings, FeedSettings
 from ..models.encoders import EncoderSettings
 from ..tasks.task import TASKS, Task, load, recipe
@@ -42,7 +43,7 @@ class DataSettings:
         check(self)
         for name in ("subset", "val_annotations", "val_subset"):
             if getattr(self, name) and not self.annotations:
-                raise ValueError(f"{common.option(name)} needs --annotations")
+                raise ValueError(f"{option(name)} needs --annotations")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ class TrainSettings:
 
     def saved(self) -> dict[str, Any]:
         """What config.json says of them."""
-        return {"task": self.task, **common.saved(*(getattr(self, each.name) for each in fields(self)[1:]))}
+        return {"task": self.task, **saved(*(getattr(self, each.name) for each in fields(self)[1:]))}
 
 
 KINDS: Kinds = {
@@ -115,16 +116,15 @@ def parse(
     parser = Parser(prog=prog, epilog=EPILOG, allow_abbrev=False)
     for each in (first, parser):
         each.add_argument("--task", choices=sorted(TASKS), help="with --help: shows its own flags and defaults")
-        text = "a run's config.json, or flags by name in JSON: their values where a flag is not given"
-        each.add_argument("--config", metavar="FILE", help=text)
+        add_config(each)
     known, _ = first.parse_known_args(argv)
-    name = known.task or (read_config(known.config).get("task") if known.config else None)
+    name = known.task or (read_config(known.config).get("task") if "config" in known else None)
     tasks = {each: load(each) for each in ([name] if name in TASKS else sorted(TASKS))}
     own = {f"options of {name}": tasks[name].Settings} if name in tasks else {}
     kinds = {**own, **KINDS, **(extra or {})}
     recipes = {each: recipe(task) for each, task in tasks.items()}
     add_flags(parser, kinds, recipes)
-    values = common.parse(parser, argv, kinds, recipes.get(name), known.config)
+    values = cli.parse(parser, argv, kinds, recipes.get(name))
     try:
         if name is None:
             raise BadSetting("task", f"one of {', '.join(TASKS)}", "none")
@@ -138,6 +138,8 @@ def parse(
             optim=make(OptimSettings, values),
             options=make(tasks[name].Settings, values),
         )
+        for kind in (extra or {}).values():
+            make(kind, values)
         if settings.feed.window_frames < (needed := tasks[name].window_frames(settings.options)):
             rule = f"≥ {needed}, the frames that samples reach over"
             raise BadSetting("window_frames", rule, settings.feed.window_frames)

@@ -78,6 +78,17 @@ def test_nothing_could_be_done(mixed, tmp_path, capsys):
     assert "Traceback" not in err
 
 
+def test_the_settings_of_a_run_make_another(films, tmp_path):
+    videos, out = [str(path) for path, _, _ in films.values()], tmp_path / "out"
+    assert main(["--videos", *videos, "--out", str(out), *TINY, "--stride", "2"]) == 0
+    assert main(["--config", str(out / "features.json"), "--out", str(tmp_path / "again")]) == 0
+    one, two = Features(out), Features(tmp_path / "again")
+    assert list(one) == list(two)
+    assert all((one[name] == two[name]).all() for name in one)
+    flags = one.settings["flags"]
+    assert two.settings["flags"] == {**flags, "out": str(tmp_path / "again")}
+
+
 def test_wrong_usage(films, tmp_path, capsys):
     video = ["--videos", str(films["a"][0]), "--out", str(tmp_path / "x")]
     for flags in ([], ["--encoder", "tiny"], [*TINY, "--stride", "0"], [*TINY, "--pool", "max", "--rescale", "9"]):

@@ -53,5 +53,5 @@ def test_untrimmed(task, cards, tmp_path):
 
 def test_wrong_usage(tmp_path, capsys):
     flags = [*tiny_training.FLAGS, "--videos", str(tmp_path), "--out", str(tmp_path)]
-    assert preview.main([*flags, "--samples", "0"]) == 1
-    assert "--samples must be ≥ 1, got 0" in capsys.readouterr().err
+    assert preview.main([*flags, "--samples", "0"]) == 2
+    assert "error: --samples must be ≥ 1, got 0" in capsys.readouterr().err

@@ -127,7 +127,7 @@ def test_the_features_chain_of_tsp(videos, tmp_path, capsys):
     """GVF of the initial encoder, training with it, features of the trained one, their similarity as a picture."""
     gvf, run, features = tmp_path / "gvf.h5", tmp_path / "run", tmp_path / "features"
     common = ["--videos", str(videos), "--fps", "15", "--threads", "1", "--stride", "4"]
-    words = ["--encoder", "small", "--init", "none", "--clip", "8", "--fit", "stretch"]
+    words = ["--encoder", "small", "--init", "none", "--frames", "8", "--fit", "stretch"]
     assert extract.main([*common, *words, "--pool", "max", "--out", str(gvf)]) == 0
     assert train("tsp", videos, run, "--steps", 2, "--val-batches", 1, "--gvf", gvf) == 0
     model = checkpoint.read(run / checkpoint.NAME)["model"]

@@ -7,20 +7,8 @@ from typing import Literal
 
 import pytest
 
-from pretrain.common.settings import (
-    BadSetting,
-    Default,
-    Parser,
-    add_flags,
-    check,
-    make,
-    parse,
-    read_config,
-    renamed,
-    required,
-    saved,
-    setting,
-)
+from pretrain.common.cli import Parser, add_config, add_flags, make, parse, read_config
+from pretrain.common.settings import BadSetting, Default, check, renamed, required, saved, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +41,14 @@ RECIPE = {"count": Default(3, "[P] 4 % more"), "mode": Default("b", "[C]"), "sha
 
 def parser(recipes=None):
     made = Parser(prog="prog", allow_abbrev=False)
+    add_config(made)
     add_flags(made, KINDS, recipes)
     return made
 
 
 def given(words="", recipe=RECIPE, config=None):
-    values = parse(parser(), words.split(), KINDS, recipe, config)
+    words = [*words.split(), *(["--config", str(config)] if config else [])]
+    values = parse(parser(), words, KINDS, recipe)
     return make(First, values), make(Second, values)
 
 

@@ -39,7 +39,7 @@ def test_rows_show_the_right_frames(films, tmp_path, monkeypatch, fps, clip, str
     """In chunks much shorter than the videos, with clips that overlap, touch, or leave gaps."""
     monkeypatch.setattr("pretrain.features.sliding.LONGEST", 48)
     monkeypatch.setattr("pretrain.features.sliding.PIECE", 20)
-    grid = ["--fps", str(fps), "--clip", str(clip), "--stride", str(stride), "--batch", "7"]
+    grid = ["--fps", str(fps), "--frames", str(clip), "--stride", str(stride), "--batch", "7"]
     assert main(["--videos", folder_of(films), "--out", str(tmp_path), *TINY, *grid]) == 0
     features = Features(tmp_path)
     for name, (_, frames, rate) in films.items():
@@ -56,7 +56,7 @@ def test_rows_show_the_right_frames(films, tmp_path, monkeypatch, fps, clip, str
 
 def test_native_rate(films, tmp_path):
     """BSP's snippets: consecutive frames of each video."""
-    rate = ["--fps", "native", "--clip", "8", "--stride", "8"]
+    rate = ["--fps", "native", "--frames", "8", "--stride", "8"]
     assert main(["--videos", folder_of(films), "--out", str(tmp_path), *TINY, *rate]) == 0
     features = Features(tmp_path)
     for name, (_, frames, fps) in films.items():

@@ -31,7 +31,7 @@ def tsp(films, tmp_path_factory):
     """TSP's clips on ActivityNet: 16 frames at 15 a second, every 16; video "long", named as ActivityNet's are."""
     folder = tmp_path_factory.mktemp("anet")
     (folder / "v_abcdefghijk.mp4").symlink_to(films["long"][0])
-    return ["--videos", str(folder), *TINY, "--fps", "15", "--clip", "16", "--stride", "16"]
+    return ["--videos", str(folder), *TINY, "--fps", "15", "--frames", "16", "--stride", "16"]
 
 
 def second_shown(features_CT, grid_position, clip=16):
@@ -80,7 +80,7 @@ def test_tsp_pickles_become_the_hdf5(tsp, tmp_path):
 
 def test_gtad_on_thumos(films, tmp_path):
     """One HDF5 file, a row per frame; the loader takes every fifth, and windows of 256 that overlap by half."""
-    dense = ["--fps", "20", "--clip", "9", "--stride", "1"]
+    dense = ["--fps", "20", "--frames", "9", "--stride", "1"]
     assert main(["--videos", str(films["long"][0]), "--out", str(tmp_path / "rgb_val.h5"), *TINY, *dense]) == 0
     with h5py.File(tmp_path / "rgb_val.h5", "r") as file:
         df_data = file["long"][::5, ...]
