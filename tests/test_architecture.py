@@ -47,25 +47,26 @@ MODULES = {"": 15, "pretrain/": 10}  # in one folder, __init__ not counted
 PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
-    "gpuaug": 2380,
+    "gpuaug": 2450,
+    "gpuaug/supply": 1660,
     "gpuaug/kernels": 1419,
     "gpuaug/video": 2018,
     "pretrain": 79,
     "pretrain/commands": 509,
-    "pretrain/common": 914,
-    "pretrain/data": 1196,
+    "pretrain/common": 941,
+    "pretrain/data": 1178,
     "pretrain/evaluation": 648,
     "pretrain/features": 1004,
-    "pretrain/feed": 882,
+    "pretrain/feed": 225,
     "pretrain/localization": 701,
     "pretrain/models": 580,
     "pretrain/reports": 863,
-    "pretrain/tasks": 1429,
+    "pretrain/tasks": 1603,
     "pretrain/toy": 583,
-    "pretrain/training": 1363,
+    "pretrain/training": 1415,
     "benchmarks": 2214,
     "benchmarks/study": 534,
-    "examples": 320,
+    "examples": 440,
     "docs": 75,
 }
 

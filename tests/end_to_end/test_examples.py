@@ -107,9 +107,6 @@ def test_it_runs_from_anywhere(name, device, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-# ---- dataloader_mixing -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("overlap", [0, 4, 8])
 def test_clips_mix_and_labels_follow(device, overlap):

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,57 @@ def test_files_that_are_no_videos_are_named(task, videos, tmp_path):
     assert {"text.mp4", "empty.mp4"} <= named
 
 
-def start_two(task, videos, out, *flags):
+PUBLISHED = ["--windows-per-segment", 5, "--clips-per-segment", 5, "--batch", 5, "--epochs", 2, "--val-every", 0.5]
+PUBLISHED += ["--reuse-min", 1, "--reuse-max", 1, "--val-batches", 100]
+
+
+def check_epochs(found, epochs):
+    """Every training segment five times an epoch, each time elsewhere; every held-out one five times a validation.
+
+    Args: found: what `tiny_training.record_segments` wrote down, of one process or of several.
+    """
+    rows = {train: [each for each in found if each[0] == train] for train in (True, False)}
+    shown, starts = (np.concatenate([row[k] for row in rows[True]]).astype(float) for k in (1, 2))
+    count = len(shown) // epochs
+    assert len(shown) == epochs * count
+    segments = int(shown.max()) + 1
+    assert segments == count // (2 // epochs * 5) > 20
+    for epoch in range(epochs):
+        assert Counter(shown[epoch * count : (epoch + 1) * count]) == dict.fromkeys(range(segments), 2 // epochs * 5)
+    assert len(set(zip(shown, starts))) == len(shown), "no clip comes twice"
+    held = np.concatenate([row[1] for row in rows[False]])
+    validations = Counter(held.tolist())
+    times = set(validations.values())
+    assert len(times) == 1, "in a validation every held-out segment comes as often"
+    assert set(validations) == set(range(max(validations) + 1))
+    assert times.pop() == 5 * 4, "five clips in each of four validations"
+
+
+def test_tsp_shows_every_segment_as_often_as_published(videos, tmp_path, monkeypatch):
+    found = []
+    tiny_training.record_segments(monkeypatch.setattr, found)
+    monkeypatch.setattr(tiny_training.pretrain.training.validation.Validation, "check", lambda self: None)
+    assert train("tsp", videos, tmp_path, *PUBLISHED) == 0
+    check_epochs(found, epochs=2)
+    said = (tmp_path / "summary.json").read_text()
+    assert json.loads(said)["passes"] == pytest.approx(2, rel=0.3), "and what was decoded ahead"
+
+
+@pytest.mark.timeout(600)
+def test_with_two_processes_too(videos, tmp_path):
+    """Of an odd number of segments one process has one more, in turn: over both epochs it comes out even."""
+    jobs = start_two("tsp", videos, tmp_path / "run", *PUBLISHED, record=tmp_path / "shown")
+    texts = [job.communicate(timeout=250)[1] for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0], texts
+    ranks = [json.loads((tmp_path / f"shown.{rank}.json").read_text()) for rank in range(2)]
+    for rank in ranks:
+        rank.remove(next(each for each in rank if not each[0]))  # drawn before training, to see whether they suffice
+    held = [{number for shuffled, numbers, _ in rank if not shuffled for number in numbers} for rank in ranks]
+    assert not held[0] & held[1]
+    check_epochs([each for rank in ranks for each in rank], epochs=1)
+
+
+def start_two(task, videos, out, *flags, record=None):
     """Two processes that train one model."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -86,7 +137,8 @@ def start_two(task, videos, out, *flags):
         1,
         *flags,
     ]
-    words = [sys.executable, SUPPORT / "tiny_training.py", *words, "--holdout", 0.4]
+    told = ["--record", record] if record else []
+    words = [sys.executable, SUPPORT / "tiny_training.py", *told, *words, "--holdout", 0.4]
     return [subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True, env=rank) for rank in ranks]
 
 

@@ -82,7 +82,10 @@ def test_run_folder(whole):
     validations = [row["validation"] for row in rows if "validation" in row]
     result = validations[-1]["boundary"]
     assert set(result["classes"]) == set(bsp.KINDS)
-    assert result["samples"] == sum(map(sum, result["confusion"])) == 16
+    shown = {name: each["samples"] for name, each in result["classes"].items()}
+    assert result["samples"] == sum(map(sum, result["confusion"])) == sum(shown.values())
+    assert shown["ds"] == shown["ss"] == result["videos"] == 4, "two batches of two videos, each in all kinds"
+    assert max(shown.values()) == 4
     assert 0 <= result["low"] <= result["value"] <= result["high"] <= 1
     summary = json.loads((whole / "summary.json").read_text())
     assert (summary["status"], summary["steps"], summary["samples"]) == ("finished", 12, 96)

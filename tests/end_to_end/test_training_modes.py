@@ -33,7 +33,7 @@ def test_it_learns(videos, tmp_path):
 def test_regression_finds_the_cut(videos, tmp_path):
     """From decoded files to the heat map, every step must agree on which frame is the first new one."""
     flags = ["--mode", "regression", "--boundaries", "sc", "--encoder", "changes", "--dropout", 0, "--epochs", 60]
-    flags += ["--lr", 0.02, "--schedule", "cosine", "--log-every", 10, "--val-batches", 8, "--crop", "center"]
+    flags += ["--lr", 0.02, "--schedule", "cosine", "--log-every", 10, "--holdout", 0.4, "--crop", "center"]
     assert train("--videos", videos, "--out", tmp_path, *flags) == 0
     result = json.loads((tmp_path / "summary.json").read_text())["validation"]
     assert result["gain"]["low"] > 0  # better than the best constant map, by more than its 95 % interval

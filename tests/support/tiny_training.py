@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+import gpuaug
 import pretrain.commands.train
 import pretrain.models.checkpoint
 import pretrain.training.session
@@ -118,6 +120,34 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
+def record_segments(patch: Any, found: list[Any]) -> None:
+    """Have the segments written down that every batch shows: (for training?, their numbers, where clips start)."""
+    original = gpuaug.Loader._batch
+
+    def batch(self: gpuaug.Loader, step: int) -> gpuaug.Batch | None:
+        made = original(self, step)
+        if made is not None:
+            rows = zip(*(made.target[name].tolist() for name in ("video", "start_seconds", "end_seconds")))
+            numbers = [
+                next(
+                    k for k, s in enumerate(self.segments)
+                    if s.video == video and s.start_seconds - 1e-6 <= start and end <= s.end_seconds + 1e-6
+                )
+                for video, start, end in rows
+            ]  # fmt: skip
+            found.append((self._shuffle, numbers, made.target["start_seconds"].tolist()))
+        return made
+
+    patch(gpuaug.Loader, "_batch", batch)
+
+
 if __name__ == "__main__":
     install(setattr)
-    sys.exit(train(*sys.argv[1:]))
+    words, found, file = sys.argv[1:], list[Any](), ""
+    if words[0] == "--record":
+        record_segments(setattr, found)
+        file, words = f"{words[1]}.{os.environ['RANK']}.json", words[2:]
+    status = train(*words)
+    if found:
+        Path(file).write_text(json.dumps(found))
+    sys.exit(status)
