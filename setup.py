@@ -104,6 +104,7 @@ setup(
             "timm>=1.0",  # encoders by name, the tested cases: an image model …
             "transformers>=4.50",  # … and VideoMAE
             "jax>=0.4.30",  # arrays of another library through DLPack
+            "pytorch-lightning>=2.4",  # runs the example that has it
             "ruff>=0.6",
             "mypy>=1.11",
         ],

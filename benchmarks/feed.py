@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+import gpuaug
 from pretrain.data.dataset import Dataset, read_videos
-from pretrain.feed.feed import Batch, Feed
 from pretrain.models.networks import KINETICS
 from pretrain.tasks.bsp import task as bsp
 
@@ -95,12 +95,12 @@ def ours(
 ) -> tuple[float, dict[str, Any]]:
     """Samples a second of the feed in its steady state, and what limits it."""
     mean, std = KINETICS
-    with Feed(
-        dataset, sample, batch=BATCH, frames=window[0], fps=window[1], size=SIZE, mean=mean, std=std, bank_size=BANK,
-        slots=SLOTS * (1 if reuse == 1 else 2), reuse_max=reuse, seed=seed,
+    with gpuaug.Loader(
+        dataset.segments, sample, batch=BATCH, frames=window[0], fps=window[1], size=SIZE, mean=mean, std=std,
+        bank_size=BANK, slots=SLOTS * (1 if reuse == 1 else 2), reuse_max=reuse, seed=seed,
     ) as feed:  # fmt: skip
         stream = batches(feed)
-        while feed.bank.rendered < reuse * len(feed.bank.info):
+        while feed.report()["rendered_windows"] < reuse * len(feed.bank.info):
             next(stream)
         assert next(stream).clips.shape == (BATCH, 3, FRAMES, SIZE, SIZE)
         return steady(feed, stream, "cpu", seconds)
@@ -138,7 +138,9 @@ def on_cuda(suite: common.Suite, limits: list[int], seconds: float) -> None:
             suite.host_time(f"host time of a batch of {batch}", functools.partial(next, fill(feed)), limit=limit)
 
 
-def steady(feed: Feed, stream: Iterator[Batch], device: str, seconds: float) -> tuple[float, dict[str, Any]]:
+def steady(
+    feed: gpuaug.Loader, stream: Iterator[gpuaug.Batch], device: str, seconds: float
+) -> tuple[float, dict[str, Any]]:
     """Samples a second for so long, and the reuse, the share of waiting and the limit in that time."""
     before = feed.report()
     spent, count = common.run_for(stream, seconds, device)
@@ -146,7 +148,7 @@ def steady(feed: Feed, stream: Iterator[Batch], device: str, seconds: float) -> 
     decoded, shown = (after[name] - before[name] for name in ("decoded_windows", "rendered_windows"))
     waiting = (after["wait_seconds"] - before["wait_seconds"]) / spent
     limit = "decoding" if waiting > 0.5 else "rendering"
-    return feed.count * count / spent, {
+    return feed.batch_size * count / spent, {
         "echo": round(shown / max(1, decoded), 2),
         "waiting": round(waiting, 2),
         "limit": limit,

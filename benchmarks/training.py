@@ -25,8 +25,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+import gpuaug
 from pretrain.data.dataset import Dataset
-from pretrain.feed.feed import Batch, Feed
 from pretrain.models.encoders import encoder
 from pretrain.tasks.bsp import task as bsp
 from pretrain.training.loop import Model
@@ -108,27 +108,27 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         return loss
 
-    def feed(self, **how: Any) -> Feed:
+    def feed(self, **how: Any) -> gpuaug.Loader:
         """Batches, and at most four windows per sample in the bank unless `how` says otherwise."""
         case, (mean, std) = self.case, self.colors
         sample = functools.partial(bsp.sample, settings=bsp.Settings(frames=case.frames))
-        return Feed(
-            self.dataset, sample, batch=case.batch, size=case.size,
+        return gpuaug.Loader(
+            self.dataset.segments, sample, batch=case.batch, size=case.size,
             frames=WINDOW * case.frames, fps=case.fps, mean=mean, std=std, dtype=self.dtype, device=self.device,
-            **{"slots": 4 * case.batch, **how},
+            pairs=True, windows_per_sample=2, **{"slots": 4 * case.batch, "reuse_max": 32, **how},
         )  # fmt: skip
 
-    def first_stock(self, feed: Feed) -> int:
+    def first_stock(self, feed: gpuaug.Loader) -> int:
         """Batches until the windows decoded first are used up."""
         return max(4, 2 * len(feed.bank.info) // self.case.batch)
 
 
-def batches(feed: Feed) -> Iterator[Batch]:
+def batches(feed: gpuaug.Loader) -> Iterator[gpuaug.Batch]:
     """Those of step 0, 1, …"""
     return map(feed.batch, itertools.count())
 
 
-def fill(feed: Feed) -> Iterator[Batch]:
+def fill(feed: gpuaug.Loader) -> Iterator[gpuaug.Batch]:
     """The feed's batches once every slot of its bank has been filled."""
     stream = batches(feed)
     while feed.report()["decoded_windows"] < len(feed.bank.info):
@@ -137,12 +137,10 @@ def fill(feed: Feed) -> Iterator[Batch]:
     return stream
 
 
-def settle(feeds: dict[int, Feed]) -> None:
+def settle(feeds: dict[int, gpuaug.Loader]) -> None:
     """Let decoding that is under way end, so that it does not disturb the other candidates."""
     for feed in feeds.values():
-        for refill in feed.refiller.pending:
-            if refill.future is not None:
-                refill.future.result()
+        feed.settle()
 
 
 def compare(suite: common.Suite, trainer: Trainer, limits: list[int], seconds: float) -> int | str:

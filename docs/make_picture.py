@@ -17,8 +17,6 @@ import numpy as np
 
 import gpuaug
 from pretrain.data.dataset import read_videos
-from pretrain.feed.augment import Augment
-from pretrain.feed.feed import Feed
 from pretrain.tasks.bsp import task as bsp
 from pretrain.toy import dataset as toy
 
@@ -37,7 +35,7 @@ def main() -> None:
         data = read_videos(folder)
         options = {"frames": 48, "fps": 12.0, "size": 96, "mean": (0.0,) * 3, "std": (1.0,) * 3, "seed": 4}
         sample = functools.partial(bsp.sample, settings=bsp.Settings())
-        with Feed(data, sample, batch=64, augment=Augment("center"), deterministic=True, **options) as feed:
+        with gpuaug.Loader(data.segments, sample, batch=64, pairs=True, **options) as feed:
             batch = feed.batch(0)
     kind, boundary = batch.target["kind"].numpy(), batch.target["boundary"].numpy()
     figure, axes = plt.subplots(2, 2, figsize=(13, 3.5))

@@ -1,5 +1,7 @@
 """The clip bank: decoded windows kept on the device, each used several times before it is replaced.
 
+The bank alone writes its table; who supplies it says what goes where (`reserve`, `write`, `release`, `offer`).
+
 Legend: S slots, L frames in a slot, H W greatest height and width, C = 3 channels (RGB).
 """
 
@@ -21,11 +23,13 @@ COLUMNS: list[tuple[str, type]] = [
     ("frames", np.int64),  # valid frames, 1…L
     ("height", np.int64),  # valid rows and columns of every frame
     ("width", np.int64),
-    ("group", np.int64),  # windows drawn together from one video (PAL, TSP) share a group …
+    ("group", np.int64),  # windows of one visit to a segment (PAL, TSP) share a group …
     ("position", np.int64),  # … and count from 0 in it, in order of time
+    ("epoch", np.int64),  # in which pass over the data the window was chosen
     ("uses", np.int64),  # samples that have shown the window
-    ("ready", np.bool_),
+    ("ready", np.bool_),  # a plan may show it now
 ]
+UNKNOWN = {"video": -1, "label": -1}  # where a window's description leaves a column out; 0 in the others
 
 
 class Starved(RuntimeError):
@@ -38,15 +42,14 @@ class ClipBank:
     Args:
         slots: S ≥ 1.
         length, height, width: L, H and W ≥ 1, the largest window a slot takes.
-        device: where `frames` lives.
+        device: where `frames` lives; "meta" for a table without pixels.
         reuse_max: how many samples may show one decoded window, ≥ 1; None: any number.
 
     Attributes:
         frames: uint8 (S, L, H, W, 3) RGB tensor. Only the valid part of a slot has meaning.
-        info: structured NumPy array (S,) with the columns of `COLUMNS`.
         videos: path of every video that the column "video" numbers; empty where nobody has said.
         stream: on a GPU, the stream on which slots are written; None on the CPU.
-        uses_per_draw: the most uses a draw has asked for; a slot with fewer left is used up.
+        decoded, rendered: windows written, and uses counted, so far.
 
     >>> bank = ClipBank(2, length=4, height=6, width=8, reuse_max=3)
     >>> bank.write(1, torch.zeros(4, 6, 8, 3, dtype=torch.uint8), {"video": 7, "label": 0})
@@ -70,24 +73,39 @@ class ClipBank:
         if reuse_max is not None and reuse_max < 1:
             raise ValueError(f"reuse_max must be ≥ 1 or None, got reuse_max={reuse_max}")
         self.frames = torch.empty((slots, length, height, width, 3), dtype=torch.uint8, device=device)
-        self.info = np.zeros(slots, COLUMNS)
-        self.info["video"] = -1
+        self._info = np.zeros(slots, COLUMNS)
+        self._info["video"] = -1
+        self._shown_info = self._info.view()
+        self._shown_info.flags.writeable = False
         self.reuse_max = reuse_max
         self.decoded = 0
         self.rendered = 0
         self.videos: Sequence[str] = ()
-        self.uses_per_draw = 1
+        self._uses_per_draw = 1
         cuda = self.frames.is_cuda
         self.stream = torch.cuda.Stream(self.frames.device) if cuda else None
         self._written: list[Any] = [None] * slots
         self._read: list[Any] = [None] * slots
 
     @property
+    def info(self) -> NDArray[Any]:
+        """The table: a structured array (S,) with the columns of `COLUMNS`, which cannot be written to."""
+        return self._shown_info
+
+    @property
     def echo(self) -> float:
-        """Windows shown in samples per window decoded; 0 before the first."""
+        """Windows shown in samples per window decoded (data echoing's factor); 0 before the first."""
         return self.rendered / self.decoded if self.decoded else 0.0
 
-    def write(self, slot: int, frames: torch.Tensor, info: Mapping[str, Any]) -> None:
+    def write(
+        self,
+        slot: int,
+        frames: torch.Tensor,
+        info: Mapping[str, Any],
+        *,
+        uses: int = 0,
+        frame_count: int | None = None,
+    ) -> None:
         """Put a window into a slot; on a GPU, after the renders that still read the slot, without waiting for them.
 
         The copy is queued on `stream`, behind what the current stream holds: called with `stream` as the current one,
@@ -96,13 +114,16 @@ class ClipBank:
         Args:
             frames: uint8 (T, h, w, 3), T ≤ L, h ≤ H, w ≤ W; not empty.
             info: columns of the table; `frames`, `height`, `width`, `uses` and `ready` are set here.
+            uses: as if so many samples had shown it before. Slots that start with different ones are not used up, and
+                replaced, all at the same time.
+            frame_count: the window's frames, where `frames` has only some of them; None: T.
         """
         limit = (*self.frames.shape[1:4], 3)
         if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
             raise ValueError(f"frames must be uint8 (T, h, w, 3), got {frames.dtype} {tuple(frames.shape)}")
         if any(have > most for have, most in zip(frames.shape, limit)):
             raise ValueError(f"frames must fit into a slot of {limit}, got {tuple(frames.shape)}")
-        self.info["ready"][slot] = False
+        self._info["ready"][slot] = False
         t, h, w, _ = frames.shape
         target = self.frames[slot, :t, :h, :w]
         if self.stream is None:
@@ -118,21 +139,47 @@ class ClipBank:
                 if frames.is_cuda:
                     frames.record_stream(self.stream)
                 self._written[slot] = self.stream.record_event()
-        row = self.info[slot]
-        for name in self.info.dtype.names or ():
-            row[name] = info.get(name, -1 if name in ("video", "label") else 0)
-        row["frames"], row["height"], row["width"], row["uses"] = t, h, w, 0
+        size = {"frames": t if frame_count is None else frame_count, "height": h, "width": w}
+        self.reserve([slot], {**info, **size, "uses": uses})
         self.decoded += 1
-        row["ready"] = True
+
+    def reserve(self, slots: NDArray[np.int64] | list[int], info: Mapping[str, ArrayLike]) -> None:
+        """Say which windows slots are to hold: from now on plans may be drawn with them, before there are pixels.
+
+        Args:
+            slots: ids (n,).
+            info: columns of the table, each a number or one per slot; those left out say "unknown" (−1) or 0.
+        """
+        if unknown := set(info) - {name for name, _ in COLUMNS}:
+            raise ValueError(f"info must have columns of the bank's table, got {sorted(unknown)[0]!r}")
+        for name, _ in COLUMNS:
+            self._info[name][slots] = info.get(name, UNKNOWN.get(name, 0))
+        self._info["ready"][slots] = True
+
+    def release(self, slots: NDArray[np.int64]) -> None:
+        """Plans may not be drawn with these slots until they are written, reserved or offered again."""
+        self._info["ready"][slots] = False
+
+    def offer(self, slots: NDArray[np.int64]) -> None:
+        """Plans may be drawn with these released slots again."""
+        self._info["ready"][slots] = True
 
     def slots(self) -> NDArray[np.int64]:
         """Ascending ids of the slots that may be shown now: ready, and below the reuse limit."""
         return np.flatnonzero(self._remaining() > 0)
 
+    def spent(self) -> NDArray[np.bool_]:
+        """(S,) slots with fewer uses left than a draw has asked for: no draw shows them any more."""
+        limit = np.iinfo(np.int64).max if self.reuse_max is None else self.reuse_max
+        return self._info["uses"] > limit - self._uses_per_draw
+
     def draw(
         self, rng: np.random.Generator, n: int, among: ArrayLike | None = None, *, uses: int = 1
     ) -> NDArray[np.int64]:
         """At least n slot ids in random order, each as seldom as possible and never beyond its reuse limit.
+
+        Where a window may be shown only once, those of an earlier pass over the data come first, so that every window
+        of a pass is shown before any of the next.
 
         Args:
             among: bool (S,), the slots to draw from; None: all.
@@ -141,7 +188,7 @@ class ClipBank:
         Raises:
             Starved: the reuse limits leave fewer than n.
         """
-        self.uses_per_draw = max(self.uses_per_draw, uses)
+        self._uses_per_draw = max(self._uses_per_draw, uses)
         remaining = self._remaining() // uses
         if among is not None:
             remaining = np.where(np.asarray(among, bool), remaining, 0)
@@ -154,7 +201,8 @@ class ClipBank:
         times = max(1, -(-n // max(1, len(usable))))
         while np.minimum(remaining, times).sum() < n:
             times *= 2
-        return rng.permutation(np.repeat(usable, np.minimum(remaining, times)))
+        drawn = rng.permutation(np.repeat(usable, np.minimum(remaining, times)))
+        return drawn if self.reuse_max != 1 else drawn[np.argsort(self._info["epoch"][drawn], kind="stable")]
 
     @contextmanager
     def reading(self, clip: NDArray[np.int64]) -> Iterator[None]:
@@ -176,10 +224,24 @@ class ClipBank:
             event = torch.cuda.current_stream(self.frames.device).record_event()
             for slot in slots:
                 self._read[slot] = event
-        self.info["uses"][slots] += uses
+        self._info["uses"][slots] += uses
         self.rendered += int(uses.sum())
+
+    def state_dict(self) -> dict[str, Any]:
+        """The table and the counts, as plain data; no pixels."""
+        columns = {name: torch.from_numpy(self._info[name].copy()) for name, _ in COLUMNS}
+        return {"info": columns, "counts": (self.decoded, self.rendered), "uses_per_draw": self._uses_per_draw}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over table and counts; a column that the state lacks stays as it is."""
+        for name, column in state["info"].items():
+            if len(column) != len(self._info):
+                raise ValueError(f"slots must be as in the state, {len(column)}, got {len(self._info)}")
+            self._info[name] = column.numpy()
+        self.decoded, self.rendered = state["counts"][:2]
+        self._uses_per_draw = state.get("uses_per_draw", 1)
 
     def _remaining(self) -> NDArray[np.int64]:
         """(S,) how often each slot may still be shown."""
         limit = np.iinfo(np.int32).max if self.reuse_max is None else self.reuse_max
-        return np.where(self.info["ready"], np.maximum(limit - self.info["uses"], 0), 0)
+        return np.where(self._info["ready"], np.maximum(limit - self._info["uses"], 0), 0)

@@ -10,7 +10,6 @@ import hypothesis
 import pytest
 import torch
 
-import gpuaug
 from support.assets import Assets
 from support.fake_decoder import PaintingDecoder
 
@@ -72,10 +71,10 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Assets:
 
 @pytest.fixture
 def decoder(monkeypatch: pytest.MonkeyPatch) -> type[PaintingDecoder]:
-    """The class of the stand-in decoder that feeds have in this test; its counters begin at zero."""
+    """The class of the stand-in decoder that loaders have in this test; its counters begin at zero."""
 
     class Fresh(PaintingDecoder):
         pass
 
-    monkeypatch.setattr(gpuaug, "Decoder", Fresh)
+    monkeypatch.setattr("gpuaug.supply.loader.Decoder", Fresh)
     return Fresh

@@ -25,6 +25,7 @@ FLOORS = [
     ["gpuaug.execute"],
     ["gpuaug.compile"],
     ["gpuaug.render", "gpuaug.functional"],
+    ["gpuaug.supply"],
     ["gpuaug.__init__"],  # the public names
     ["gpuaug.doctor"],
     ["gpuaug.__main__"],

@@ -73,6 +73,7 @@ def wrong_walks(text: str, root: Path) -> list[str]:
         if list(map(int, counts)) != have:
             found.append("{}: {} files, {} stays, {} returns".format(title, *have))
         found += [f"{title}: {a} stands twice in a row" for a, b in itertools.pairwise(files) if a == b]
+        found += [f"{title}: comes back to {file} too often" for file in set(files) if files.count(file) > 3]
         for file, names in lines:
             known = defined(root / file)
             found += [f"{title}: {file} has no {name}" for name in names.split(", ") if name not in known]
@@ -129,6 +130,8 @@ def test_walks_are_those_of_the_code():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     assert len(WALK.findall(text)) == 8
     assert not wrong_walks(text, ROOT)
+    (files,) = (int(files) for title, files, *_ in WALK.findall(text) if "flag" in title)
+    assert files <= 4
 
 
 def test_every_environment_variable_is_in_the_table():

@@ -14,11 +14,12 @@ import torch
 from ..common.cli import command, make, prog
 from ..common.distributed import Group
 from ..common.settings import check, setting
+from ..feed.loaders import EncoderInput
 from ..models.encoders import encoder
 from ..reports.samples import pictures, window_names, write_page
 from ..tasks.task import load_cards
 from ..training.run_folder import RunFolder
-from ..training.session import make_feed, read_data
+from ..training.session import make_loader, read_data
 from ..training.settings import parse
 
 
@@ -42,13 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     record = RunFolder(settings.run.out, writes=False, quiet=settings.run.quiet)
     train_set, _ = read_data(settings, task, group, record)
     net = encoder(settings.encoder.encoder, frames=settings.encoder.frames, size=settings.encoder.size)
-    cpu = torch.device("cpu")
-    feed = make_feed(settings, task, net, train_set, train=True, dtype=torch.float32, device=cpu, group=group)
-    with feed:
-        batch = feed.batch(0)
+    want = EncoderInput(net.mean, net.std, torch.float32, torch.device("cpu"))
+    with make_loader(settings, task, train_set, want, train=True, group=group) as loader:
+        batch = loader.batch(0)
         shown = pictures(batch.clips, net.mean, net.std)
-        page = load_cards(settings.task)(batch, shown, window_names(feed.bank, train_set), train_set)
-        failures = feed.report()["failures"]
+        page = load_cards(settings.task)(batch, shown, window_names(loader.bank, train_set), train_set)
+        failures = loader.report()["failures"]
     file = Path(settings.run.out) / "preview.html"
     lead = f"{train_set}; seed {settings.run.seed}; {len(page)} samples."
     write_page(file, f"What {settings.task} training sees", lead, page)

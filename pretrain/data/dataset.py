@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 import gpuaug
-from gpuaug import Video
+from gpuaug import Segment, Video
 
 from .annotations import Entry, read_published
 from .formats import BadFile
@@ -21,30 +21,12 @@ from .overlap import Named, keys
 from .segments import CLIP_SECONDS, Background, cut
 
 
-@dataclass(frozen=True)
-class Segment:
-    """A part of a video, half-open, in seconds from its first frame.
-
-    Attributes:
-        path: the video file.
-        start_seconds, end_seconds: 0 ≤ start < end ≤ the video's duration.
-        label: index into `Dataset.classes`; −1: background, or no label.
-        video: index into `Dataset.videos`.
-    """
-
-    path: str
-    start_seconds: float
-    end_seconds: float
-    label: int
-    video: int
-
-
 @dataclass
 class Dataset:
     """Segments to draw from, and what was left out on the way to them.
 
     Attributes:
-        segments: in the order of `videos`.
+        segments: in the order of `videos`, whose indices their `video` is; labels are indices into `classes`.
         classes: names of the labels, sorted.
         videos: the usable videos, each with at least one segment.
         skipped: (file or video id, reason) of all that could not be used.

@@ -1,4 +1,4 @@
-"""Settings of the feed: what is decoded, how often it is shown, and how the pictures are changed."""
+"""Settings of what is decoded, how often it is shown, and how the pictures are changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Literal
 import gpuaug
 
 from ..common.settings import check, required, setting
-from .augment import Crop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +15,7 @@ class FeedSettings:
     """Decoding, the bank of decoded windows, and batches.
 
     Two are no flags: `slots`, the bank's size in windows in place of `bank_gib`, and `lag`, the steps from asking for a
-    window to its use where the feed is deterministic.
+    window to its use where batches are deterministic.
     """
 
     batch: int = required("samples per step and process", least=1)
@@ -31,13 +30,17 @@ class FeedSettings:
     window_placement: Literal["random", "spread"] = setting(
         "random", "of windows in a segment; spread in validation", old="place"
     )
-    bank_gib: float = setting(1.0, "memory for decoded windows, GiB", above=0)
+    bank_gib: float | None = setting(
+        None, "memory for decoded windows, GiB; without it what four batches need, within reason", above=0
+    )
     bank_size: tuple[int, int] | None = setting(
         None, "of its pictures in pixels; without it 8/7 and 32/21 of --size", least=1, metavar=("H", "W")
     )
     fit: Literal["inside", "stretch"] = setting("inside", "of videos in the bank")
     reuse_min: int = setting(8, "samples that show a window before an idle decoder replaces it", least=1)
-    reuse_max: int | None = setting(32, "the most; data that fit the bank are kept", least=1)
+    reuse_max: int | None = setting(
+        32, "the most; 1: only the frames shown are decoded; above, data that fit the bank are kept", least=1
+    )
     deterministic: bool = setting(False, "same seed, same batches: wait for decoding instead of racing it")
     seed: int = setting(0, "of everything random")
     backend: gpuaug.Decoder.Backend = setting("auto", "decoder")
@@ -53,7 +56,7 @@ class FeedSettings:
 class AugmentSettings:
     """Which view of its clips a sample shows in training (augment.py)."""
 
-    crop: Crop = setting("multiscale", "in training")
+    crop: gpuaug.Augment.Crop = setting("multiscale", "in training")
     flip: float = setting(0.5, "probability of a mirror", least=0, most=1)
     jitter: float = setting(0.0, "probability of colour jitter", least=0, most=1)
     grayscale: float = setting(0.0, "probability of grey", least=0, most=1)

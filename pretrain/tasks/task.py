@@ -17,6 +17,7 @@ from torch import nn
 import gpuaug
 
 from ..common.settings import Default, Recipe, flags_of
+from ..feed.loaders import Draws
 from .card import Card
 
 if TYPE_CHECKING:
@@ -51,10 +52,19 @@ class Task(Protocol):
     def window_frames(self, settings: Any, /) -> int:
         """How many frames of a window `sample` needs."""
 
+    def draws(self, settings: Any, windows: int, /) -> Draws:
+        """How `sample` draws from a bank with so many windows per segment."""
+
     def sample(
-        self, rng: np.random.Generator, bank: gpuaug.ClipBank, n: int, settings: Any
+        self,
+        rng: np.random.Generator,
+        bank: gpuaug.ClipBank,
+        n: int,
+        settings: Any,
+        *,
+        first: NDArray[np.int64] | None = None,
     ) -> tuple[gpuaug.Plan, dict[str, NDArray]]:
-        """The plan of `n` samples, and targets read from it."""
+        """The plan of `n` samples, and targets read from it; `first`: slots of the windows that they are to be of."""
 
 
 def load(name: str) -> Task:

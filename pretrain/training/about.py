@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import zlib
+from dataclasses import asdict
+from pathlib import PurePath
 from typing import Any
 
 import torch
@@ -63,11 +65,18 @@ def summary(status: str, loop: Loop, train_set: Dataset, val_set: Dataset | None
         "training_videos": len(train_set.videos),
         "held_out_videos": len(val_set.videos) if val_set else 0,
         "skipped": [list(each) for each in train_set.skipped],
-        **loop.feed.report(),
+        "held_out_failures": [asdict(failure) for failure in loop.validation.failures] if loop.validation else [],
+        **loop.loader.report(),
     }
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Eight hexadecimal digits that change with the segments: their places in the videos, labels and order."""
-    rows = [(s.path, round(s.start_seconds, 3), round(s.end_seconds, 3), s.label) for s in dataset.segments]
+    """Eight hexadecimal digits that change with the segments: names of files, places in them, labels and order.
+
+    Folders do not count: a run goes on with data that were moved.
+    """
+    rows = [
+        (PurePath(s.path).name, s.video, round(s.start_seconds, 3), round(s.end_seconds, 3), s.label)
+        for s in dataset.segments
+    ]
     return f"{zlib.crc32(repr(rows).encode()):08x}"

@@ -17,9 +17,10 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+import gpuaug
+
 from ..common.cli import Failed
 from ..common.distributed import Group
-from ..feed.feed import Feed
 from ..models import checkpoint
 from . import schedule
 from .meter import FiniteLossCheck, NotFinite, StepMeter
@@ -47,7 +48,7 @@ class Loop:
     Args:
         settings, optim: as they were given, `optim` with all its rates.
         model: on its device. optimizer: of its parameters.
-        feed: of training batches. validation: None for none.
+        loader: of training batches. validation: None for none.
         config: goes into every checkpoint, so that it can be used alone.
         epoch_steps: steps of one pass over the training segments.
         dtype: of autocast; float32 for none.
@@ -59,7 +60,7 @@ class Loop:
         optim: OptimSettings,
         model: Model,
         optimizer: Optimizer,
-        feed: Feed,
+        loader: gpuaug.Loader,
         validation: Validation | None,
         *,
         group: Group,
@@ -69,7 +70,7 @@ class Loop:
         dtype: torch.dtype,
     ) -> None:
         self.settings, self.optim = settings, optim
-        self.model, self.optimizer, self.feed, self.validation = model, optimizer, feed, validation
+        self.model, self.optimizer, self.loader, self.validation = model, optimizer, loader, validation
         self.group, self.record, self.config, self.epoch_steps, self.dtype = group, record, config, epoch_steps, dtype
         self.device = next(model.parameters()).device
         self.trained = DistributedDataParallel(model) if group.world > 1 else model
@@ -122,7 +123,7 @@ class Loop:
             raise ValueError(f"a run of {len(state['feed'])} processes cannot be resumed by {self.group.world}")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.feed.load_state_dict(state["feed"][self.group.rank])
+        self.loader.load_state_dict(state["feed"][self.group.rank])
         self.plans = state["plans"][self.group.rank]
         self.step, self.seconds, self.best, self.last = (state[k] for k in ("step", "seconds", "best", "last"))
         self.plateau = schedule.Plateau(**state["plateau"])
@@ -136,7 +137,7 @@ class Loop:
         for part in range(self.optim.accumulate):
             number = self.step * self.optim.accumulate + part
             begun = time.perf_counter()
-            batch = self.feed.batch(number)
+            batch = self.loader.batch(number)
             self.meter.feed(time.perf_counter() - begun, batch.wait_seconds)
             for array in (batch.plan.clip, batch.plan.time, batch.plan.weight):
                 self.plans = zlib.crc32(array.tobytes(), self.plans)
@@ -170,7 +171,7 @@ class Loop:
 
     def _log(self) -> None:
         """One line of the log, over the steps since the one before."""
-        mine = self.feed.report()
+        mine = self.loader.report()
         parts = self.group.gather({name: mine[name] for name in ("decoded_windows", "rendered_windows")})
         decoded, rendered = (sum(part[name] for part in parts) for name in parts[0])
         row = {
@@ -183,6 +184,7 @@ class Loop:
             **self.meter.read(self.samples),
             "decoded_windows": decoded,
             "rendered_windows": rendered,
+            "passes": decoded / self.loader.pass_windows,
             "echo": rendered / max(1, decoded),
             "failures": len(mine["failures"]),
             "plans": f"{self.plans:08x}",
@@ -213,7 +215,8 @@ class Loop:
         self.plateau.update(result["loss"])
         self.last = {"step": self.step, **result}
         self.record.log({"step": self.step, "validation": result})
-        self.record.clips(self.step, batch.clips, self.config["mean"], self.config["std"])
+        if batch is not None:
+            self.record.clips(self.step, batch.clips, self.config["mean"], self.config["std"])
         scores = "".join(f", {name} {each['value']:.3f}" for name, each in result.items() if isinstance(each, dict))
         self.record.say(f"step {self.step}, held out: loss {result['loss']:.3f}{scores}")
         better = quality(result) > self.best
@@ -221,7 +224,7 @@ class Loop:
         return better
 
     def _save(self, best: bool) -> None:
-        feeds = self.group.gather((self.feed.state_dict(), self.plans))
+        feeds = self.group.gather((self.loader.state_dict(), self.plans))
         self._saved = self.step
         if not self.group.main:
             return

@@ -1,6 +1,6 @@
 """What a running loop measures of its steps, without making the host wait for the device: times, scores, finite losses.
 
-Used by loop.py; imports feed (its Batch) and scores.
+Used by loop.py; imports scores and gpuaug (its Batch).
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from typing import Any
 
 import torch
 
-from ..feed.feed import Batch
+import gpuaug
+
 from .scores import ScoreBook
 
 
 class NotFinite(Exception):
     """A loss, or a norm of its gradients, that is infinite or not a number, with the batch that gave it."""
 
-    def __init__(self, step: int, loss: float, norm: float, batch: Batch) -> None:
+    def __init__(self, step: int, loss: float, norm: float, batch: gpuaug.Batch) -> None:
         super().__init__(f"loss {loss:.4g} and gradient norm {norm:.4g} in step {step}")
         self.step, self.batch = step, batch
 
@@ -30,11 +31,11 @@ class FiniteLossCheck:
     """Raises `NotFinite` at the first such step. On a GPU it reads a loss only when the next step is queued."""
 
     def __init__(self) -> None:
-        self._pending: tuple[int, Batch, torch.Tensor, Any] | None = None
+        self._pending: tuple[int, gpuaug.Batch, torch.Tensor, Any] | None = None
         self._clips: torch.Tensor | None = None
         self._sum, self._count = 0.0, 0
 
-    def add(self, step: int, batch: Batch, loss: torch.Tensor, norm: torch.Tensor | None) -> None:
+    def add(self, step: int, batch: gpuaug.Batch, loss: torch.Tensor, norm: torch.Tensor | None) -> None:
         """Take note of a step's loss, and of the norm of its gradients if that has to be finite."""
         self.check()
         both = torch.stack([loss.detach().float(), loss.new_zeros((), dtype=torch.float32) if norm is None else norm])

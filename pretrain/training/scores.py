@@ -13,6 +13,7 @@ import torch
 
 from ..common.statistics import accuracy, confusion_matrix, mean_interval
 
+KEPT = (torch.bool, torch.int64)  # dtypes of scores that stay as they are
 Scores = dict[str, Any]  # per sample: values (N,), hits (N,) of bool, or a pair of truth (N,) and prediction (N,)
 
 
@@ -27,40 +28,53 @@ class ScoreBook:
             self._rows[name].append(value)
 
     def arrays(self) -> dict[str, Any]:
-        """Per score: values or hits (N,), or (truth, prediction) without the samples whose truth is −1."""
+        """Per score: values or hits (N, …), or (truth, prediction), of all samples."""
         found: dict[str, Any] = {}
         for name, rows in self._rows.items():
             if isinstance(rows[0], tuple):
-                truth, prediction = (torch.cat([row[i] for row in rows]).cpu().numpy() for i in (0, 1))
-                found[name] = (truth[truth >= 0], prediction[truth >= 0])
+                found[name] = tuple(torch.cat([row[i] for row in rows]).cpu().numpy() for i in (0, 1))
             else:
-                values = torch.cat([row.reshape(-1) for row in rows])
-                found[name] = (values if values.dtype == torch.bool else values.float()).cpu().numpy()
+                values = torch.cat([row if row.ndim else row[None] for row in rows])
+                found[name] = (values if values.dtype in KEPT else values.float()).cpu().numpy()
         return found
 
     def means(self) -> dict[str, float]:
         """Accuracies and means, NaN where nothing counted; the book is empty afterwards."""
-        found = {
-            name: float((value[0] == value[1]).mean()) if isinstance(value, tuple) else float(value.mean())
-            for name, value in self.arrays().items()
-            if len(value[0] if isinstance(value, tuple) else value)
-        }
+        found = {}
+        for name, value in self.arrays().items():
+            hits = (value[0] == value[1])[value[0] >= 0] if isinstance(value, tuple) else value
+            if len(value[0] if isinstance(value, tuple) else value):
+                found[name] = float(hits.mean()) if len(hits) else float("nan")
         self._rows.clear()
         return found
 
 
-def averaged(values: np.ndarray) -> dict[str, Any]:
-    """The mean with its interval: Wilson's of hits, which are bool, Student's t of numbers.
+def described(value: Any, video: np.ndarray, names: list[str] | None) -> dict[str, Any] | None:
+    """What a validation says of a score, intervals by video; None where nothing counts.
+
+    Args:
+        value: as `ScoreBook.arrays` gives it; samples whose truth is −1 do not count. video: (N,).
+        names: of classes.
+    """
+    if isinstance(value, tuple):
+        counts = value[0] >= 0
+        return classified(value[0][counts], value[1][counts], names, video[counts]) if counts.any() else None
+    return averaged(value, video) if len(value) else None
+
+
+def averaged(values: np.ndarray, video: np.ndarray | None = None) -> dict[str, Any]:
+    """The mean with its interval: Wilson's of hits, which are bool, Student's t of numbers; by video where given.
 
     >>> averaged(np.array([True, False, True, True]))["low"] > 0 > averaged(np.array([1.0, 0.0, 1.0, 1.0]))["low"]
     True
     """
-    if values.dtype == bool:
-        return accuracy(np.ones_like(values), values)._asdict()
-    return mean_interval(values)._asdict()
+    found = accuracy(np.ones_like(values), values, video) if values.dtype == bool else mean_interval(values, video)
+    return {**found._asdict(), **_videos(video)}
 
 
-def classified(truth: np.ndarray, prediction: np.ndarray, names: list[str] | None) -> dict[str, Any]:
+def classified(
+    truth: np.ndarray, prediction: np.ndarray, names: list[str] | None, video: np.ndarray | None = None
+) -> dict[str, Any]:
     """Accuracy with its interval, the same per class, the confusion matrix (row: truth), and the best constant answer.
 
     >>> result = classified(np.array([0, 0, 1]), np.array([0, 1, 1]), ["dc", "ss"])
@@ -70,14 +84,21 @@ def classified(truth: np.ndarray, prediction: np.ndarray, names: list[str] | Non
     count = int(max(truth.max(initial=0), prediction.max(initial=0))) + 1
     names = names or [str(i) for i in range(count)]
     counts = np.bincount(truth, minlength=1)
+
+    def of(mask: np.ndarray) -> dict[str, Any]:
+        part = None if video is None else video[mask]
+        return {**accuracy(truth[mask], prediction[mask], part)._asdict(), **_videos(part)}
+
     return {
-        **accuracy(truth, prediction)._asdict(),
+        **of(np.ones(len(truth), bool)),
         "constant": float(counts.max() / max(1, len(truth))),
-        "classes": {
-            names[c]: accuracy(truth[truth == c], prediction[truth == c])._asdict() for c in np.flatnonzero(counts)
-        },
+        "classes": {names[c]: of(truth == c) for c in np.flatnonzero(counts)},
         "confusion": confusion_matrix(truth, prediction, len(names)).tolist(),
     }
+
+
+def _videos(video: np.ndarray | None) -> dict[str, int]:
+    return {} if video is None else {"videos": len(np.unique(video))}
 
 
 def quality(result: dict[str, Any]) -> float:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+import gpuaug
+
 from ..common.distributed import Group, sync_batch_norm
 from ..common.settings import option, renamed
-from ..common.unpickle import tensors, unpickle
 from ..data import overlap
 from ..data.annotations import training_subset
 from ..data.dataset import Dataset, read_annotations, read_videos, split
-from ..feed.augment import Augment
-from ..feed.feed import Feed
+from ..feed.loaders import EncoderInput, held_out_loader, passes, training_loader
 from ..models import checkpoint
-from ..models.encoders import Encoder, encoder
+from ..models.encoders import encoder
 from ..tasks.task import Task
 from .about import config, fingerprint, summary
 from .loop import Loop, Model
@@ -29,11 +29,10 @@ from .settings import KINDS, TrainSettings
 from .validation import Validation
 
 PRECISION = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-VALIDATION_SEED = 1_000_003  # added to the seed: held-out samples differ from the training ones in every draw
 
 FIXED = (  # what a resumed run has to be given as before
-    *("task", "encoder", "frames", "size", "batch", "accumulate", "seed", "window_frames", "fps"),
-    *("videos", "annotations"),
+    *("task", "encoder", "frames", "size", "batch", "accumulate", "seed", "window_frames", "windows_per_segment"),
+    *("window_placement", "fps", "reuse_min", "reuse_max", "deterministic"),
 )
 
 
@@ -63,22 +62,23 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
     dtype = PRECISION[wanted.precision] if wanted.precision != "auto" else _fast(device, net)
     optimizer = Optimizer(model, net.stem, settings.optim, scale=dtype == torch.float16, device=device.type)
 
-    make = functools.partial(make_feed, settings, task, net, dtype=dtype, device=device, group=group)
+    pictures = EncoderInput(net.mean, net.std, dtype, device)
+    make = functools.partial(make_loader, settings, task, pictures=pictures, group=group)
     names = getattr(head, "names", {})
     validation = None
-    if settings.run.val_batches and val_set is not None:
-        held_out, constant = functools.partial(make, val_set, train=False), getattr(head, "constant", {})
-        validation = Validation(held_out, settings.run.val_batches, names, group, constant)
+    if settings.run.val_batches != 0 and val_set is not None:
+        held_out = functools.partial(make, val_set, train=False)
+        validation = Validation(held_out, names, group, batches=settings.run.val_batches)
         validation.check()
     epoch_steps = len(train_set.segments) * settings.run.clips_per_segment / whole_batch
     about = config(settings, net, train_set, names, device, dtype, group)
-    with make(train_set, train=True) as feed:
+    with make(train_set, train=True) as loader:
         loop = Loop(
             settings.run,
             settings.optim,
             model,
             optimizer,
-            feed,
+            loader,
             validation,
             group=group,
             record=record,
@@ -86,6 +86,16 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
             epoch_steps=epoch_steps,
             dtype=dtype,
         )
+        epochs = loop.total / epoch_steps
+        shown = passes(
+            task.draws(settings.options, settings.feed.windows_per_segment),
+            settings.feed,
+            epochs * settings.run.clips_per_segment,
+            resident=loader.resident,
+        )
+        if not settings.run.minutes:
+            count = len(train_set.segments)
+            record.say(f"{epochs:.4g} epochs = {loop.total} steps = {shown} over {count:,} segments")
         record.rewind(0 if state is None else state["step"])
         if state is not None:
             loop.load(state)
@@ -118,10 +128,11 @@ def _resumed(settings: TrainSettings, record: RunFolder) -> dict[str, Any] | Non
         record.say(f"passed over: {problem}")
     if state is None:
         return None
-    try:  # version 0.1.0 pickled the state of every process's feed
-        state["feed"] = [tensors(unpickle(part)) if isinstance(part, bytes) else part for part in state["feed"]]
-    except ValueError as error:
-        raise ValueError(f"--out {folder} cannot be resumed, by the feed's state in its checkpoint: {error}") from None
+    if any(isinstance(part, bytes) or "supply" not in part for part in state["feed"]):
+        raise ValueError(
+            f"--out {folder} cannot be resumed: its checkpoint is of a version that dealt out segments otherwise "
+            f"(--init {folder / checkpoint.NAME} and another --out begin with its weights)"
+        )
     before, now = renamed(state["config"]["flags"], KINDS.values()), settings.saved()
     for name in FIXED:
         if now[name] != before[name]:
@@ -177,7 +188,7 @@ def read_data(settings: TrainSettings, task: Task, group: Group, record: RunFold
             )
         hint = "; --val-subset or --val-annotations tells them apart" if given == "val_videos" and annotations else ""
         overlap.refuse(train_set.named, val_set.named, f"--{given.replace('_', '-')}", hint=hint)
-    elif settings.run.val_batches:
+    elif settings.run.val_batches != 0:
         train_set, val_set = split(train_set, holdout=data.holdout, seed=settings.run.seed)
     record.say(f"training: {train_set}")
     if val_set is not None:
@@ -185,52 +196,22 @@ def read_data(settings: TrainSettings, task: Task, group: Group, record: RunFold
     return train_set, val_set
 
 
-def make_feed(
+def make_loader(
     settings: TrainSettings,
     task: Task,
-    net: Encoder,
     dataset: Dataset,
+    pictures: EncoderInput,
     *,
     train: bool,
-    dtype: torch.dtype,
-    device: torch.device,
     group: Group,
-) -> Feed:
-    """The feed of training or of held-out batches; the latter see the centre of the picture, unchanged."""
-    how, views = settings.feed, Augment(**asdict(settings.augment))
-    share = Group(group.rank, group.world)
-    if not train:  # held-out videos are few: every process draws from all of them
-        seed = how.seed + VALIDATION_SEED * (group.rank + 1)
-        how = replace(how, window_placement="spread", bank_gib=how.bank_gib / 4, deterministic=True, seed=seed)
-        views, share = Augment("center", 0.0), Group()
-    return Feed(
-        dataset,
-        functools.partial(task.sample, settings=settings.options),
-        batch=how.batch,
-        frames=how.window_frames,
-        fps=how.fps,
-        size=how.size,
-        mean=net.mean,
-        std=net.std,
-        augment=views,
-        dtype=dtype,
-        bank_size=how.bank_size,
-        fit=how.fit,
-        windows=how.windows_per_segment,
-        place=how.window_placement,
-        slots=how.slots,
-        bank_bytes=int(how.bank_gib * 2**30),
-        reuse_min=how.reuse_min if how.reuse_max is None else min(how.reuse_min, how.reuse_max),
-        reuse_max=how.reuse_max,
-        deterministic=how.deterministic,
-        lag=how.lag,
-        seed=how.seed,
-        rank=share.rank,
-        world=share.world,
-        device=device,
-        backend=how.backend,
-        threads=how.threads,
-    )
+) -> gpuaug.Loader:
+    """The loader of training or of held-out batches."""
+    sample = functools.partial(task.sample, settings=settings.options)
+    draws = task.draws(settings.options, settings.feed.windows_per_segment)
+    ranks = {"rank": group.rank, "world": group.world}
+    if train:
+        return training_loader(dataset.segments, sample, draws, settings.feed, settings.augment, pictures, **ranks)
+    return held_out_loader(dataset.segments, sample, draws, settings.feed, pictures, **ranks)
 
 
 def _fast(device: torch.device, net: nn.Module) -> torch.dtype:

@@ -66,7 +66,9 @@ class RunSettings:
     val_every: float | None = setting(
         None, "validation; always at the end too; without it 10 times a run", above=0, metavar="EPOCHS"
     )
-    val_batches: int = setting(16, "held-out batches per validation, 0: none", least=0)
+    val_batches: int | None = setting(
+        None, "held-out batches per validation, 0: none; without it every held-out segment, once", least=0
+    )
     checkpoint_every: int = setting(500, "also at validations", least=1, metavar="STEPS")
     keep: int = setting(3, "rolling checkpoints", least=1)
     tensorboard: bool = setting(False, "also write scalars and sample clips for TensorBoard")

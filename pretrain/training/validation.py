@@ -1,94 +1,129 @@
-"""Held-out loss, accuracy per class with 95 % intervals, and confusion matrices, always on the same samples.
+"""Held-out loss, accuracy per class with 95 % intervals, and confusion matrices: every held-out segment, once.
 
+Used by session.py and loop.py; imports common, scores.
 Legend: N samples.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from tqdm import tqdm
 
 import gpuaug
 
+from ..common.cli import Failed
 from ..common.distributed import Group
-from ..feed.feed import Batch, Feed
-from .scores import ScoreBook, averaged, classified
+from .scores import ScoreBook, described
 
 
 class Validation:
-    """Measures a model on `batches` held-out batches per process.
+    """Measures a model on all held-out segments, or on the first `batches` batches of them.
+
+    Segments are shared out among the processes; clips are evenly spaced and always the same, so that a network that has
+    not changed gives the same numbers. Intervals are by video. A head with a method `held_out` says itself what its
+    scores of all samples come to, as PAL's, whose queries look for their keys.
 
     Args:
-        make_feed: a deterministic feed over the held-out videos. A feed that keeps all of them is made once, another
-            one anew for every validation, so that the samples never change.
+        make_loader: of held-out batches, not shuffled. One that keeps all of its windows is made once.
         names: score → names of its classes.
-        constant: score given as hits → what the best constant answer reaches.
+        batches: the most per process; None: all.
     """
 
     def __init__(
         self,
-        make_feed: Callable[[], Feed],
-        batches: int,
+        make_loader: Callable[[], gpuaug.Loader],
         names: dict[str, list[str]],
         group: Group,
-        constant: dict[str, float] | None = None,
+        *,
+        batches: int | None = None,
     ) -> None:
-        self.make_feed, self.batches, self.names, self.group = make_feed, batches, names, group
-        self.constant = constant or {}
-        self._feed: Feed | None = None
+        self._make_loader, self._names, self._group, self._batches = make_loader, names, group, batches
+        self._loader: gpuaug.Loader | None = None
+        self.failures: list[gpuaug.Failure] = []  # of this process's held-out windows, at the last validation
 
     def check(self) -> None:
         """Draw one batch, so that held-out videos that cannot be used fail before the training, not after it."""
         try:
-            self._batch(0)
+            if next(self._held_out(), None) is None:
+                raise _nothing(self.failures)
         except gpuaug.Starved as error:
             raise ValueError(
                 f"the held-out videos do not suffice: {error} (give more with --val-videos or --holdout, or turn "
                 "validation off with --val-batches 0)"
             ) from None
 
-    def run(self, model: nn.Module, autocast: Callable[[], Any]) -> tuple[dict[str, Any], Batch]:
-        """The results, equal on all processes, and the last batch."""
-        losses, scores = [], ScoreBook()
-        training = model.training
+    def run(self, model: nn.Module, autocast: Callable[[], Any]) -> tuple[dict[str, Any], gpuaug.Batch | None]:
+        """The results, equal on all processes, and the last batch of this one, if it had any.
+
+        Errors: pretrain.common.cli.Failed where none of the windows can be decoded any more.
+        """
+        losses: list[float] = []
+        videos: list[Any] = []
+        segments: list[Any] = []
+        scores, batch, training = ScoreBook(), None, model.training
         model.eval()
         with torch.no_grad():
-            for i in range(self.batches):
-                batch = self._batch(i)
+            for batch in self._held_out():
                 with autocast():
                     loss, score = model(batch.clips, batch.target)
                 losses.append(loss.item())
                 scores.add(score)
+                videos.append(batch.video)
+                segments.append(batch.segment)
         model.train(training)
-        if self._feed is not None and not self._feed.resident:
+        if self._loader is not None and not self._loader.resident:
             self.close()
-        parts = self.group.gather((losses, scores.arrays()))
-        merged: dict[str, list[Any]] = defaultdict(list)
-        for _, arrays in parts:
-            for name, value in arrays.items():
-                merged[name].append(value)
-        result: dict[str, Any] = {"loss": float(np.mean([loss for part in parts for loss in part[0]]))}
-        for name, values in merged.items():
-            if isinstance(values[0], tuple):
-                truth, prediction = (np.concatenate([value[i] for value in values]) for i in (0, 1))
-                result[name] = classified(truth, prediction, self.names.get(name))
-            elif sum(map(len, values)):
-                result[name] = averaged(np.concatenate(values))
-                if name in self.constant:
-                    result[name]["constant"] = self.constant[name]
-        return result, batch
+        return self._merge(model, losses, scores.arrays(), videos, segments), batch
 
     def close(self) -> None:
-        if self._feed is not None:
-            self._feed.close()
-            self._feed = None
+        if self._loader is not None:
+            self._loader.close()
+            self._loader = None
 
-    def _batch(self, i: int) -> Batch:
-        if self._feed is None:
-            self._feed = self.make_feed()
-        return self._feed.batch(i)
+    def _held_out(self) -> Iterator[gpuaug.Batch]:
+        if self._loader is None:
+            self._loader = self._make_loader()
+        batches = islice(self._loader, self._batches)
+        count = min(len(self._loader), self._batches or len(self._loader))
+        quiet = None if self._group.main else True
+        self.failures = self._loader.failures
+        yield from tqdm(batches, "validating", count, leave=False, delay=2.0, disable=quiet)
+
+    def _merge(
+        self, model: nn.Module, losses: list[float], scores: dict[str, Any], videos: list[Any], segments: list[Any]
+    ) -> dict[str, Any]:
+        """Results from the scores of all processes, in the order of the held-out segments."""
+        parts = self._group.gather((losses, scores, videos, segments, self.failures))
+        if not any(part[0] for part in parts):
+            raise _nothing([failure for part in parts for failure in part[4]])
+        order = np.argsort(np.concatenate([each for part in parts for each in part[3]]), kind="stable")
+        video = np.concatenate([each for part in parts for each in part[2]])[order]
+
+        def joined(name: str) -> Any:
+            values = [part[1][name] for part in parts if name in part[1]]
+            if isinstance(values[0], tuple):
+                return tuple(np.concatenate([value[i] for value in values])[order] for i in (0, 1))
+            return np.concatenate(values)[order]
+
+        everything = {name: joined(name) for name in {name: None for part in parts for name in part[1]}}
+        counts = [len(each) for part in parts for each in part[2]]
+        loss = float(np.average([loss for part in parts for loss in part[0]], weights=counts))
+        head: Any = model.head
+        if hasattr(head, "held_out"):
+            loss, everything = head.held_out(everything)
+        constant = getattr(head, "constant", {})
+        result: dict[str, Any] = {"loss": loss}
+        for name, value in everything.items():
+            if (found := described(value, video, self._names.get(name))) is not None:
+                result[name] = {**found, **({"constant": constant[name]} if name in constant else {})}
+        return result
+
+
+def _nothing(failures: list[gpuaug.Failure]) -> Failed:
+    return Failed(f"no held-out window can be decoded, for example {failures[0].path}: {failures[0].reason}")

@@ -62,10 +62,10 @@ def test_training_under_torchrun(tmp_path):
     whole, resumed = (checkpoint.read(tmp_path / name / checkpoint.NAME) for name in "ab")
     assert whole["plans"] == resumed["plans"]
     assert len(set(whole["plans"])) == 2  # each process has its own plans …
-    segments = [{c[0] for c in part["refiller"]["content"]} for part in whole["feed"]]
-    assert segments[0]
-    assert segments[1]
-    assert not segments[0] & segments[1]  # … of its own videos
+    for epoch in range(4):  # … of its own videos within a pass
+        held = [{c[0] for c in part["supply"]["held"] if c and c[1] == epoch} for part in whole["feed"]]
+        assert not held[0] & held[1]
+        assert epoch or all(held)
     assert all(torch.equal(whole["model"][key], resumed["model"][key]) for key in whole["model"])
     summary = json.loads((tmp_path / "a" / "summary.json").read_text())
     assert summary["samples"] == 4 * 4 * 2

@@ -26,7 +26,9 @@ from support.kernel_implementations import require_compiler
 FOLDER = Path(__file__).parents[2] / "examples"
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 NEEDS = {"kornia_pipeline": ["kornia"], "dali_python_function": ["nvidia.dali"], "dlpack_arrays": ["jax"]}
+NEEDS["loader_lightning"] = ["pytorch_lightning"]
 MIXED = r": \(10, 8, 3, 32, 32\), labels \[.*\], off by 0\.[0-4]\d of 255"
+RESUMED = r"1\d steps, loss \d\.\d\d … \d\.\d\d; stopped after \d and resumed: equal True"
 PRINTS = {  # what `python examples/NAME.py` must print, line by line
     "compiled_module": [r"batch \d: \(2, 4\), off by (0\.0e\+00|\d\.\de-(0[6-9]|\d\d)) from eager"] * 3,
     "dali_python_function": [r"\(2, 3, 8, 96, 128\) float32, halfway frame as NumPy makes it: True"],
@@ -36,6 +38,8 @@ PRINTS = {  # what `python examples/NAME.py` must print, line by line
         r"cupy: .*(True|left out, .*)",
     ],
     "kornia_pipeline": [r"\(4, 8, 3, 64, 64\) torch.float32 in \[0\.\d\d, [01]\.\d\d\], middles \[([2-6](, )?){4}\]"],
+    "loader_lightning": [RESUMED],
+    "loader_own_model": [RESUMED],
     "torchcodec_frames": [
         r"\(1, 3, 8, 112, 112\) torch.float32, labels {'up': 0.5625, 'down': 0.4375}, cut at frame 5"
     ],

@@ -15,7 +15,6 @@ import torch
 from gpuaug.bank import COLUMNS
 from pretrain.commands import localize, report, similarity
 from pretrain.common.unpickle import tensors, unpickle
-from pretrain.feed.feed import Feed
 from pretrain.models import checkpoint
 from support import tiny_training
 from support.planted import plant
@@ -162,7 +161,7 @@ def test_in_a_folder_of_features(planted, tmp_path, capsys):
     assert not ran.exists()
 
 
-FLAGS = ["--val-batches", 0, "--boundaries", "ds", "ss", "--checkpoint-every", 4, "--bank-gib", 0.0042]
+FLAGS = ["--val-batches", 0, "--boundaries", "ds", "ss", "--checkpoint-every", 4]
 
 
 @pytest.fixture(scope="module")
@@ -187,38 +186,10 @@ def test_in_the_checkpoint_of_a_run_folder(videos, tmp_path, capsys):
     capsys.readouterr()
     assert tiny_training.train("--videos", videos, "--out", out, *FLAGS, "--steps", 8, "--resume") == 1
     error = capsys.readouterr().err
-    place = f"--out {out} cannot be resumed, by the feed's state in its checkpoint"
-    assert f"{place}: it asks for {os.mkdir.__module__}.mkdir" in error
+    assert f"--out {out} cannot be resumed: its checkpoint is of a version that dealt out segments otherwise" in error
     assert "Traceback" not in error
     assert not ran.exists()
     assert (out / "log.jsonl").read_bytes() == log, "nothing is taken back for a run that does not go on"
-
-
-def pickled(feed):
-    """A feed's state as version 0.1.0 stored it."""
-    refiller, order, ahead = feed.refiller.state_dict(), feed.refiller.order, feed._ahead
-    queue = {"epoch": order.epoch, "queue": list(order._queue)}
-    refiller["order"] = {**queue, "strikes": dict(order._strikes), "share": list(order.share)}
-    counts = (feed.bank.decoded, feed.bank.rendered, feed.wait_seconds)
-    state = {"refiller": refiller, "info": feed.bank.info.copy(), "counts": counts}
-    return pickle.dumps({**state, "ahead": ahead and ahead.state_dict()})
-
-
-@pytest.mark.usefixtures("_small")
-@pytest.mark.parametrize("reuse", [1, 6])
-def test_a_checkpoint_of_the_old_form_is_resumed_exactly(videos, tmp_path, monkeypatch, reuse):
-    flags = ["--videos", videos, *FLAGS, "--reuse-max", reuse]
-    assert tiny_training.train(*flags, "--out", tmp_path / "whole", "--steps", 8) == 0
-    with monkeypatch.context() as old:
-        old.setattr(Feed, "state_dict", pickled)
-        assert tiny_training.train(*flags, "--out", tmp_path / "run", "--steps", 4) == 0
-    assert isinstance(checkpoint.read(tmp_path / "run" / checkpoint.NAME)["feed"][0], bytes)
-    assert tiny_training.train(*flags, "--out", tmp_path / "run", "--steps", 8, "--resume") == 0
-    whole, run = (checkpoint.read(tmp_path / name / checkpoint.NAME) for name in ("whole", "run"))
-    assert (whole["step"], whole["plans"]) == (run["step"], run["plans"])
-    tiny_training.check_equal(whole["model"], run["model"])
-    tiny_training.check_equal(whole["feed"][0]["info"], run["feed"][0]["info"])
-    assert checkpoint.read(tmp_path / "run" / "checkpoint.1.pt")["step"] == 4
 
 
 def test_tensors_of_arrays_survive_a_file_without_code():

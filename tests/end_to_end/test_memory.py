@@ -1,6 +1,6 @@
-"""Nothing grows: 10,000 windows through refill, bank and feed, 10,000 through PyAV, and controls that do grow.
+"""Nothing grows: 10,000 windows through supply, bank and loader, 10,000 through PyAV, and controls that do grow.
 
-For refill, bank and feed the decoder is a stand-in, so that the windows are many and not the machine.
+For supply, bank and loader the decoder is a stand-in, so that the windows are many and not the machine.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ import pytest
 import torch
 
 import gpuaug
-from pretrain.data.dataset import Dataset, Segment
-from pretrain.feed.feed import Feed
 from pretrain.toy.dataset import make_actions
 
 WINDOWS, BATCH, SLOTS, LENGTH, HEIGHT, WIDTH = 10_000, 32, 64, 4, 30, 40
@@ -63,29 +61,28 @@ def growth(windows):
 
     Objects are those that Python's collector knows; tensors are among them.
     """
-    segments = [Segment(str(v), 0.0, 2.0, v % 3, v) for v in range(24)]
-    dataset = Dataset(segments=segments, classes=["a", "b", "c"], videos=[], skipped=[])
-    with Feed(
-        dataset, sample, batch=BATCH, frames=LENGTH, fps=15.0, size=16, mean=(0.0,) * 3, std=(1.0,) * 3, slots=SLOTS,
+    segments = [gpuaug.Segment(str(v), 0.0, 2.0, v % 3, v) for v in range(24)]
+    with gpuaug.Loader(
+        segments, sample, batch=BATCH, frames=LENGTH, fps=15.0, size=16, mean=(0.0,) * 3, std=(1.0,) * 3, slots=SLOTS,
         bank_size=(HEIGHT, WIDTH), fit="stretch", reuse_max=2, threads=1,
-    ) as feed:  # fmt: skip
+    ) as loader:  # fmt: skip
         step, begin = 0, None
-        while feed.bank.decoded < windows:
-            feed.batch(step)
+        while loader.bank.decoded < windows:
+            loader.batch(step)
             step += 1
-            if begin is None and feed.bank.decoded >= windows // 5:
+            if begin is None and loader.bank.decoded >= windows // 5:
                 gc.collect()
                 begin = resident_bytes(), len(gc.get_objects())
         gc.collect()
         end = resident_bytes(), len(gc.get_objects())
-        assert feed.bank.frames.numel() == SLOTS * WINDOW_BYTES
-        assert not feed.report()["failures"]
+        assert loader.bank.frames.numel() == SLOTS * WINDOW_BYTES
+        assert not loader.report()["failures"]
     assert begin is not None
     return end[0] - begin[0], end[1] - begin[1]
 
 
 def growth_with(decoder, windows):
-    gpuaug.Decoder = decoder
+    gpuaug.supply.loader.Decoder = decoder
     return growth(windows)
 
 

@@ -13,8 +13,7 @@ import pytest
 import torch
 
 import gpuaug
-from pretrain.data.dataset import Dataset, Segment
-from pretrain.feed.feed import Feed
+from pretrain.data.dataset import Segment
 from support.tiny_training import Small
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
@@ -59,7 +58,6 @@ def test_a_training_step_neither_waits_nor_allocates(device, monkeypatch):
     """All windows in the bank; a step is a batch of the feed, forward, backward, clipping and update."""
     monkeypatch.setattr(gpuaug, "Decoder", Grey)
     segments = [Segment(str(v), 0.0, 0.8, v % 3, v) for v in range(6)]
-    dataset = Dataset(segments=segments, classes=["a", "b", "c"], videos=[], skipped=[])
 
     def sample(rng, bank, n):
         slots = bank.draw(rng, n)[:n]
@@ -67,8 +65,18 @@ def test_a_training_step_neither_waits_nor_allocates(device, monkeypatch):
 
     model = torch.nn.Sequential(Small(), torch.nn.Linear(16, 3)).to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    with Feed(
-        dataset, sample, batch=8, frames=8, fps=10.0, size=32, mean=(0.4,) * 3, std=(0.2,) * 3, device=device, slots=6
+    with gpuaug.Loader(
+        segments,
+        sample,
+        reuse_max=32,
+        batch=8,
+        frames=8,
+        fps=10.0,
+        size=32,
+        mean=(0.4,) * 3,
+        std=(0.2,) * 3,
+        device=device,
+        slots=6,
     ) as feed:
 
         def step(number):

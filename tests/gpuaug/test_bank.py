@@ -6,6 +6,7 @@ import torch
 
 import gpuaug
 from gpuaug.bank import ClipBank, Starved
+from support.banks import set_columns
 
 
 def window(value: int, t: int = 4, h: int = 6, w: int = 8) -> torch.Tensor:
@@ -57,7 +58,7 @@ def test_uses_are_counted_per_sample_and_window():
 
 def test_draw_is_even_and_never_passes_the_limit():
     bank = full_bank(slots=4, reuse_max=3)
-    bank.info["uses"][:] = [0, 1, 2, 3]
+    set_columns(bank, uses=[0, 1, 2, 3])
     rng = np.random.default_rng(0)
     drawn = bank.draw(rng, 3)
     assert sorted(drawn.tolist()) == [0, 1, 2]

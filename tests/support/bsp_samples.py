@@ -11,10 +11,8 @@ T = 8
 def make_bank(slots=48, classes=4, frames=60, per_video=1, reuse_max=None):
     """A bank whose table is filled in, with videos dealt to the classes in turn; no pixels are needed."""
     bank = gpuaug.ClipBank(slots, int(np.max(frames)), 1, 1, reuse_max=reuse_max)
-    bank.info["video"] = np.arange(slots) // per_video
-    bank.info["label"] = bank.info["video"] % classes
-    bank.info["frames"] = frames
-    bank.info["ready"] = True
+    video = np.arange(slots) // per_video
+    bank.reserve(np.arange(slots), {"video": video, "label": video % classes, "frames": frames})
     return bank
 
 

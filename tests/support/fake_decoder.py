@@ -1,4 +1,4 @@
-"""A feed whose stand-in decoder paints numbers: every frame tells its video, its place and its window's start."""
+"""A loader whose stand-in decoder paints numbers: every frame tells its video, its place and its window's start."""
 
 import time
 
@@ -6,9 +6,6 @@ import numpy as np
 import torch
 
 import gpuaug
-from pretrain.data.dataset import Dataset, Segment
-from pretrain.feed.augment import Augment
-from pretrain.feed.feed import Feed
 
 LENGTH, FPS = 6, 10.0
 
@@ -34,7 +31,7 @@ class PaintingDecoder:
                 failures.append(gpuaug.Failure(i, window.path, "broken on purpose"))
                 continue
             picture = torch.zeros(window.frames, *self.size, 3, dtype=torch.uint8)
-            picture[..., 0] = int(window.path)
+            picture[..., 0] = int(window.path) % 256
             picture[..., 1] = torch.arange(window.frames)[:, None, None]
             picture[..., 2] = int(window.start_seconds * 10)
             if frames_needed is not None:
@@ -48,20 +45,19 @@ class PaintingDecoder:
 
 
 def dataset(videos=12, seconds=2.0, classes=3):
-    segments = [Segment(str(v), 0.0, seconds, v % classes, v) for v in range(videos)]
-    return Dataset(segments=segments, classes=[str(c) for c in range(classes)], videos=[], skipped=[])
+    return [gpuaug.Segment(str(v), 0.0, seconds, v % classes, v) for v in range(videos)]
 
 
-def sample(rng, bank, n):
-    slots = bank.draw(rng, n)[:n]
+def sample(rng, bank, n, *, first=None):
+    slots = bank.draw(rng, n)[:n] if first is None else first
     target = {"video": bank.info["video"][slots], "start": bank.info["start_seconds"][slots]}
     return gpuaug.Plan.take(slots, np.arange(4.0), frames=bank.info["frames"]), target
 
 
-def feed(data=None, **options):
+def loader(data=None, **options):
     defaults = {"batch": 4, "frames": LENGTH, "fps": FPS, "size": 8, "mean": (0.0,) * 3, "std": (1.0,) * 3}
-    defaults |= {"augment": Augment("center"), "slots": 6, "reuse_max": 3, "deterministic": True, "lag": 2}
-    return Feed(data or dataset(), sample, **{**defaults, **options})
+    defaults |= {"slots": 6, "reuse_max": 3, "deterministic": True, "lag": 2}
+    return gpuaug.Loader(data or dataset(), sample, **{**defaults, **options})
 
 
 def run(source, steps, start=0):

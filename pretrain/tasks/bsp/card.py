@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+import gpuaug
+
 from ...data.dataset import Dataset
-from ...feed.feed import Batch
 from ..card import Card, rows
 from .task import KINDS
 
 MEANING = {"dc": "different class", "sc": "same class", "ds": "different speed", "ss": "same speed"}
 
 
-def cards(batch: Batch, pictures_NTYXC: NDArray[np.uint8], names: dict[int, str], dataset: Dataset) -> list[Card]:
+def cards(
+    batch: gpuaug.Batch, pictures_NTYXC: NDArray[np.uint8], names: dict[int, str], dataset: Dataset
+) -> list[Card]:
     """A card per sample: the kind of boundary, and a red line before the first frame that belongs to something new."""
     found = []
     kinds, boundaries, actions = (batch.target[name].tolist() for name in ("kind", "boundary", "action"))

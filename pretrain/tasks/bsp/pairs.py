@@ -21,6 +21,7 @@ def draw_clips(
     two: NDArray[np.bool_],
     same: NDArray[np.bool_],
     need: int,
+    first: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """int64 (N, 2) slot ids: a clip per sample, and its partner where `two` is set (elsewhere the clip itself).
 
@@ -31,11 +32,14 @@ def draw_clips(
     Args:
         two, same: bool (N,).
         need: the least number of frames of a clip.
+        first: int64 (N,), the clips, where they are given, with a partner where they need one (see `partnered`).
 
     Errors: gpuaug.Starved if the bank has too few such clips.
     """
     n, info = len(two), bank.info
     long = info["frames"] >= need
+    if first is not None:
+        return _second(rng, bank, _able(bank, long), first, two=two, same=same)
     try:
         order = bank.draw(rng, n + int(two.sum()), among=long)
     except gpuaug.Starved:
@@ -47,12 +51,51 @@ def draw_clips(
     if not two.any():
         return np.repeat(order[:n, None], 2, 1)
 
-    left = np.full(len(info), np.iinfo(np.int64).max) if bank.reuse_max is None else bank.reuse_max - info["uses"]
-    able = info["ready"] & long & (left > 0) & (info["label"] >= 0)
-    groups = _Groups(np.flatnonzero(able), info["label"], info["video"])
+    groups = _able(bank, long)
     first = order[:n].copy()
     if (np.where(same, groups.same[first], groups.other[first])[two] == 0).any():
         first = _with_partners(order, groups, two=two, same=same)
+    return _second(rng, bank, groups, first, two=two, same=same)
+
+
+def partnered(
+    bank: gpuaug.ClipBank, first: NDArray[np.int64], need: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """bool (N,) twice: has the bank a partner for these clips, of the same class; and of another one?
+
+    Errors: gpuaug.Starved if one of the clips has less than `need` frames.
+    """
+    frames = bank.info["frames"]
+    if (frames[first] < need).any():
+        raise gpuaug.Starved(f"clips of at least {need} frames are wanted, one has {frames[first].min()}")
+    groups = _able(bank, frames >= need)
+    return groups.same[first] > 0, groups.other[first] > 0
+
+
+def _left(bank: gpuaug.ClipBank) -> NDArray[np.int64]:
+    """(S,) how often each slot may still be shown."""
+    limit = bank.reuse_max
+    return np.full(len(bank.info), np.iinfo(np.int64).max) if limit is None else limit - bank.info["uses"]
+
+
+def _able(bank: gpuaug.ClipBank, long: NDArray[np.bool_]) -> _Groups:
+    """The slots that may be partners now."""
+    info = bank.info
+    able = info["ready"] & long & (_left(bank) > 0) & (info["label"] >= 0)
+    return _Groups(np.flatnonzero(able), info["label"], info["video"])
+
+
+def _second(
+    rng: np.random.Generator,
+    bank: gpuaug.ClipBank,
+    groups: _Groups,
+    first: NDArray[np.int64],
+    *,
+    two: NDArray[np.bool_],
+    same: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """int64 (N, 2): the clips and a partner for each that needs one, none shown beyond its limit."""
+    info, left = bank.info, _left(bank)
     second = first.copy()
     todo = np.flatnonzero(two)
     shown = np.bincount(first, minlength=len(info))

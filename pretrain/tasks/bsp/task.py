@@ -22,10 +22,11 @@ from torch import nn
 import gpuaug
 
 from ...common.settings import BadSetting, Default, Recipe, check, setting
-from .pairs import draw_clips
+from ...feed.loaders import Draws
+from .pairs import draw_clips, partnered
 from .targets import DC, DS, KINDS, SC, SS, Mode, kinds_of, targets
 
-__all__ = ["DC", "DS", "KINDS", "RECIPE", "SC", "SS", "Head", "Settings", "sample", "targets", "window_frames"]
+__all__ = ["DC", "DS", "KINDS", "RECIPE", "SC", "SS", "Head", "Settings", "draws", "sample", "targets", "window_frames"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,13 +129,30 @@ def window_frames(settings: Settings) -> int:
     return reach if settings.sampling == "uniform" else math.ceil(settings.stride * (reach - 1)) + 1
 
 
+def draws(settings: Settings, windows: int) -> Draws:
+    """Two kinds show two clips each."""
+    kinds = kinds_of(settings.mode, settings.boundaries)
+    two = np.isin(kinds, (DC, SC))
+    most, mean = 1 + bool(two.any()), 1 + float(two.mean())
+    return Draws(pairs=True, windows_per_sample=most, uses_per_sample=mean, samples_per_visit=len(kinds))
+
+
 def sample(
-    rng: np.random.Generator, bank: gpuaug.ClipBank, n: int, settings: Settings
+    rng: np.random.Generator,
+    bank: gpuaug.ClipBank,
+    n: int,
+    settings: Settings,
+    *,
+    first: NDArray[np.int64] | None = None,
 ) -> tuple[gpuaug.Plan, dict[str, NDArray]]:
     """The plan of `n` samples and their targets, which are read back from the plan (see `targets`).
 
     All kinds take their clips' time step and start from one distribution, which depends on the clip and never on the
     kind: a change of speed is drawn for every sample, and leaves its room, whether the sample shows it or not.
+
+    Args:
+        first: int64, slots of clips that are each to be shown in all kinds, where they are given. Samples for which the
+            bank has no partner are left out; "slot" among the targets says of which clip a sample is.
 
     Errors: gpuaug.Starved where the bank lacks long enough or matching clips.
     """
@@ -148,7 +166,13 @@ def sample(
     center_low, center_high = settings.center or (settings.change if settings.mode == "regression" else (tau, tau))
     epsilon_low, epsilon_high = settings.epsilon or (1, max(1, tau // 2))
 
-    kind = kinds[rng.integers(len(kinds), size=n)]
+    need = window_frames(settings)
+    if first is None:
+        kind = kinds[rng.integers(len(kinds), size=n)]
+    else:
+        first, kind = _in_all_kinds(bank, first, kinds, need)
+        if (n := len(first)) == 0:
+            return gpuaug.Plan(*np.zeros((3, 0, frames, 1))), {}
     change = rng.integers(change_low, change_high + 1, n)
     rate = np.asarray(rates)[rng.integers(len(rates), size=n)]
     # how far a sample reaches from its start; drawn for every kind, so that no kind has starts of its own
@@ -158,18 +182,34 @@ def sample(
     cut = np.where(two, rng.integers(center_low, center_high + 1, n), frames)
     half = rng.integers(epsilon_low, epsilon_high + 1, n)
     overlap = np.where(kind == DC, 2 * np.minimum(half, np.minimum(cut, frames - cut)), 0)
-    clip_N2 = draw_clips(rng, bank, two=two, same=kind == SC, need=window_frames(settings))
+    clip_N2 = draw_clips(rng, bank, two=two, same=kind == SC, need=need, first=first)
 
     length_N2 = bank.info["frames"][clip_N2]
     uniform = settings.sampling == "uniform"
     step_N2 = length_N2 / settings.reach if uniform else np.full((n, 2), float(settings.stride))
     start_N2 = rng.random((n, 2)) * (length_N2 - 1 - step_N2 * (span[:, None] - 1))
     position_NT = gpuaug.edits.speed_times(frames, change, rate)
-    first = gpuaug.Plan.take(clip_N2[:, 0], start_N2[:, :1] + step_N2[:, :1] * position_NT)
+    plan = gpuaug.Plan.take(clip_N2[:, 0], start_N2[:, :1] + step_N2[:, :1] * position_NT)
     if two.any():
         second = gpuaug.Plan.take(clip_N2[:, 1], start_N2[:, 1:] + step_N2[:, 1:] * np.arange(frames))
-        first = gpuaug.edits.crossfade(first, second, length=frames, center=cut, overlap=overlap)
-    return first, targets(first, bank.info["label"])
+        plan = gpuaug.edits.crossfade(plan, second, length=frames, center=cut, overlap=overlap)
+    target = targets(plan, bank.info["label"])
+    return plan, target if first is None else {**target, "slot": first}
+
+
+def _in_all_kinds(
+    bank: gpuaug.ClipBank, first: NDArray[np.int64], kinds: NDArray[np.int64], need: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(N,) clips and kinds: every clip in every kind that the bank has a partner for.
+
+    Errors: gpuaug.Starved where a kind has none in the whole bank.
+    """
+    for kind, able in zip((SC, DC), partnered(bank, bank.slots(), need)):
+        if kind in kinds and not able.any():
+            raise gpuaug.Starved(f"no clip of the bank has a partner for {KINDS[kind]}")
+    same, other = partnered(bank, first, need)
+    able_NK = np.where(kinds == SC, same[:, None], np.where(kinds == DC, other[:, None], True))
+    return np.repeat(first, len(kinds))[able_NK.ravel()], np.tile(kinds, len(first))[able_NK.ravel()]
 
 
 class Head(nn.Module):

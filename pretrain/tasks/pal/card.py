@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 import gpuaug
 
 from ...data.dataset import Dataset
-from ...feed.feed import Batch
 from ..card import Card, rows
 
 
-def cards(batch: Batch, pictures_NTYXC: NDArray[np.uint8], names: dict[int, str], dataset: Dataset) -> list[Card]:
+def cards(
+    batch: gpuaug.Batch, pictures_NTYXC: NDArray[np.uint8], names: dict[int, str], dataset: Dataset
+) -> list[Card]:
     """Two cards per pair, the query's above the key's: the middle frame of each clip, the aligned region underlined."""
     target = {name: value.cpu().numpy() for name, value in batch.target.items()}
     clips, frames = target["video"].shape[1], batch.plan.shape[1] // target["video"].shape[1]

@@ -155,21 +155,27 @@ def info_nce(
     return loss_P, (other_PQ < own_P1).all(1)
 
 
-def retrieved(pairs: list[torch.Tensor], candidates: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Whether each query is strictly nearest to its own of `candidates` keys, for every full lot; the pairs left over.
+def among_candidates(
+    query_VD: torch.Tensor, key_VD: torch.Tensor, video_V: torch.Tensor, candidates: int, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss of each query, and whether it is strictly nearest to its own of a fixed set of keys: bool (V,).
 
-    Args:
-        pairs: tensors (2, P, D): queries and their keys.
+    The set of a query are its own key and those of the next pairs, in their order and from the last one on to the
+    first; of these, the ones of its own video do not count.
 
     >>> one_hot = torch.eye(3)
-    >>> hit, left = retrieved([torch.stack([one_hot, one_hot[[0, 2, 1]]])], candidates=2)
-    >>> hit.tolist(), [tuple(part.shape) for part in left]
-    ([True, False], [(2, 1, 3)])
+    >>> among_candidates(one_hot, one_hot[[0, 2, 1]], torch.arange(3), candidates=2, temperature=1.0)[1].tolist()
+    [True, False, False]
     """
-    both = torch.cat(pairs, 1)
-    whole = both.shape[1] // candidates * candidates
-    query, key = both[:, :whole].unflatten(1, (-1, candidates))
-    score = similarity(query, key)
-    own = score.diagonal(dim1=1, dim2=2)[:, :, None]
-    hit = (score >= own).sum(2) == 1
-    return hit.flatten(), [both[:, whole:]]
+    count = len(query_VD)
+    losses, hits = [], []
+    step = torch.arange(1, min(candidates, count), device=query_VD.device)
+    for rows in torch.arange(count, device=query_VD.device).split(1024):
+        other_RK = (rows[:, None] + step) % count
+        own_R1 = (query_VD[rows] * key_VD[rows]).sum(1, keepdim=True)
+        score_RK = torch.einsum("rd,rkd->rk", query_VD[rows], key_VD[other_RK])
+        score_RK = score_RK.masked_fill(video_V[other_RK] == video_V[rows, None], -torch.inf)
+        score = torch.cat([own_R1, score_RK], 1) / temperature
+        losses.append(F.cross_entropy(score, score.new_zeros(len(rows), dtype=torch.long), reduction="none"))
+        hits.append((score_RK < own_R1).all(1))
+    return torch.cat(losses), torch.cat(hits)

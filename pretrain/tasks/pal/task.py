@@ -22,8 +22,9 @@ from torch import nn
 import gpuaug
 
 from ...common.settings import BadSetting, Default, Recipe, check, setting
-from .moco import KeyQueue, MomentumEncoder, gathered, info_nce, retrieved
-from .triplets import draw_triples, whole_groups
+from ...feed.loaders import Draws
+from .moco import KeyQueue, MomentumEncoder, among_candidates, gathered, info_nce
+from .triplets import draw_backgrounds, draw_triples, whole_groups
 
 CANDIDATES = 64  # keys among which a held-out query has to find its own
 
@@ -100,10 +101,23 @@ def window_frames(settings: Settings) -> int:
     return 1
 
 
+def draws(settings: Settings, windows: int) -> Draws:
+    """Three videos a pair, each drawn to be shown twice, though only the action is."""
+    return Draws(windows_per_sample=6 * windows, uses_per_sample=4.0 * windows, samples_per_visit=1)
+
+
 def sample(
-    rng: np.random.Generator, bank: gpuaug.ClipBank, n: int, settings: Settings
+    rng: np.random.Generator,
+    bank: gpuaug.ClipBank,
+    n: int,
+    settings: Settings,
+    *,
+    first: NDArray[np.int64] | None = None,
 ) -> tuple[gpuaug.Plan, dict[str, NDArray]]:
     """The plan of `n` pairs, 2n rows: the queries, then their keys; and the targets read from it (see `targets`).
+
+    Args:
+        first: int64 (n · J,), the slots of the pairs' actions, where they are given.
 
     Errors: ValueError for a bank that cannot make them; gpuaug.Starved where the reuse limits leave too few videos.
     """
@@ -117,14 +131,19 @@ def sample(
     if not 1 <= length_min <= longest <= clips - 2:
         bounds = f"length_min={length_min}, length_max={longest}"
         raise ValueError(f"lengths must be 1 ≤ min ≤ max ≤ windows − 2 = {clips - 2}, got {bounds}")
-    group_3P = draw_triples(rng, bank, slot_GJ, n)
+    if first is None:
+        group_3P = draw_triples(rng, bank, slot_GJ, n)
+    else:
+        row_S = np.full(len(bank.info), -1)
+        row_S[slot_GJ[:, 0]] = np.arange(len(slot_GJ))
+        group_3P = draw_backgrounds(rng, bank, slot_GJ, row_S[first.reshape(n, -1)[:, 0]])
     action_N, background_N = np.tile(group_3P[0], 2), group_3P[1:].reshape(-1)
 
     length = rng.integers(length_min, longest + 1, 2 * n)
-    first = rng.integers(0, clips - length + 1)  # s: the region's first clip in its own video
+    begin = rng.integers(0, clips - length + 1)  # s: the region's first clip in its own video
     place = rng.integers(1, clips - length)  # and in the composite, between two background clips
     action = _clips(rng, bank, slot_GJ[action_N], frames, stride_max)
-    region = action.at(first[:, None] * frames + np.arange(longest * frames), edge="repeat")
+    region = action.at(begin[:, None] * frames + np.arange(longest * frames), edge="repeat")
     background = _clips(rng, bank, slot_GJ[background_N], frames, stride_max)
     beta = rng.uniform(low, high, 2 * n)
     start, stop = place * frames, (place + length) * frames
@@ -170,7 +189,6 @@ class Head(nn.Module):
         self.embed = Embedding(features, settings.dim, settings.layers, settings.temporal_layers)
         self._slow = MomentumEncoder(settings.momentum, batch_statistics=settings.batch_statistics)
         self._keys = KeyQueue(settings.queue, settings.dim)
-        self._held_out: list[torch.Tensor] = []
         self.constant = {"retrieval": 1 / CANDIDATES}
 
     def loss(
@@ -180,8 +198,8 @@ class Head(nn.Module):
 
         Negatives are the queue and the other keys of the batch, of all processes. Without the latter, nothing but the
         drift of the slow network needs to be learnt: it tells the newest keys from the queued ones [D].
-        On held-out data also "retrieval", whether it finds its own among the keys of 64 pairs: one value per pair for
-        every full 64 pairs, so none in most batches.
+        Of held-out pairs there is no loss before all of them are known (see `held_out`): the scores are their "query",
+        "key" and "video".
         """
         start_N, stop_N, video_NJ = target["start"], target["stop"], target["video"]
         pairs = len(start_N) // 2
@@ -193,27 +211,27 @@ class Head(nn.Module):
             key_NJD = slow_embed(slow_encoder, clip_NCTYX[pairs:], video_NJ.shape[1])
             key_PD = region_mean(key_NJD, start_N[pairs:], stop_N[pairs:])
             video_P = video_NJ.gather(1, start_N[:, None])[:pairs, 0]
-            (key_QD, first), (video_Q, _) = (
-                gathered(value) if self.training else (value, 0) for value in (key_PD, video_P)
-            )
+            if not self.training:
+                return query_PD.new_zeros(()), {"query": query_PD, "key": key_PD, "video": video_P}
+            (key_QD, first), (video_Q, _) = gathered(key_PD), gathered(video_P)
             queued_QD, queued_video_Q = self._keys.content(key_PD)
             other_QD, other_video_Q = torch.cat([key_QD, queued_QD]), torch.cat([video_Q, queued_video_Q])
             own_P = first + torch.arange(pairs, device=key_PD.device)
             hidden_PQ = own_P[:, None] == torch.arange(len(other_QD), device=key_PD.device)
-            if self.training and not self.same_video:
+            if not self.same_video:
                 hidden_PQ |= video_P[:, None] == other_video_Q
         loss_P, hit_P = info_nce(query_PD, key_PD, other_QD, hidden_PQ, self.temperature)
-        scores: dict[str, Any] = {"contrast": hit_P}
-        if self.training:
-            self._keys.push(key_QD, video_Q)
-        else:
-            self._held_out.append(torch.stack([query_PD.detach(), key_PD]))
-            scores["retrieval"], self._held_out = retrieved(self._held_out, CANDIDATES)
-        return loss_P.mean(), scores
+        self._keys.push(key_QD, video_Q)
+        return loss_P.mean(), {"contrast": hit_P}
 
-    def train(self, mode: bool = True) -> Head:
-        self._held_out = []
-        return super().train(mode)
+    def held_out(self, scores: dict[str, NDArray]) -> tuple[float, dict[str, NDArray]]:
+        """The mean loss of all held-out pairs, and "retrieval", whether each query finds its key: among 64, or fewer if
+        there are not so many; always the same ones, so that the numbers follow the networks and not the queue [D].
+        """
+        query_VD, key_VD, video_V = (torch.from_numpy(scores[name]) for name in ("query", "key", "video"))
+        self.constant = {"retrieval": 1 / min(CANDIDATES, len(video_V))}
+        loss_V, hit_V = among_candidates(query_VD, key_VD, video_V, CANDIDATES, self.temperature)
+        return float(loss_V.mean()), {"retrieval": hit_V.numpy()}
 
     def get_extra_state(self) -> dict[str, Any]:
         """The slow network and the queue, which are no parameters of this module."""

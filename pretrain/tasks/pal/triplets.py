@@ -58,6 +58,25 @@ def draw_triples(
     return drawn[rng.permuted(np.stack(columns), axis=0)]
 
 
+def draw_backgrounds(
+    rng: np.random.Generator, bank: gpuaug.ClipBank, slot_GJ: NDArray[np.int64], action_P: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """int64 (3, P) rows of `slot_GJ`: the given actions, and backgrounds for query and key, uniform among other videos.
+
+    Errors: gpuaug.Starved if the groups are of fewer than three videos.
+    """
+    video_G = bank.info["video"][slot_GJ[:, 0]]
+    if len(np.unique(video_G)) < 3:
+        raise gpuaug.Starved(f"pairs of three videos each are wanted, {len(np.unique(video_G))} videos are there")
+    group_3P = np.stack([action_P] * 3)
+    todo = np.arange(len(action_P))
+    while len(todo):
+        group_3P[1:, todo] = rng.integers(len(slot_GJ), size=(2, len(todo)))
+        action, query, key = video_G[group_3P[:, todo]]
+        todo = todo[(action == query) | (action == key) | (query == key)]
+    return group_3P
+
+
 def _shuffled_away(
     rng: np.random.Generator, row: NDArray[np.int64], other: NDArray[np.int64], video: NDArray[np.int64]
 ) -> NDArray[np.int64]:

@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+import gpuaug
+
 from ...data.dataset import Dataset
-from ...feed.feed import Batch
 from ..card import Card, Timeline, rows
 
 SHOWN = 8  # frames of a clip on the page
 
 
-def cards(batch: Batch, pictures_NTYXC: NDArray[np.uint8], names: dict[int, str], dataset: Dataset) -> list[Card]:
+def cards(
+    batch: gpuaug.Batch, pictures_NTYXC: NDArray[np.uint8], names: dict[int, str], dataset: Dataset
+) -> list[Card]:
     """A card per clip, with the timeline of its video: annotated actions, this clip, and the batch's others of it."""
     action_N, video_N, starts, ends = (
         batch.target[name].tolist() for name in ("action", "video", "start_seconds", "end_seconds")

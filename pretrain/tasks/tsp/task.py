@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ import gpuaug
 
 from ...common.settings import Default, Recipe, check, setting
 from ...features.store import Features
+from ...feed.loaders import Draws
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,9 @@ class Settings:
     """Options of `sample` and of `Head`. Errors: ValueError for those out of range."""
 
     frames: int = setting(16, "frames of a clip [P, C]", least=1)
-    balance: bool = setting(True, "as many clips of actions as of background [P; by sampling D]; else as they come")
+    balance: bool = setting(
+        False, "as many clips of actions as of background in every batch [P]; without it each comes as often [C]"
+    )
     gvf: str = setting("", "file of the videos' fixed vectors, made by extract --pool; without it no GVF [P, Table 1]")
     action_weight: float = setting(1.0, "α of the action loss [P, C: 1]; 0 leaves the head out of the loss", least=0)
     region_weight: float = setting(1.0, "α of the temporal region loss [P, C: 1]", least=0)
@@ -52,6 +55,8 @@ RECIPE: Recipe = {
     "windows_per_segment": Default(5, "[P]"),
     "clips_per_segment": Default(5, "[P]"),
     "window_placement": Default("random", "[P]; evenly spaced in validation"),
+    "reuse_min": Default(1, "[P, C]"),
+    "reuse_max": Default(1, "[P, C] every clip once"),
     "bank_size": Default((128, 171), "[C]; [P] keeps the aspect ratio: --fit inside --bank-size 228 228"),
     "fit": Default("stretch", "[C]"),
     "crop": Default("random", "[P, C] 112² and flip"),
@@ -74,20 +79,35 @@ def window_frames(settings: Settings) -> int:
     return settings.frames
 
 
+def draws(settings: Settings, windows: int) -> Draws:
+    """One window a clip."""
+    return Draws(balance=settings.balance)
+
+
 def sample(
-    rng: np.random.Generator, bank: gpuaug.ClipBank, n: int, settings: Settings
+    rng: np.random.Generator,
+    bank: gpuaug.ClipBank,
+    n: int,
+    settings: Settings,
+    *,
+    first: NDArray[np.int64] | None = None,
 ) -> tuple[gpuaug.Plan, dict[str, NDArray]]:
     """The plan of `n` clips, and their targets, which are read back from the plan (see `targets`).
+
+    Args:
+        first: int64 (n,), the clips' slots, where they are given.
 
     Errors: ValueError naming the videos that the GVF file lacks; gpuaug.Starved where the bank holds too few clips.
     """
     frames = settings.frames
-    if settings.balance:
+    if first is not None:
+        slot = first
+    elif settings.balance:
         actions = n // 2 + n % 2 * int(rng.integers(2))
         action = bank.info["label"] >= 0
         for side, wanted, name in ((action, actions, "action"), (~action, n - actions, "background")):
             if wanted and bank.info["ready"].any() and not (side & bank.info["ready"]).any():
-                cure = f"--annotations of videos with {name} of {frames} frames or more, or --no-balance"
+                cure = f"--annotations of videos with {name} of {frames} frames or more, or leave out --balance"
                 raise gpuaug.Starved(f"clips of {name} are wanted for balance, the bank holds none: give {cure}")
         drawn = [bank.draw(rng, actions, action)[:actions], bank.draw(rng, n - actions, ~action)[: n - actions]]
         slot = rng.permutation(np.concatenate(drawn))
@@ -96,7 +116,7 @@ def sample(
     plan = gpuaug.Plan.take(slot, np.arange(frames), frames=bank.info["frames"], edge="repeat")
     target = targets(plan, bank.info)
     if settings.gvf:
-        target["gvf"] = _rows(settings.gvf, tuple(bank.videos))[target["video"]]
+        target["gvf"] = _rows_of(settings.gvf, bank)[target["video"]]
     return plan, target
 
 
@@ -171,7 +191,17 @@ def _table(gvf: str) -> torch.Tensor:
     return torch.from_numpy(np.stack([features[name] for name in features]))
 
 
-@lru_cache
+_ROWS: WeakKeyDictionary[gpuaug.ClipBank, dict[str, NDArray[np.int64]]] = WeakKeyDictionary()
+
+
+def _rows_of(gvf: str, bank: gpuaug.ClipBank) -> NDArray[np.int64]:
+    """`_rows` of a bank's videos, looked up once: there may be hundreds of thousands."""
+    known = _ROWS.setdefault(bank, {})
+    if gvf not in known:
+        known[gvf] = _rows(gvf, bank.videos)
+    return known[gvf]
+
+
 def _rows(gvf: str, videos: Sequence[str]) -> NDArray[np.int64]:
     """(V,) where in a GVF file the vectors of `videos` (paths) are; found by stem, or with folders: "folder/stem"."""
     number = {name: k for k, name in enumerate(Features(gvf))}

@@ -108,6 +108,48 @@ def test_mean_interval_of_five_values_is_that_of_a_table():
     assert statistics.mean_interval([1, 2, 3, 4, 5]).high == pytest.approx(3 + 2.776445105 * 0.5**0.5, abs=1e-9)
 
 
+def few_videos(rng, videos, alike):
+    """Right answers to five samples of each video; 0.7 of all, and those of a video as much alike as is said."""
+    p = rng.beta(0.7 * (1 - alike) / alike, 0.3 * (1 - alike) / alike, videos)
+    return (rng.random((videos, 5)) < p[:, None]).ravel(), np.repeat(np.arange(videos), 5)
+
+
+@pytest.mark.parametrize("videos", [5, 10, 40])
+@pytest.mark.parametrize("alike", [0.1, 0.5, 0.9])
+def test_intervals_by_video_hold_the_truth_19_times_of_20(videos, alike):
+    rng, draws = np.random.default_rng(0), 1000
+    found = {"by video": 0, "mean by video": 0, "by sample": 0}
+    for _ in range(draws):
+        hits, video = few_videos(rng, videos, alike)
+        for name, interval in (
+            ("by video", statistics.accuracy(hits, np.ones_like(hits), video)),
+            ("mean by video", statistics.mean_interval(hits, video)),
+            ("by sample", statistics.accuracy(hits, np.ones_like(hits))),
+        ):
+            found[name] += interval.low <= 0.7 <= interval.high
+    assert found["by video"] >= 0.93 * draws
+    if videos > 5:
+        assert 0.9 * draws <= found["mean by video"] <= 0.98 * draws
+    if alike > 0.1:
+        assert found["by sample"] < 0.8 * draws, "negative control"
+
+
+def test_intervals_by_video_where_every_sample_is_a_video_of_its_own():
+    hits = np.arange(10) < 8
+    assert statistics.accuracy(hits, np.ones(10, bool), np.arange(10)) == statistics.accuracy(hits, np.ones(10, bool))
+    values = np.random.default_rng(0).normal(size=12)
+    assert statistics.mean_interval(values, np.arange(12)) == statistics.mean_interval(values)
+    twice = statistics.mean_interval(np.repeat(values, 2), np.repeat(np.arange(12), 2))
+    assert twice[:3] == pytest.approx(statistics.mean_interval(values)[:3]), "copies tell nothing new"
+
+
+def test_the_interval_of_one_video_says_nothing():
+    assert statistics.accuracy([1, 0, 1], [1, 1, 1], [4, 4, 4])[1:3] == pytest.approx((0, 1))
+    assert statistics.mean_interval([1, 0, 1], [4, 4, 4])[1:3] == (-np.inf, np.inf)
+    one, many = (statistics.accuracy(np.ones(50), np.ones(50), np.arange(50) // per) for per in (25, 5))
+    assert one.low < many.low < 1 == one.high == many.high
+
+
 def test_mean_interval_of_one_value_is_infinite():
     assert statistics.mean_interval([4.0]) == (4.0, -np.inf, np.inf, 1)
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import gpuaug
 from pretrain.tasks.bsp import task as bsp
+from support.banks import set_columns
 from support.bsp_samples import T, draw, make_bank
 
 
@@ -161,20 +162,20 @@ def test_same_seed_same_samples():
 def test_no_slot_is_shown_beyond_its_limit(reuse_max, classes, n, seed):
     rng = np.random.default_rng(seed)
     bank = make_bank(24, classes=classes, reuse_max=reuse_max)
-    bank.info["uses"] = rng.integers(0, reuse_max + 1, 24)
-    bank.info["ready"] = rng.random(24) < 0.8
-    bank.info["label"][rng.random(24) < 0.2] = -1
+    uses, ready = rng.integers(0, reuse_max + 1, 24), rng.random(24) < 0.8
+    label = np.where(rng.random(24) < 0.2, -1, bank.info["label"])
+    set_columns(bank, uses=uses, ready=ready, label=label)
     try:
         plan, target = bsp.sample(rng, bank, n, bsp.Settings())
     except gpuaug.Starved:
         return
     for i in range(n):
         shown = np.unique(plan.clip[i])
-        bank.info["uses"][shown] += 1
+        uses[shown] += 1
         assert bank.info["ready"][shown].all()
         assert len(shown) == 1 or (bank.info["label"][shown] >= 0).all()
         assert len(shown) == 1 + (target["kind"][i] <= bsp.SC)
-    assert bank.info["uses"].max() <= reuse_max
+    assert uses.max() <= reuse_max
 
 
 def test_starved_banks_say_why():
@@ -185,7 +186,7 @@ def test_starved_banks_say_why():
     with pytest.raises(gpuaug.Starved, match="another video of their class"):
         draw(8, bank=make_bank(slots=8, classes=8), boundaries=("sc", "ss"))
     unlabelled = make_bank()
-    unlabelled.info["label"] = -1
+    set_columns(unlabelled, label=-1)
     with pytest.raises(gpuaug.Starved):
         draw(8, bank=unlabelled)
     draw(8, bank=unlabelled, boundaries=("ds", "ss"))  # speed needs no classes

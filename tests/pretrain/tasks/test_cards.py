@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from gpuaug import Plan
+from gpuaug import Batch, Plan
 from gpuaug.bank import ClipBank
 from gpuaug.video.manifest import Video
 from pretrain.data.dataset import Dataset, Segment
-from pretrain.feed.feed import Batch
 from pretrain.tasks.bsp import card as bsp_card
 from pretrain.tasks.bsp import task as bsp
 from pretrain.tasks.card import rows

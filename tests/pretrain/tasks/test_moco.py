@@ -6,14 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pretrain.tasks.pal.moco import KeyQueue, MomentumEncoder, info_nce, retrieved
+from pretrain.tasks.pal.moco import KeyQueue, MomentumEncoder, among_candidates, info_nce
 
 
 def test_retrieval_counts_ties_as_misses():
     same = torch.ones(4, 2) / 2**0.5
-    assert retrieved([torch.stack([same, same])], 4)[0].tolist() == [0.0] * 4
+    videos = torch.arange(4)
+    assert among_candidates(same, same, videos, 4, 0.07)[1].tolist() == [False] * 4
     query = F.normalize(torch.randn(4, 8, generator=torch.Generator().manual_seed(0)), dim=1)
-    assert retrieved([torch.stack([query, query])], 4)[0].tolist() == [1.0] * 4
+    assert among_candidates(query, query, videos, 4, 0.07)[1].tolist() == [True] * 4
+    assert among_candidates(same, same, torch.zeros(4), 4, 0.07)[1].tolist() == [True] * 4, "all of one video"
     loss, hit = info_nce(same, same, same, torch.eye(4, dtype=torch.bool), 0.07)
     torch.testing.assert_close(loss, torch.full((4,), float(np.log(4))))
     assert hit.tolist() == [0.0] * 4

@@ -157,25 +157,50 @@ def test_negative_controls_do_not_reach_the_loss_of_the_aligned_run(seed):
     assert other > aligned + 0.4
 
 
+def held_out(head, encoder, batches):
+    """What a validation of these batches comes to."""
+    parts = [head.loss(encoder, *each)[1] for each in batches]
+    return head.held_out({name: torch.cat([part[name] for part in parts]).detach().numpy() for name in parts[0]})
+
+
 def test_held_out_queries_look_for_their_keys_among_64():
     torch.manual_seed(0)
-    head, encoder = pal.Head(6, [], pal.Settings(dim=8, queue=16)), Colors()
+    head, encoder = pal.Head(6, [], pal.Settings(dim=8, queue=16, temperature=0.2)), Colors()
     head.loss(encoder, *batch(4, 0))
     before = copy.deepcopy(head.state_dict()["_extra_state"])
     head.eval()
-    counts, found = [], []
-    for step in range(4):
-        _, scores = head.loss(encoder, *batch(40, step))
-        counts.append(len(scores["retrieval"]))
-        found += scores["retrieval"].tolist()
-    assert counts == [0, 64, 0, 64], "160 pairs make two lots of 64"
-    assert set(found) <= {0.0, 1.0}
+    batches = [batch(40, step) for step in range(4)]
+    loss, scores = held_out(head, encoder, batches)
+    assert len(scores["retrieval"]) == 160
+    assert head.constant == {"retrieval": 1 / 64}
     after = head.state_dict()["_extra_state"]
     assert torch.equal(after["keys"]["key"], before["keys"]["key"]), "held-out keys do not enter the queue"
     old, new = (state["slow"]["nets"] for state in (before, after))
     assert all(torch.equal(old[name], new[name]) for name in old)
+
+    pairs = [head.loss(encoder, *each)[1] for each in batches]
+    query, key, video = (torch.cat([each[name] for each in pairs]).detach() for name in ("query", "key", "video"))
+    expected = []
+    for i in range(160):
+        others = [j % 160 for j in range(i + 1, i + 64) if video[j % 160] != video[i]]
+        score = torch.stack([query[i] @ key[j] for j in [i, *others]]) / 0.2
+        expected.append(torch.logsumexp(score, 0) - score[0])
+        assert bool(scores["retrieval"][i]) == bool((score[0] > score[1:]).all())
+    assert loss == pytest.approx(torch.stack(expected).mean().item(), rel=1e-5)
+
+
+def test_held_out_numbers_follow_the_network_and_not_the_queue():
+    """A queue fills over thousands of steps; a network that stays as it is must not seem to change."""
+    torch.manual_seed(0)
+    head, encoder = pal.Head(6, [], pal.Settings(dim=8, queue=512)), Colors()
+    head.loss(encoder, *batch(4, 0))
     head.eval()
-    assert len(head.loss(encoder, *batch(40, 0))[1]["retrieval"]) == 0, "the next validation starts anew"
+    found = []
+    for size in (0, 40, 400):
+        head._keys.push(torch.nn.functional.normalize(torch.randn(size, 8), dim=1), torch.arange(size) + 100)
+        found.append(held_out(head, encoder, [batch(40, 0), batch(40, 1)]))
+    assert len({loss for loss, _ in found}) == 1
+    assert len({scores["retrieval"].tobytes() for _, scores in found}) == 1
 
 
 def test_keys_of_all_processes_are_negatives_and_queued(monkeypatch):

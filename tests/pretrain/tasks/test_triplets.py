@@ -8,16 +8,20 @@ from hypothesis import strategies as st
 from gpuaug.bank import Starved
 from pretrain.tasks.pal import task as pal
 from pretrain.tasks.pal.triplets import draw_triples, whole_groups
+from support.banks import set_columns
 from support.composites import FRAMES, J, make_bank
 
 
 def test_only_whole_groups_are_drawn():
     bank = make_bank(range(4), reuse_max=3)
-    bank.info["uses"][bank.info["group"] == 2] = [0] * 7 + [3]
+    uses, group = np.zeros(4 * J, np.int64), bank.info["group"].copy()
+    uses[group == 2] = [0] * 7 + [3]
+    set_columns(bank, uses=uses)
     groups = whole_groups(bank)
     assert bank.info["position"][groups].tolist() == [list(range(J))] * 3
     assert set(bank.info["group"][groups].ravel()) == {0, 1, 3}
-    bank.info["uses"][bank.info["group"] == 1] = [2] + [0] * 7  # one use left, but a group is shown twice
+    uses[group == 1] = [2] + [0] * 7  # one use left, but a group is shown twice
+    set_columns(bank, uses=uses)
     with pytest.raises(Starved):
         pal.sample(np.random.default_rng(0), bank, 1, pal.Settings(frames=FRAMES))
 

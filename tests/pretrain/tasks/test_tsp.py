@@ -13,6 +13,8 @@ from pretrain.tasks.tsp import task as tsp
 
 LENGTH = 6
 
+BALANCED = tsp.Settings(balance=True)
+
 
 def make_bank(labels, reuse_max=None, length=LENGTH):
     """One window per label (−1: background), two windows to a group, three groups to a video."""
@@ -47,9 +49,7 @@ def test_a_target_is_that_of_the_slot_the_plan_shows(label, n, balance, seed):
 
 def test_an_odd_batch_is_balanced_on_average():
     bank = make_bank([0, 1, -1, -1])
-    counts = [
-        tsp.sample(np.random.default_rng(seed), bank, 3, tsp.Settings())[1]["region"].sum() for seed in range(400)
-    ]
+    counts = [tsp.sample(np.random.default_rng(seed), bank, 3, BALANCED)[1]["region"].sum() for seed in range(400)]
     assert set(counts) == {1, 2}
     assert abs(np.mean(counts) - 1.5) < 0.1
 
@@ -62,20 +62,20 @@ def test_without_balance_clips_come_as_they_are():
 
 def test_balance_is_not_an_order():
     bank = make_bank([0, 1, -1, -1])
-    regions = np.array([tsp.sample(np.random.default_rng(s), bank, 4, tsp.Settings())[1]["region"] for s in range(300)])
+    regions = np.array([tsp.sample(np.random.default_rng(s), bank, 4, BALANCED)[1]["region"] for s in range(300)])
     assert abs(regions.mean(0) - 0.5).max() < 0.12
 
 
 def test_no_window_is_shown_more_often_than_allowed():
     bank, rng = make_bank([0, 1, 2] * 2 + [-1] * 4, reuse_max=5), np.random.default_rng(0)
     for _ in range(10):
-        plan, _ = tsp.sample(rng, bank, 4, tsp.Settings())
+        plan, _ = tsp.sample(rng, bank, 4, BALANCED)
         with bank.reading(plan.clip):
             pass
         assert bank.info["uses"].max() <= 5
     assert set(bank.info["uses"][bank.info["label"] < 0]) == {5}, "background is used up first: 4 windows, 5 times each"
     with pytest.raises(Starved, match="2 windows are wanted, 0 usable"):
-        tsp.sample(rng, bank, 4, tsp.Settings())
+        tsp.sample(rng, bank, 4, BALANCED)
 
 
 def test_one_seed_one_batch():
@@ -93,13 +93,13 @@ def test_a_window_shorter_than_a_clip_repeats_its_end():
 
 
 def test_a_bank_of_one_kind_is_starved_of_the_other():
-    cure = "give --annotations of videos with background of 16 frames or more, or --no-balance"
+    cure = "give --annotations of videos with background of 16 frames or more, or leave out --balance"
     with pytest.raises(Starved, match=f"clips of background are wanted for balance, the bank holds none: {cure}$"):
-        tsp.sample(np.random.default_rng(0), make_bank([0, 1]), 2, tsp.Settings())
+        tsp.sample(np.random.default_rng(0), make_bank([0, 1]), 2, BALANCED)
     with pytest.raises(Starved, match="clips of action are wanted"):
-        tsp.sample(np.random.default_rng(0), make_bank([-1]), 2, tsp.Settings())
+        tsp.sample(np.random.default_rng(0), make_bank([-1]), 2, BALANCED)
     with pytest.raises(Starved, match="1 windows are wanted"):
-        tsp.sample(np.random.default_rng(0), ClipBank(2, 1, 1, 1), 2, tsp.Settings())
+        tsp.sample(np.random.default_rng(0), ClipBank(2, 1, 1, 1), 2, BALANCED)
 
 
 # Losses

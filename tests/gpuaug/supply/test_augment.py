@@ -7,9 +7,8 @@ import pytest
 import torch
 
 import gpuaug
-from pretrain.feed.augment import Augment, gaussian_blur
-from pretrain.feed.feed import Feed
-from support.fake_decoder import FPS, LENGTH, dataset, feed
+from gpuaug.supply.augment import Augment, gaussian_blur
+from support.fake_decoder import FPS, LENGTH, dataset, loader
 
 
 def test_blur_is_a_gaussian_per_sample():
@@ -30,7 +29,7 @@ def test_augment_refuses_an_unknown_crop():
 
 
 def test_views_differ_between_samples_and_steps(decoder):
-    with feed(augment=Augment("multiscale", flip=0.5, jitter=1.0)) as source:
+    with loader(augment=Augment("multiscale", flip=0.5, jitter=1.0)) as source:
         first, second = source.batch(0).clips.clone(), source.batch(1).clips.clone()
     assert not torch.equal(first, second)
     means = [clip[2].mean().item() for clip in itertools.chain(first, second)]
@@ -55,7 +54,7 @@ def test_all_frames_of_a_sample_have_one_crop_flip_and_colour(decoder, monkeypat
     monkeypatch.setattr(decoder, "decode", ramp)
     how = {"size": 8, "mean": (0.0,) * 3, "std": (1.0,) * 3, "slots": 12, "reuse_max": 3, "deterministic": True}
     augment = Augment("resized", flip=0.5, jitter=1.0, grayscale=0.2, blur=0.5)
-    with Feed(dataset(), composites, batch=6, frames=LENGTH, fps=FPS, augment=augment, **how) as source:
+    with gpuaug.Loader(dataset(), composites, batch=6, frames=LENGTH, fps=FPS, augment=augment, **how) as source:
         clips = source.batch(0).clips
         torch.testing.assert_close(clips, clips[:, :, :1].expand_as(clips), atol=0.01, rtol=0)
         assert (clips[1:] - clips[:1]).abs().amax((1, 2, 3, 4)).min() > 0.05, "and every sample its own"

@@ -10,10 +10,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from gpuaug import color
-from gpuaug import crop as crops
-
-Crop = Literal["multiscale", "random", "resized", "center"]
+from .. import color
+from .. import crop as crops
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,8 @@ class Augment:
         jitter: probability of colour jitter with MoCo v2's strengths; grayscale: of grey.
         blur: probability of a Gaussian blur with σ uniform in [0.1, 2] pixels of a 224² view (MoCo v2), scaled to size.
     """
+
+    Crop = Literal["multiscale", "random", "resized", "center"]
 
     crop: Crop = "multiscale"
     flip: float = 0.5

@@ -1,0 +1,81 @@
+"""Decoding in the background: one thread that works through requests in their order.
+
+Used by the supplies; imports video (windows, the decoder).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+from numpy.typing import NDArray
+
+from ..video.decoder import Decoder
+from ..video.window import Failure, Window
+
+CHUNK = 8  # windows per call of the decoder: few enough that the first ones arrive early
+
+
+class Request:
+    """Windows on their way."""
+
+    def __init__(self, call: Future[tuple[list[torch.Tensor | None], list[Failure]]], first: int, count: int) -> None:
+        self._call, self._first, self._count = call, first, count
+
+    @property
+    def ready(self) -> bool:
+        """Would `wait` return at once?"""
+        return self._call.done()
+
+    def wait(self) -> tuple[list[torch.Tensor | None], list[Failure]]:
+        """Frames of each window, None for those that failed, and the failures, whose index counts from 0 here."""
+        frames, failures = self._call.result()
+        mine = range(self._first, self._first + self._count)
+        own = [Failure(f.index - self._first, f.path, f.reason) for f in failures if f.index in mine]
+        return frames[self._first : self._first + self._count], own
+
+    def cancel(self) -> None:
+        """Not wanted any more."""
+        self._call.cancel()
+
+
+class DecodeQueue:
+    """Requests are decoded one after the other; the caller's thread never decodes.
+
+    Args:
+        decoder: closed by `close`.
+        stream: on a GPU, where to decode, behind no training step; None on the CPU.
+    """
+
+    def __init__(self, decoder: Decoder, stream: torch.cuda.Stream | None = None) -> None:
+        self._decoder, self._stream = decoder, stream
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="gpuaug-decode")
+
+    def request(self, visits: Sequence[Sequence[Window]]) -> list[Request]:
+        """Ask for the windows of each visit; small visits share a call of the decoder."""
+        requests = []
+        step = max(1, CHUNK // max((len(windows) for windows in visits), default=1))
+        for i in range(0, len(visits), step):
+            part = visits[i : i + step]
+            call = self._worker.submit(self._decode, [window for windows in part for window in windows])
+            first = 0
+            for windows in part:
+                requests.append(Request(call, first, len(windows)))
+                first += len(windows)
+        return requests
+
+    def request_frames(self, windows: list[Window], frames_needed: list[NDArray]) -> Request:
+        """Ask for some frames of each window, by their number in it."""
+        return Request(self._worker.submit(self._decode, windows, frames_needed), 0, len(windows))
+
+    def close(self) -> None:
+        """Stop decoding; waits for the windows being decoded right now."""
+        self._worker.shutdown(cancel_futures=True)
+        self._decoder.close()
+
+    def _decode(
+        self, windows: list[Window], frames_needed: list[NDArray] | None = None
+    ) -> tuple[list[torch.Tensor | None], list[Failure]]:
+        with torch.cuda.stream(self._stream):  # nothing for None
+            return self._decoder.decode(windows, frames_needed)

@@ -1,0 +1,268 @@
+"""From videos to batches on the device: supply, plan, one render. `gpuaug.Loader`.
+
+Used by pretrain and by users; imports the supplies, bank, render, crop, color and video.
+Legend: N samples, C channels, T frames, Y X picture; S slots; J windows of one visit to a segment (a group).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..bank import ClipBank
+from ..video.decoder import Decoder
+from .augment import Augment
+from .batch import Batch, PlanFunction
+from .decode_queue import DecodeQueue
+from .draw import Draw
+from .picture import Pictures
+from .plan_first import PlanFirstSupply
+from .reuse import ReuseSupply
+from .room import check_room, room
+from .sampler import Placement, SegmentSampler
+from .segment import segments_of
+from .sequential import SequentialSupply
+from .supply import Supply, plain
+
+
+class Loader:
+    """Batches of clips, from videos: an iterable whose one round is one pass over the data.
+
+    A window is shown by up to `reuse_max` samples. With 1, plans are drawn first, some batches ahead, and of a window
+    only the frames that its sample shows are decoded; every window of a pass is shown before any of the next; batches
+    depend on (data, options, seed, rank, world) alone. With more, a bank holds decoded windows, and the encoder never
+    waits while the decoder keeps up with `slots / reuse_max`: a group of slots (the windows of one visit to a segment)
+    is replaced as soon as one of them has been shown `reuse_max` times; earlier, after `reuse_min` times, when the
+    decoder has nothing else to do. Data whose segments all fit into the bank are then decoded once and kept. With
+    `deterministic`, a replacement is asked for at a fixed step and used `lag` steps later, so that the same seed gives
+    the same batches. A loader restored from `state_dict` goes on exactly.
+
+    A window that fails is named in `failures` and another segment takes its place; a segment that fails three times is
+    not tried again.
+
+    Args:
+        videos: `gpuaug.Segment`s, a manifest, or what `gpuaug.probe` takes; see `segments_of`.
+        plan: see `PlanFunction`.
+        batch: N. frames, fps: length of a window (slot) in frames and its rate, frames per second.
+        size: Y = X of the clips in pixels. bank_size: (H, W) of the bank; None: 8/7 of `size` high and 4/3 as wide.
+        fit: "inside" keeps the aspect ratio of the video, "stretch" fills the bank's frame.
+        mean, std: a number or 3, on pixels in 0…1. dtype: of the clips.
+        augment: crops, mirrors and colours of whole samples; None: the centre of the picture, unchanged.
+        windows: J. placement: of windows, "random" in the segment, or "spread" evenly over it.
+        pairs: bring segments of one class in couples, for plans that join clips of one class or of two.
+        balance: labelled segments and others take turns, each with passes of their own.
+        shuffle: False: every window once, in order, then the iteration ends; with `pairs`, in one shuffled order. The
+            plan function may then leave samples out; its target "slot" says of which windows the others are.
+        windows_per_sample: how many windows a sample shows at most. samples_per_visit: how many samples the J windows
+            of a visit make in one pass; None: J.
+        slots: S, at least one group; None: as many as `bank_bytes` holds; if that is None too: from batch,
+            windows_per_sample and the size of a window.
+        reuse_min, reuse_max: samples per decoded window, 1 ≤ min ≤ max; max None: no limit.
+        deterministic: wait for decoding instead of racing it. lag: steps from request to use.
+        seed, rank, world: of this process, and how many there are; segments are dealt out anew in every pass.
+        device: of the clips. backend, threads: of the decoder. cache: of probed videos.
+
+    Errors (ValueError): options out of range; videos without a usable file; a bank that cannot serve a batch.
+    """
+
+    def __init__(
+        self,
+        videos: Any,
+        plan: PlanFunction,
+        *,
+        batch: int,
+        frames: int,
+        fps: float,
+        size: int,
+        mean: float | Sequence[float] = 0.0,
+        std: float | Sequence[float] = 1.0,
+        augment: Augment | None = None,
+        dtype: torch.dtype = torch.float32,
+        bank_size: tuple[int, int] | None = None,
+        fit: Literal["inside", "stretch"] = "inside",
+        windows: int = 1,
+        placement: Placement = "random",
+        pairs: bool = False,
+        balance: bool = False,
+        shuffle: bool = True,
+        windows_per_sample: int = 1,
+        samples_per_visit: int | None = None,
+        slots: int | None = None,
+        bank_bytes: int | None = None,
+        reuse_min: int = 1,
+        reuse_max: int | None = 1,
+        deterministic: bool = False,
+        lag: int = 4,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        device: torch.device | str = "cpu",
+        backend: Decoder.Backend = "auto",
+        threads: int | None = None,
+        cache: Any = None,
+    ) -> None:
+        if batch < 1 or size < 1 or not fps > 0:
+            raise ValueError(f"batch and size must be ≥ 1 and fps > 0, got batch={batch}, size={size}, fps={fps}")
+        if not 0 <= rank < world:
+            raise ValueError(f"rank must be in [0, world), got rank={rank}, world={world}")
+        if reuse_min < 1 or (reuse_max is not None and reuse_max < reuse_min):
+            raise ValueError(f"reuse must be 1 ≤ min ≤ max, got reuse_min={reuse_min}, reuse_max={reuse_max}")
+        found = segments_of(videos, cache=cache)
+        self.segments, self.classes, self.skipped = found.segments, found.classes, found.skipped
+        self.batch_size, self._world, self._shuffle = batch, world, shuffle
+        self._pictures = Pictures(size=size, mean=mean, std=std, dtype=dtype, augment=augment or Augment("center"))
+        self._windows, self._samples_per_visit = windows, windows if samples_per_visit is None else samples_per_visit
+        self.device = torch.device(device)
+        ranks = [rank] if shuffle else [(rank + k) % world for k in range(world)]
+        samplers = [
+            SegmentSampler(
+                self.segments, frames=frames, fps=fps, windows=windows, placement=placement, pairs=pairs,
+                balance=balance, shuffle=shuffle, seed=seed, rank=each, world=world,
+            )
+            for each in ranks
+        ]  # fmt: skip
+        self._sampler = sampler = samplers[0]
+        picture = bank_size or (round(size * 8 / 7), round(size * 32 / 21))
+        need = -(-batch * windows_per_sample // windows)
+        once = shuffle and reuse_max == 1
+        count = len(self.segments)
+        whole = all(round((s.end_seconds - s.start_seconds) * fps) <= frames for s in self.segments)
+        groups, self.resident = room(
+            slots, bank_bytes, windows=windows, group_bytes=windows * frames * picture[0] * picture[1] * 3,
+            batch=batch, need=need, once=once, kept=count if not shuffle or (whole and windows == 1) else None,
+        )  # fmt: skip
+        if shuffle and not self.resident:
+            check_room(groups * windows, need=need * windows, reuse_max=reuse_max, windows=windows)
+            if deterministic and reuse_max is None:
+                raise ValueError("reuse_max must be a number for a deterministic loader whose data do not fit the bank")
+        limit = None if self.resident or not shuffle else reuse_max
+        self.bank = ClipBank(
+            groups * windows, frames, *picture, torch.device("meta") if once else self.device, reuse_max=limit
+        )
+        self.bank.videos = found.videos
+        decoder = Decoder(self.device, picture, backend=backend, threads=threads, fit=fit)
+        queue = DecodeQueue(decoder, self.bank.stream)
+        samples = self._samples_per_visit
+        draw = Draw(plan, self.bank, batch=batch, seed=seed, rank=rank, windows=windows, samples_per_visit=samples)
+        self._supply: Supply
+        if not shuffle:
+            visits = max(1, batch // self._samples_per_visit)
+            self._supply = SequentialSupply(samplers, self.bank, queue, draw, visits=visits)
+        elif once:
+            self._supply = PlanFirstSupply(sampler, self.bank, queue, draw, picture=picture, device=self.device)
+        else:
+            self._supply = ReuseSupply(
+                sampler, self.bank, queue, draw, reuse_min=reuse_min, resident=self.resident,
+                deterministic=deterministic, lag=lag,
+            )  # fmt: skip
+        self.step = 0
+        self.wait_seconds = 0.0
+
+    @property
+    def failures(self) -> list[Any]:
+        """Windows that could not be decoded, each a `gpuaug.Failure`."""
+        return self._supply.failures
+
+    def __len__(self) -> int:
+        """Batches of one pass: as many samples as the windows of all segments make, over all processes."""
+        if isinstance(self._supply, SequentialSupply):
+            return len(self._supply)
+        samples = len(self.segments) * self._samples_per_visit
+        return max(1, round(samples / (self.batch_size * self._world)))
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches of one pass. Left early or restored, the next iteration brings the rest of the pass."""
+        if not self._shuffle:
+            self.step = 0
+        for _ in range(len(self) - self.step % len(self)):
+            batch = self._batch(self.step)
+            self.step += 1
+            if batch is not None:
+                yield batch
+
+    def batch(self, step: int) -> Batch:
+        """The batch of step `step`, whose randomness depends on (seed, rank, step) and on the bank's content.
+
+        Errors: RuntimeError where a loader does not shuffle and none of the batch's windows can be decoded.
+        """
+        if (batch := self._batch(step)) is None:
+            raise RuntimeError(f"no window of batch {step} can be decoded, for example {self.failures[-1].path}")
+        return batch
+
+    def _batch(self, step: int) -> Batch | None:
+        waited = time.perf_counter()
+        shown = self._supply.next(step)
+        waited = time.perf_counter() - waited
+        self.wait_seconds += waited
+        if shown is None or shown.plan.shape[0] == 0:
+            return None
+        clips = self._pictures.render(shown)
+        self._supply.after(step)
+        target = {name: self._to_device(value) for name, value in shown.target.items()}
+        batch = Batch(clips, target, shown.plan, waited)
+        if shown.first is not None and shown.segment is not None:
+            first = shown.first.reshape(-1, self._windows)
+            slot = shown.target.get("slot", np.repeat(first[:, 0], self._samples_per_visit))
+            batch.video = self.bank.info["video"][slot]
+            segment_S = np.zeros(len(self.bank.info), np.int64)
+            segment_S[shown.first] = shown.segment
+            batch.segment = segment_S[slot]
+        return batch
+
+    @property
+    def pass_windows(self) -> int:
+        """Windows of one pass over the data, over all processes."""
+        return len(self.segments) * self._windows
+
+    def report(self) -> dict[str, Any]:
+        """What was decoded, shown and skipped so far."""
+        pixels = self._supply.pixels
+        return {
+            "decoded_windows": pixels.decoded,
+            "rendered_windows": pixels.rendered,
+            "echo": pixels.echo,
+            "passes": pixels.decoded * self._world / self.pass_windows,
+            "wait_seconds": self.wait_seconds,
+            "slots": len(self.bank.info),
+            "bank_bytes": pixels.frames.numel(),
+            "resident": self.resident,
+            "epoch": self._sampler.epoch,
+            "failures": [asdict(failure) for failure in self.failures],
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on exactly, as plain data: windows by their place in the files, not as pixels."""
+        pixels = self._supply.pixels
+        counts = (pixels.decoded, pixels.rendered, self.wait_seconds)
+        return {"step": self.step, "supply": plain(self._supply.state_dict()), "counts": counts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Decode again what the bank held, or what was on its way, and go on from there; files may lie elsewhere."""
+        self._supply.load_state_dict(state["supply"])
+        self.step = state["step"]
+        pixels = self._supply.pixels
+        pixels.decoded, pixels.rendered, self.wait_seconds = state["counts"]
+
+    def settle(self) -> None:
+        """Wait until nothing is being decoded; for measurements."""
+        self._supply.settle()
+
+    def close(self) -> None:
+        """Stop decoding; waits for the windows being decoded right now."""
+        self._supply.close()
+
+    def __enter__(self) -> Loader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _to_device(self, value: NDArray) -> torch.Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(value))
+        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor

@@ -1,0 +1,61 @@
+"""How many slots a bank has.
+
+Used by loader. Legend: J windows of one visit make a group of slots.
+"""
+
+from __future__ import annotations
+
+from .plan_first import BATCHES
+
+DEFAULT_BANK_BYTES = 4 * 2**30  # beyond what one batch needs, a bank by default takes no more
+RESIDENT_BYTES = 2**30  # data that fit into so much are by default decoded once and kept
+
+
+def room(
+    slots: int | None,
+    bank_bytes: int | None,
+    *,
+    windows: int,
+    group_bytes: int,
+    batch: int,
+    need: int,
+    once: bool,
+    kept: int | None,
+) -> tuple[int, bool]:
+    """How many groups a bank has, and whether they hold all of the data.
+
+    By default four groups per sample, fewer where they are large, never less than a batch needs; all of the data where
+    that takes no more than `RESIDENT_BYTES`.
+
+    Args:
+        need: groups that a batch shows at most. once: windows are shown once, and take no memory while they wait.
+        kept: groups that the data make, where they could be decoded once and kept; None where they could not.
+
+    >>> few = {"windows": 5, "group_bytes": 5 * 2**20, "batch": 32, "need": 7, "once": False}
+    >>> room(None, None, **few, kept=None), room(None, 2**30, **few, kept=None), room(None, None, **few, kept=150)
+    ((128, False), (204, False), (150, True))
+    >>> room(None, None, windows=1, group_bytes=2**24, batch=128, need=256, once=False, kept=None)
+    (256, False)
+    """
+    if slots is not None:
+        groups = slots // windows
+    elif bank_bytes is not None:
+        groups = bank_bytes // group_bytes
+    elif once:
+        groups = max(4 * batch, (BATCHES + 1) * need)
+    else:
+        groups = max(2, need, min(4 * batch, DEFAULT_BANK_BYTES // group_bytes))
+        if kept is not None and kept * group_bytes <= RESIDENT_BYTES:
+            groups = max(groups, kept)
+    resident = kept is not None and not once and kept <= groups
+    return kept if resident and kept is not None else groups, resident
+
+
+def check_room(slots: int, *, need: int, reuse_max: int | None, windows: int) -> None:
+    """A bank that cannot serve a single batch is refused."""
+    least = windows * -(-need // (windows * (need if reuse_max is None else reuse_max)))
+    if slots < max(windows, least):
+        limit = "" if reuse_max is None else f" at reuse_max={reuse_max}"
+        raise ValueError(
+            f"slots must be ≥ {max(windows, least)} for the windows of one batch{limit}, got slots={slots}"
+        )
