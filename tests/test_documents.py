@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import itertools
 import re
 import sys
@@ -17,6 +18,7 @@ import torch
 
 import gpuaug
 from pretrain.common.cli import Parser, add_flags, make, parse
+from pretrain.tasks.task import Task, load
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -179,7 +181,11 @@ def test_the_example_of_a_task_works(monkeypatch):
     loss, scores = head.loss(encoder, clip, {"arrow": torch.from_numpy(target["arrow"])})
     loss.backward()
     assert scores["arrow"][0].tolist() == target["arrow"].tolist()
+    given, _ = task.sample(np.random.default_rng(0), bank, 2, settings, first=np.array([3, 1]))
+    assert given.clip[:, 0, 0].tolist() == [3, 1]
     assert task.window_frames(settings) == 6
+    assert inspect.signature(task.sample) == inspect.signature(load("tsp").sample)
+    assert {name for name in vars(Task) if name[0] != "_"} <= vars(task).keys()
     assert {"encoder", "size", "fps", "window_frames", "batch", "epochs", "optimizer"} <= task.RECIPE.keys()
 
 

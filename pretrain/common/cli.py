@@ -119,6 +119,8 @@ def parse(parser: Parser, argv: Sequence[str] | None, kinds: Kinds, recipe: Reci
         parser.origin = f"--config {config}: "
         values |= vars(parser.parse_args(_words(parser, read_config(config), kinds)))
         parser.origin = ""
+    for each in (each for kind in kinds.values() for each in flags_of(kind) if each.name in given):
+        values = {name: value for name, value in values.items() if name not in each.metadata["instead_of"]}
     values |= given
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 

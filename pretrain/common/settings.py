@@ -7,6 +7,7 @@ whatever has settings; imports nothing of pretrain.
 
 from __future__ import annotations
 
+import math
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -49,6 +50,7 @@ def setting(
     short: str = "",
     old: str = "",
     repeats: bool = False,
+    instead_of: tuple[str, ...] = (),
     later: bool = False,
     saved: bool = True,
 ) -> T:
@@ -60,13 +62,13 @@ def setting(
         least, most: the smallest and the greatest value allowed. above: what it has to exceed, in place of `least`.
         metavar: what --help shows for the value. title: begins a new group of flags there.
         short: a second spelling, "-o". old: the name in the last version, which is still taken, with a word.
-        repeats: of a tuple: the flag may be given several times.
+        repeats: of a tuple: the flag may be given several times. instead_of: settings of --config that it replaces.
         later: a recipe's value is not filled in here, since it depends on more than flags.
         saved: written to a config.json.
     """
     about: dict[str, Any] = {"help": text, "least": least, "above": above, "most": most, "metavar": metavar}
-    about |= {"title": title, "short": short, "old": old, "repeats": repeats, "later": later, "saved": saved}
-    return field(default=default, metadata=about)
+    about |= {"title": title, "short": short, "old": old, "repeats": repeats, "instead_of": instead_of}
+    return field(default=default, metadata={**about, "later": later, "saved": saved})
 
 
 def required(text: str, **rule: Any) -> Any:
@@ -98,6 +100,8 @@ def check(settings: DataclassInstance) -> None:
         for one in value if isinstance(value, tuple) else (value,):
             if one is None or isinstance(one, str):
                 continue
+            if not math.isfinite(one):
+                raise BadSetting(each.name, "finite", value)
             enough = (least is None or one >= least) and (above is None or one > above)
             if not (enough and (most is None or one <= most)):
                 raise BadSetting(each.name, rule, value)

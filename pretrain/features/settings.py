@@ -21,8 +21,12 @@ class ExtractSettings:
     out: str = required("folder for one file per video, or one HDF5 file", metavar="DIR|FILE.h5")
     format: Literal["npy", "pickle", "csv"] = setting("npy", "of a folder's files; pickle is TSP's .pkl")
     names: Literal["stem", "path", "file"] = setting("stem", "of videos: stem, with folders, and with suffix")
-    pool: Literal["max", "mean"] | None = setting(None, "one vector per video over all its clips: TSP's GVF (max [P])")
-    rescale: int | None = setting(None, "as many rows for every video (BMN, G-TAD: 100)", least=1, metavar="ROWS")
+    pool: Literal["max", "mean"] | None = setting(
+        None, "one vector per video over all its clips: TSP's GVF (max [P])", instead_of=("rescale",)
+    )
+    rescale: int | None = setting(
+        None, "as many rows for every video (BMN, G-TAD: 100)", least=1, metavar="ROWS", instead_of=("pool",)
+    )
     too_short: Literal["pad", "skip"] = setting("pad", "videos below one clip; pad repeats the last frame")
     checkpoint: tuple[str, ...] | None = setting(
         None,
@@ -30,9 +34,13 @@ class ExtractSettings:
         title="model",
         metavar="RUN",
         repeats=True,
+        instead_of=("encoder", "init", "size"),
     )
     encoder: str | None = setting(
-        None, "without a checkpoint: e.g. r2plus1d_34, tsm_resnet50, hf:videomae", metavar="NAME"
+        None,
+        "without a checkpoint: e.g. r2plus1d_34, tsm_resnet50, hf:videomae",
+        metavar="NAME",
+        instead_of=("checkpoint",),
     )
     init: str | None = setting(
         None, "weights of --encoder (torchvision, TSM, TSP); none: random, of --seed", metavar="FILE|none"

@@ -53,10 +53,14 @@ class RunSettings:
     out: str = required("run folder", metavar="DIR", short="-o")
     resume: bool = setting(False, "go on from OUT's newest whole checkpoint, if there is one", saved=False)
     seed: int = setting(0, "of everything random")
-    epochs: float = required("passes over the training videos", above=0)
+    epochs: float = required("passes over the training videos", above=0, instead_of=("steps", "minutes"))
     clips_per_segment: int = setting(1, "samples per segment in an epoch", least=1)
-    steps: int | None = setting(None, "length of the run in steps, instead of --epochs", above=0)
-    minutes: float | None = setting(None, "length of the run in minutes of training, instead of --epochs", above=0)
+    steps: int | None = setting(
+        None, "length of the run in steps, instead of --epochs", above=0, instead_of=("minutes",)
+    )
+    minutes: float | None = setting(
+        None, "length of the run in minutes of training, instead of --epochs", above=0, instead_of=("steps",)
+    )
     device: str = setting("auto", DEVICES)
     log_every: int = setting(10, "how often a line is logged", least=1, metavar="STEPS")
     val_every: float | None = setting(

@@ -17,7 +17,7 @@ from torch import nn
 class MomentumEncoder:
     """A copy of networks that follows them: slow = momentum · slow + (1 − momentum) · fast, parameter by parameter.
 
-    It is made when the networks are first seen.
+    It is made when the networks are first seen. (In torch AveragedModel treats buffers otherwise, in both of its ways.)
 
     Args:
         momentum: in [0, 1].

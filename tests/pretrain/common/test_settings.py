@@ -69,7 +69,8 @@ def test_values_come_from_flags_then_the_recipe_then_the_fields():
     [
         ("count", 0, "≥ 1"),
         ("rates", (1.0, 0.0), "> 0"),
-        ("rates", (float("nan"),), "> 0"),
+        ("rates", (float("nan"),), "finite"),
+        ("rates", (float("inf"),), "finite"),
         ("span", (0, -1), "≥ 0"),
         ("mode", "c", "one of a, b"),
     ],

@@ -59,5 +59,10 @@ def test_a_config_gives_the_settings_back(tmp_path):
     file.write_text(json.dumps({"fps": 3, "flags": saved(made)}))
     assert told(f"--config {file}") == made
     assert told(f"--config {file} --fps 5 --out d").fps == 5.0
+    other = told(f"--config {file} --encoder tsm_resnet18 --init none --rescale 5")
+    assert (other.encoder, other.checkpoint, other.rescale) == ("tsm_resnet18", None, 5)
+    file.write_text(json.dumps({"flags": saved(other)}))
+    back = told(f"--config {file} --checkpoint z --pool max")
+    assert (back.checkpoint, back.encoder, back.init, back.pool, back.rescale) == (("z",), None, None, "max", None)
     file.write_text(json.dumps({"clip": 8, "videos": ["a"], "out": "c", "encoder": "e", "init": "none"}))
     assert told(f"--config {file}").frames == 8

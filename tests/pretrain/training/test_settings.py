@@ -112,6 +112,16 @@ def test_a_config_gives_the_settings_back(task, tmp_path):
     assert changed.saved() == {**settings.saved(), "batch": 5, "out": "z"}
 
 
+@pytest.mark.parametrize("old", ["--steps 3", "--minutes 2", "--epochs 5"])
+@pytest.mark.parametrize("new", ["--steps 7", "--minutes 8", "--epochs 9"])
+def test_another_length_replaces_that_of_a_config(old, new, tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"flags": told(*old.split()).saved()}))
+    run, name, wanted = told("--config", file, *new.split()).run, new.split()[0][2:], float(new.split()[1])
+    assert getattr(run, name) == wanted
+    assert [getattr(run, other) for other in ("steps", "minutes") if other != name] == [None] * (2 - (name != "epochs"))
+
+
 def test_a_config_of_another_task_is_refused(tmp_path, capsys):
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"flags": told().saved()}))
