@@ -16,7 +16,7 @@ import torch
 from ..common.cli import add_options, command, prog, take_options
 from ..data.charades_crosstask import write_frame_scores
 from ..data.results import read_video_scores, write_activitynet_results
-from ..localization import inputs as windows
+from ..localization.inputs import read_subset
 from ..localization.localizer import STEP_SECONDS, actionness, localize, trained_videos
 
 
@@ -24,8 +24,8 @@ from ..localization.localizer import STEP_SECONDS, actionness, localize, trained
 def main(argv: Sequence[str] | None = None) -> int:
     """0 done, 1 failed (one line on standard error), 2 wrong usage."""
     args = _parser().parse_args(argv)
-    train = windows.read_subset(args.features, args.annotations, args.train_subset)
-    test = windows.read_subset(args.features, args.annotations, args.subset)
+    train = read_subset(args.features, args.annotations, args.train_subset)
+    test = read_subset(args.features, args.annotations, args.subset)
     trained_on = trained_videos(args.features, train, test)
     if args.task == "steps":
         write_frame_scores(args.out, STEP_SECONDS, actionness(train, test, seed=args.seed), trained_on=trained_on)

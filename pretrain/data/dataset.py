@@ -174,7 +174,7 @@ def read_annotations(
     ids: list[str] = []
     segments: list[Segment] = []
     counts: Counter[str] = Counter()
-    lies: list[str] = []
+    contradictions: list[str] = []
     for name, entry in wanted.items():
         if (video := found.get(name)) is None:
             continue
@@ -184,7 +184,7 @@ def read_annotations(
         if name not in annotated:
             skipped.append((video.path, "no action is annotated"))
             continue
-        lies += _contradiction(entry, video)
+        contradictions += _contradiction(entry, video)
         kept, count = cut(annotated[name], video.duration_seconds, clip_seconds=clip_seconds, background=background)
         counts += count
         if not len(kept):
@@ -194,9 +194,10 @@ def read_annotations(
             segments.append(Segment(video.path, start, end, number[label] if label else -1, len(videos)))
         videos.append(video)
         ids.append("" if entry.filename == name else name)  # in our CSV a path is the name
-    if lies:
-        more = f" (and {len(lies) - 1} more)" if len(lies) > 1 else ""
-        warnings.warn(f"{file} contradicts the videos, whose own values are used: {lies[0]}{more}", stacklevel=2)
+    if contradictions:
+        more = f" (and {len(contradictions) - 1} more)" if len(contradictions) > 1 else ""
+        text = f"{file} contradicts the videos, whose own values are used: {contradictions[0]}{more}"
+        warnings.warn(text, stacklevel=2)
     if not segments:
         first = f", for example {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise ValueError(f"{file}: at least one annotated video in {folder} must be usable, got none{first}")
@@ -231,8 +232,8 @@ def split(dataset: Dataset, *, holdout: float = 0.2, seed: int = 0) -> tuple[Dat
     share = min(max(holdout, 1 / total), 1 - 1 / total)
     ends = np.floor(np.arange(total + 1) * share + rng.uniform() + 1e-9)  # one more held out wherever this grows
     chosen = {video for video, grows in zip(order, np.diff(ends)) if grows}
-    sides = [[k for k, first in enumerate(first_of) if (first in chosen) == held] for held in (False, True)]
-    rest, held_out = map(dataset.take, sides)
+    parts = [[k for k, first in enumerate(first_of) if (first in chosen) == held] for held in (False, True)]
+    rest, held_out = map(dataset.take, parts)
     rest.skipped = dataset.skipped  # reported once, with the larger part
     return rest, held_out
 

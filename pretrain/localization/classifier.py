@@ -1,7 +1,7 @@
 """A linear probe of features: labels of proposals, and actionness of single features.
 
 Used by localizer.py; imports inputs.
-Legend: N samples, F features, C classes, T cells, G segments.
+Legend: N samples, F features, C classes, T snippets, G segments.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from .inputs import Window
+from .inputs import FeatureWindow
 
 PENALTIES = (10.0, 1.0, 0.1, 0.01, 0.001)  # the first ones forget what tells training videos apart
 FOLDS, ITERATIONS = 3, 1000
@@ -60,9 +60,9 @@ def _fit(x_NF: np.ndarray, y_N: np.ndarray, penalty: float) -> Pipeline:
     return make_pipeline(StandardScaler(), regression).fit(x_NF, y_N)
 
 
-def mean_features(window: Window, segments_G2: np.ndarray) -> np.ndarray:
-    """Mean of the window's cells over each segment (in cells, rounded, at least one cell): (G, F) float64."""
+def mean_features(window: FeatureWindow, segments_G2: np.ndarray) -> np.ndarray:
+    """Mean of the window's snippets over each segment (in snippets, rounded, at least one snippet): (G, F) float64."""
     total = np.cumsum(np.pad(window.values_TF, ((1, 0), (0, 0))), 0, dtype=np.float64)
-    start = np.clip(np.rint(segments_G2[:, 0]).astype(np.int64), 0, window.cells - 1)
-    end = np.clip(np.rint(segments_G2[:, 1]).astype(np.int64), start + 1, window.cells)
+    start = np.clip(np.rint(segments_G2[:, 0]).astype(np.int64), 0, window.snippets - 1)
+    end = np.clip(np.rint(segments_G2[:, 1]).astype(np.int64), start + 1, window.snippets)
     return (total[end] - total[start]) / (end - start)[:, None]

@@ -2,7 +2,7 @@
 
 Used by localizer.py, classifier.py and the command localize; imports features and data. Features are what `extract`
 writes: rows per video, and a JSON that says which time each row stands for.
-Legend of the shape suffixes: T rows of a video, or cells of a window; F features; G actions.
+Legend of the shape suffixes: T rows of a video, or snippets of a window; F features; G actions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..features.grid import rescale
 from ..features.store import Features
 
 
-class Rows(NamedTuple):
+class FeatureSequence(NamedTuple):
     """One video's features (T, F) float32, and the time that each row stands for, (T,) evenly spaced seconds."""
 
     values_TF: np.ndarray
@@ -39,12 +39,12 @@ class Rows(NamedTuple):
 class Subset:
     """The videos of a subset that have features: their rows, duration in seconds and actions."""
 
-    rows: dict[str, Rows] = field(default_factory=dict)
+    rows: dict[str, FeatureSequence] = field(default_factory=dict)
     duration: dict[str, float] = field(default_factory=dict)
     actions: dict[str, Segments] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)  # a line for each video without usable features
 
-    def add(self, video: str, rows: Rows, duration: float, actions: Segments) -> None:
+    def add(self, video: str, rows: FeatureSequence, duration: float, actions: Segments) -> None:
         """Add a video. A duration that is not known (NaN) becomes the end of the last row."""
         self.rows[video], self.actions[video] = rows, actions
         self.duration[video] = duration if duration > 0 else rows.center_seconds_T[-1] + rows.step_seconds / 2
@@ -76,7 +76,7 @@ def read_subset(path: str | Path, annotations: str | Path, subset: str) -> Subse
     return found
 
 
-def _read(features: Features, name: str) -> Rows:
+def _read(features: Features, name: str) -> FeatureSequence:
     """A video's rows; BadFile where its file is broken. What the settings file lacks is a ValueError for all videos."""
     try:
         values = features[name]
@@ -86,50 +86,50 @@ def _read(features: Features, name: str) -> Rows:
         raise BadFile(features.path, repr(name), f"must be (T, F) floating point, got {values.dtype} {values.shape}")
     if not np.isfinite(values).all():
         raise BadFile(features.path, repr(name), f"row {np.flatnonzero(~np.isfinite(values).all(1))[0]} must be finite")
-    return Rows(values.astype(np.float32), features.center_seconds(name))
+    return FeatureSequence(values.astype(np.float32), features.center_seconds(name))
 
 
 @dataclass(frozen=True)
-class Window:
-    """Part of a video as T cells: features (T, F) float32; cell k covers origin + [k, k + 1)·cell seconds.
+class FeatureWindow:
+    """Part of a video as T snippets: features (T, F) float32; snippet k covers origin + [k, k + 1)·snippet seconds.
 
-    `cells` of them hold features, the others (at the end) are zero.
+    `snippets` of them hold features, the others (at the end) are zero.
     """
 
     video: str
     values_TF: np.ndarray
     origin_seconds: float
-    cell_seconds: float
-    cells: int
+    snippet_seconds: float
+    snippets: int
 
-    def to_cells(self, seconds: np.ndarray) -> np.ndarray:
-        """Times in seconds in units of cells of this window."""
-        return (seconds - self.origin_seconds) / self.cell_seconds
+    def to_snippets(self, seconds: np.ndarray) -> np.ndarray:
+        """Times in seconds in units of snippets of this window."""
+        return (seconds - self.origin_seconds) / self.snippet_seconds
 
-    def to_seconds(self, cells: np.ndarray) -> np.ndarray:
-        """The inverse of to_cells."""
-        return self.origin_seconds + cells * self.cell_seconds
+    def to_seconds(self, snippets: np.ndarray) -> np.ndarray:
+        """The inverse of to_snippets."""
+        return self.origin_seconds + snippets * self.snippet_seconds
 
 
-def cut(subset: Subset, mode: Literal["rescale", "windows"], length: int) -> list[Window]:
-    """The subset's videos as windows of `length` cells: "rescale": one each; "windows": sliding, half overlapping."""
-    found: list[Window] = []
+def cut(subset: Subset, mode: Literal["rescale", "windows"], length: int) -> list[FeatureWindow]:
+    """The videos as windows of `length` snippets: "rescale": one each; "windows": sliding, half overlapping."""
+    found: list[FeatureWindow] = []
     for video, rows in subset.rows.items():
         found += sliding(video, rows, length) if mode == "windows" else []
         if mode == "rescale":
             duration = subset.duration[video]
             values = rescale(rows.values_TF, rows.center_seconds_T, duration, length)
-            found.append(Window(video, values, 0.0, duration / length, length))
+            found.append(FeatureWindow(video, values, 0.0, duration / length, length))
     return found
 
 
-def sliding(video: str, rows: Rows, length: int) -> list[Window]:
+def sliding(video: str, rows: FeatureSequence, length: int) -> list[FeatureWindow]:
     """Windows of `length` rows, each starting half a window later; the last one ends with the video.
 
     A video shorter than one window is filled with zeros.
 
-    >>> found = sliding("v", Rows(np.zeros((5, 1), np.float32), np.arange(5) + 0.5), length=4)
-    >>> [(w.origin_seconds, w.cells) for w in found]
+    >>> found = sliding("v", FeatureSequence(np.zeros((5, 1), np.float32), np.arange(5) + 0.5), length=4)
+    >>> [(w.origin_seconds, w.snippets) for w in found]
     [(0.0, 4), (1.0, 4)]
     """
     total, step = len(rows.values_TF), rows.step_seconds
@@ -139,28 +139,28 @@ def sliding(video: str, rows: Rows, length: int) -> list[Window]:
         values = np.zeros((length, rows.values_TF.shape[1]), np.float32)
         part = rows.values_TF[start : start + length]
         values[: len(part)] = part
-        found.append(Window(video, values, float(rows.center_seconds_T[start]) - step / 2, step, len(part)))
+        found.append(FeatureWindow(video, values, float(rows.center_seconds_T[start]) - step / 2, step, len(part)))
     return found
 
 
-def visible(window: Window, segments_G2: np.ndarray, share: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    """Actions in a window, in cells and cut to it: (segments (K, 2), rows of segments_G2 (K,)).
+def visible(window: FeatureWindow, segments_G2: np.ndarray, fraction: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    """Actions in a window, in snippets and cut to it: (segments (K, 2), rows of segments_G2 (K,)).
 
-    Left out: actions of which less than `share` is inside, and those without length.
+    Left out: actions of which less than `fraction` is inside, and those without length.
     """
-    cells = window.to_cells(np.asarray(segments_G2, np.float64).reshape(-1, 2))
-    inside = np.clip(cells, 0, window.cells)
+    snippets = window.to_snippets(np.asarray(segments_G2, np.float64).reshape(-1, 2))
+    inside = np.clip(snippets, 0, window.snippets)
     length = inside[:, 1] - inside[:, 0]
-    rows = np.flatnonzero((length > 0) & (length >= share * (cells[:, 1] - cells[:, 0])))
+    rows = np.flatnonzero((length > 0) & (length >= fraction * (snippets[:, 1] - snippets[:, 0])))
     return inside[rows], rows
 
 
-def standardiser(windows: Iterable[Window]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (F,) float32 over the filled cells of all windows; at least 1e-6."""
+def standardiser(windows: Iterable[FeatureWindow]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (F,) float32 over the filled snippets of all windows; at least 1e-6."""
     count, total, square = 0, np.zeros(1), np.zeros(1)
     for window in windows:
-        values = window.values_TF[: window.cells].astype(np.float64)
+        values = window.values_TF[: window.snippets].astype(np.float64)
         count, total, square = count + len(values), total + values.sum(0), square + (values**2).sum(0)
     mean = total / count
-    spread = np.sqrt(np.maximum(square / count - mean**2, 1e-12))
-    return mean.astype(np.float32), spread.astype(np.float32)
+    std = np.sqrt(np.maximum(square / count - mean**2, 1e-12))
+    return mean.astype(np.float32), std.astype(np.float32)

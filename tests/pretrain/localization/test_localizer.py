@@ -14,7 +14,7 @@ from pretrain.data.annotations import read_activitynet_truth
 from pretrain.data.formats import BadFile
 from pretrain.data.segments import Segments
 from pretrain.localization import inputs as windows
-from pretrain.localization.inputs import Rows, Window
+from pretrain.localization.inputs import FeatureSequence, FeatureWindow
 from support.planted import SETTINGS, SMALL, plant
 
 
@@ -166,40 +166,45 @@ def test_reading(tmp_path):
 
 @pytest.mark.parametrize("mode", ["rescale", "windows"])
 def test_an_action_lands_on_its_features(mode):
-    """Features that are their own time: every cell of a window holds the time that the window says it has."""
+    """Features that are their own time: every snippet of a window holds the time that the window says it has."""
     count = 30
     times = 0.6 + 0.4 * np.arange(count)
     subset = windows.Subset()
     subset.add(
-        "v", Rows(times[:, None].astype(np.float32), times), times[-1] + 0.4, Segments.of([("v", 3.0, 7.0, "a")])
+        "v",
+        FeatureSequence(times[:, None].astype(np.float32), times),
+        times[-1] + 0.4,
+        Segments.of([("v", 3.0, 7.0, "a")]),
     )
     for window in windows.cut(subset, mode, 16):
-        cells = np.arange(window.cells)
-        middle = window.to_seconds(cells + 0.5)
+        snippets = np.arange(window.snippets)
+        middle = window.to_seconds(snippets + 0.5)
         inside = (middle >= times[0]) & (middle <= times[-1])
-        np.testing.assert_allclose(window.values_TF[: window.cells, 0][inside], middle[inside], atol=1e-5)
-        np.testing.assert_allclose(window.to_cells(window.to_seconds(cells)), cells, atol=1e-9)
+        np.testing.assert_allclose(window.values_TF[: window.snippets, 0][inside], middle[inside], atol=1e-5)
+        np.testing.assert_allclose(window.to_snippets(window.to_seconds(snippets)), snippets, atol=1e-9)
 
 
 def test_visible_actions():
-    window = Window("v", np.zeros((10, 1), np.float32), origin_seconds=5.0, cell_seconds=0.5, cells=8)  # 5…9 s
+    window = FeatureWindow(
+        "v", np.zeros((10, 1), np.float32), origin_seconds=5.0, snippet_seconds=0.5, snippets=8
+    )  # 5…9 s
     segments = np.array([[5.5, 6.5], [4.0, 6.0], [8.0, 12.0], [6.0, 6.0], [20, 21]])
-    cells, rows = windows.visible(window, segments)
+    snippets, rows = windows.visible(window, segments)
     assert rows.tolist() == [0, 1]  # a quarter of the third, nothing of the fourth and fifth
-    assert cells.tolist() == [[1, 3], [0, 2]]
+    assert snippets.tolist() == [[1, 3], [0, 2]]
 
 
 def test_sliding_windows_cover_the_video():
     for total in (1, 3, 8, 9, 12, 21, 32):
-        rows = Rows(np.arange(total, dtype=np.float32)[:, None], np.arange(total) + 0.5)
+        rows = FeatureSequence(np.arange(total, dtype=np.float32)[:, None], np.arange(total) + 0.5)
         found = windows.sliding("v", rows, length=8)
-        seen = {float(v) for w in found for v in w.values_TF[: w.cells, 0]}
+        seen = {float(v) for w in found for v in w.values_TF[: w.snippets, 0]}
         assert seen == set(map(float, range(total)))
         assert all(w.values_TF.shape == (8, 1) for w in found)
         assert len(found) == (1 if total <= 8 else len({*range(0, total - 8, 4), total - 8}))
 
 
 def test_standardiser_ignores_the_padding():
-    one = Window("v", np.array([[1.0], [3.0], [0.0]], np.float32), 0, 1, cells=2)
-    mean, spread = windows.standardiser([one])
-    assert (mean.tolist(), spread.tolist()) == ([2.0], [1.0])
+    one = FeatureWindow("v", np.array([[1.0], [3.0], [0.0]], np.float32), 0, 1, snippets=2)
+    mean, std = windows.standardiser([one])
+    assert (mean.tolist(), std.tolist()) == ([2.0], [1.0])
