@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import inspect
+import io
 import os
 import re
 import sys
@@ -38,6 +39,8 @@ def command(name: str) -> Callable[[Callable[[Sequence[str] | None], int | None]
         def guarded(argv: Sequence[str] | None = None) -> int:
             import gpuaug  # here, so that a list of the commands does not wait for torch
 
+            if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may hold bytes that are no text
+                sys.stdout.reconfigure(errors="backslashreplace")
             try:
                 return main(argv) or 0
             except SystemExit as end:  # argparse

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import gzip
 import json
 import math
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +24,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{_short(path.name)}.{os.getpid()}.part")
     try:
         yield part
         os.replace(part, path)
@@ -33,10 +35,16 @@ def atomic(path: str | Path) -> Iterator[Path]:
 def sweep(path: str | Path) -> None:
     """Delete what processes that are gone have left of unfinished writes of `path`."""
     path = Path(path)
-    for part in path.parent.glob(f".{path.name}.*.part"):
+    for part in path.parent.glob(f".{glob.escape(_short(path.name))}.*.part"):
         number = part.name.split(".")[-2]
         if number.isdecimal() and not _alive(int(number)):
             part.unlink(missing_ok=True)
+
+
+def _short(name: str) -> str:
+    """A name as far as it leaves room for what `atomic` adds: a disk takes 255 bytes."""
+    data = os.fsencode(name)
+    return name if len(data) <= 230 else f"{os.fsdecode(data[:210])}{zlib.crc32(data):08x}"
 
 
 def _alive(process: int) -> bool:

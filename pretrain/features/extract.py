@@ -92,11 +92,15 @@ def extract(args: argparse.Namespace, group: Group) -> int:
 
     def conclude() -> int:
         failed = {path: reason for t in tallies for path, reason in t.failed.items()}
-        store.merge(settings)
-        content = metadata(settings, plan, store.finished(), failed, store, trained_on)
+        lost = store.merge(settings)
+        stored, done = store.finished(clips.name for clips in plan.videos), {name for t in tallies for name in t.done}
+        for clips in plan.videos:
+            if clips.name in done | plan.finished.keys() and clips.name not in stored:
+                failed[clips.video.path] = lost.get(store.key(clips.name), f"its features are not in {store.out}")
+        content = metadata(settings, plan, stored, failed, store, trained_on)
         content["last_run"] = speed(tallies, device)
         write_json(store.settings_file, content)
-        return report(plan, tallies, content, store)
+        return report(len(done & stored.keys()), len(plan.finished.keys() & stored.keys()), content, store)
 
     return _once(conclude, group)
 
@@ -128,10 +132,12 @@ def run(
                     tally.failed[clips.video.path] = chunk.error
                     bar.total -= clips.rows - sum(map(len, rows.pop(clips.name)))
                 elif chunk.last:
-                    store.write(
-                        clips.name, finish(clips, np.concatenate(rows.pop(clips.name)), args.pool, args.rescale)
-                    )
-                    tally.done.append(clips.name)
+                    rows_TF = np.concatenate(rows.pop(clips.name))
+                    try:
+                        store.write(clips.name, finish(clips, rows_TF, args.pool, args.rescale))
+                        tally.done.append(clips.name)
+                    except ValueError as error:  # of its name
+                        tally.failed[clips.video.path] = str(error)
             bar.set_postfix(videos=len(tally.done), failed=len(tally.failed), refresh=False)
             del chunks, good
             waiting = time.perf_counter()
@@ -166,17 +172,16 @@ def speed(tallies: list[Tally], device: torch.device) -> dict[str, Any]:
     }
 
 
-def report(plan: ExtractionPlan, tallies: list[Tally], content: dict[str, Any], store: Store) -> int:
-    """Print what was done and what was not; 1 if there are no features at all."""
-    done = sum(len(t.done) for t in tallies)
-    parts = [f"{done} videos extracted"] + [f"{len(plan.finished)} were there"] * bool(plan.finished)
+def report(done: int, before: int, content: dict[str, Any], store: Store) -> int:
+    """Print how many videos' features are stored, `before` by earlier runs, and what is not; 1 if there are none."""
+    parts = [f"{done} videos extracted"] + [f"{before} were there"] * bool(before)
     lists = {"padded": content["padded"], "too short and skipped": content["skipped"], "failed": content["failed"]}
     parts += [f"{len(names)} {what}" for what, names in lists.items() if names]
     print(f"{store.out}: {', '.join(parts)}")
     for what in ("skipped", "failed"):
         for path, reason in content[what].items():
             print(f"  {what}: {path}: {reason}", file=sys.stderr)
-    if not done and not plan.finished:
+    if not done and not before:
         print(f"extract: videos must include a usable file, got none in {len(content['failed'])}", file=sys.stderr)
         return 1
     fast = content["last_run"]

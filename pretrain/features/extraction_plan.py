@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import gpuaug
 
-from ..data.formats import file_id
-from ..data.overlap import Named, shared
+from ..data.formats import file_id, mapping_of
+from ..data.overlap import Named, identity, shared
 from .grid import Grid
 from .sliding import VideoClips
 from .store import Store, read_settings
@@ -23,12 +23,12 @@ class ExtractionPlan:
 
     Attributes:
         videos: of all usable videos that are not left out, in the order of the manifest.
-        finished: names of those that are finished.
+        finished: {name: key in the store} of those that are finished.
         failed, skipped: {path: reason} of unusable ones, and of those left out as too short.
     """
 
     videos: list[VideoClips] = field(default_factory=list)
-    finished: set[str] = field(default_factory=set)
+    finished: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
@@ -62,7 +62,8 @@ def plan_extraction(
             "file": that with the suffix.
         too_short: what becomes of videos without one whole clip.
 
-    Errors (ValueError): `store` holds features of other settings, or two videos have one name.
+    Errors (ValueError): `store` holds features of other settings, or two videos have one name, also one of an earlier
+    run whose features are in `store`.
     """
     check_settings(store, settings)
     manifest = gpuaug.probe(videos)
@@ -72,8 +73,11 @@ def plan_extraction(
     owner: dict[str, str] = {}
     for video in manifest.usable:
         path = Path(Path(video.path).name if names == "stem" else os.path.relpath(os.path.abspath(video.path), root))
-        name = (path if names == "file" else path.with_suffix("")).as_posix()
+        name = path.as_posix()
+        name = name if names == "file" else name.removesuffix(path.suffix)
         if (other := owner.setdefault(name, video.path)) != video.path:
+            if os.path.abspath(other) == os.path.abspath(video.path):
+                continue  # given twice
             hint = "path" if names == "stem" and Path(other).parent != Path(video.path).parent else "file"
             raise ValueError(f"names must differ (use --names {hint}), got {name!r} for {other} and {video.path}")
         fps = video.fps if settings["fps"] == "native" else settings["fps"]
@@ -84,7 +88,15 @@ def plan_extraction(
             plan.skipped[video.path] = f"{clips.frames} frames at {fps:g} per second, a clip has {clips.grid.clip}"
         else:
             plan.videos.append(clips)
-    plan.finished = store.finished() & {clips.name for clips in plan.videos}
+    plan.finished = store.finished(clips.name for clips in plan.videos)
+    before = mapping_of(store.settings_file, "videos", read_settings(store.out).get("videos", {}))
+    for clips in plan.videos:
+        other = before.get(clips.name, {}).get("path", clips.video.path) if clips.name in plan.finished else ""
+        if other and os.path.exists(other) and identity(other) != identity(clips.video.path):
+            raise ValueError(
+                f"out must hold features of the same videos, got {store.out} with {clips.name!r} of {other}, not of "
+                f"{clips.video.path}"
+            )
     return plan
 
 
@@ -119,7 +131,7 @@ def extraction_settings(
 def check_settings(store: Store, settings: Mapping[str, Any]) -> None:
     """ValueError if `store` holds features of other settings, or of unknown ones."""
     old = read_settings(store.out)
-    if not old and store.finished():
+    if not old and store.keys():
         raise ValueError(f"out must be new or have its {store.settings_file.name}, got {store.out} without")
     for key, value in settings.items():
         if old and _essence(old.get(key)) != _essence(value):
@@ -130,7 +142,7 @@ def check_settings(store: Store, settings: Mapping[str, Any]) -> None:
 def metadata(
     settings: Mapping[str, Any],
     plan: ExtractionPlan,
-    finished: set[str],
+    finished: Mapping[str, str],
     failed: Mapping[str, str],
     store: Store,
     trained_on: Sequence[Named] = (),
@@ -140,11 +152,14 @@ def metadata(
     The last are ids, as far as there are annotations, and those of `plan`'s videos of the same files.
     """
     before = read_settings(store.out)
-    videos = {k: v for k, v in before.get("videos", {}).items() if k in finished}
+    earlier = before.get("videos", {})
+    videos = {name: earlier[name] for name in store.finished(earlier)}
     for clips in plan.videos:
         if clips.name in finished:
             about = {"path": clips.video.path, "duration_seconds": clips.video.duration_seconds, "fps": clips.grid.fps}
             videos[clips.name] = about | {"frames": clips.frames, "rows": clips.rows, "padded": clips.padded}
+            if finished[clips.name] != clips.name:
+                videos[clips.name]["stored_as"] = finished[clips.name]
     known = [Named(clips.video.path, file_id(clips.name)) for clips in plan.videos]
     seen = {video.id for video in (*trained_on, *shared(trained_on, known)) if video.id}
     missing = [clips.name for clips in plan.videos if clips.name not in finished and clips.video.path not in failed]
@@ -152,7 +167,7 @@ def metadata(
         **settings,
         "complete": not missing,
         "videos": dict(sorted(videos.items())),
-        "padded": sorted(name for name, about in videos.items() if about["padded"]),
+        "padded": sorted(name for name, about in videos.items() if about.get("padded")),
         "skipped": dict(sorted(plan.skipped.items())),
         "failed": dict(sorted({**plan.failed, **failed}.items())),
         "trained_on": sorted({*before.get("trained_on", ()), *seen}),
