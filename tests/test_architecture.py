@@ -56,7 +56,7 @@ BUDGETS = {
     "pretrain/evaluation": 648,
     "pretrain/features": 1130,
     "pretrain/feed": 819,
-    "pretrain/localization": 701,
+    "pretrain/localization": 790,
     "pretrain/models": 562,
     "pretrain/reports": 863,
     "pretrain/tasks": 1368,

@@ -33,11 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = take_options(localize, args)
         options["video_scores"] = read_video_scores(args.video_scores) if args.video_scores else None
         found = localize(train, test, **options)
-        write_activitynet_results(args.out, found.predictions, videos=test.rows, trained_on=trained_on)
+        write_activitynet_results(args.out, found.predictions, videos=test.sequences, trained_on=trained_on)
         if args.proposals:
-            write_activitynet_results(args.proposals, found.proposals, videos=test.rows, trained_on=trained_on)
+            write_activitynet_results(args.proposals, found.proposals, videos=test.sequences, trained_on=trained_on)
         print(f"{len(found.predictions)} predictions, training loss {found.loss:.3f}")
-    print(f"{len(train.rows)} videos to learn from, {len(test.rows)} localised: {args.out}")
+    print(f"{len(train.sequences)} videos to learn from, {len(test.sequences)} localised: {args.out}")
     left_out = train.left_out + test.left_out
     if left_out:
         print(f"{len(left_out)} videos left out:", *left_out, sep="\n  ")

@@ -169,15 +169,25 @@ class Features(Mapping[str, NDArray[np.float32]]):
             raise ValueError(f"features must be in a folder or an HDF5 file, got none in {path}")
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
+        return self.part(name)
+
+    def part(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        """Rows start…stop − 1 of a video; of HDF5 and .npy no others are read."""
         key = self._key[name]
         if self._file is not None:
-            return np.asarray(_own(self._file, key), np.float32)
+            own = _own(self._file, key)
+            return np.asarray(own[start:stop] if own.shape else own[()], np.float32)
         path = self.path / (key + SUFFIX[self.form])
         if self.form == "npy":
-            return np.load(path)
-        if self.form == "pickle":
-            return _unpickled(path)
-        return np.loadtxt(path, np.float32, delimiter=",", skiprows=1, ndmin=2)
+            if (start, stop) == (0, None):
+                return np.load(path)
+            return np.array(np.load(path, mmap_mode="r")[start:stop])
+        rows = (
+            _unpickled(path)
+            if self.form == "pickle"
+            else np.loadtxt(path, np.float32, delimiter=",", skiprows=1, ndmin=2)
+        )
+        return rows[start:stop] if rows.ndim else rows
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -194,11 +204,11 @@ class Features(Mapping[str, NDArray[np.float32]]):
         except KeyError as error:
             raise ValueError(f"{_settings_file(self.path)} must state {error} to place the rows of {name}") from None
 
-    def center_seconds(self, name: str) -> NDArray[np.float64]:
-        """float64 (T,): the times that the rows of a video stand for. Errors as in `grid`."""
-        if self._file is not None:
+    def center_seconds(self, name: str, rows: int | None = None) -> NDArray[np.float64]:
+        """float64 (T,): the times that the rows of a video stand for; T is looked up if not given. Errors as `grid`."""
+        if rows is None and self._file is not None:
             rows = self._file[self._key[name]].shape[0]
-        else:
+        elif rows is None:
             file = self.path / f"{self._key[name]}.npy"
             rows = len(np.load(file, mmap_mode="r") if self.form == "npy" else self[name])
         if self.settings.get("rescaled_rows"):

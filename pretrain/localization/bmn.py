@@ -12,7 +12,7 @@ proposal, P proposals inside the window (s + d <= T), G ground truths.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -156,8 +156,8 @@ def loss(logits: Maps, target: Maps, valid_DT: Tensor) -> Tensor:
 
 def fit(
     model: BoundaryMatching,
-    values_NFT: Tensor,
-    maps: Sequence[Maps],
+    windows: int,
+    examples: Callable[[Sequence[int]], tuple[Tensor, Maps]],
     *,
     epochs: int,
     batch: int,
@@ -168,20 +168,22 @@ def fit(
     """Train in place with Adam, a tenth of `lr` for the last 30 % of the steps; the mean loss of the last epoch.
 
     Args:
-        values_NFT: features of N windows, on the host. maps: their `targets`.
+        windows: how many there are.
+        examples: function of the numbers of N windows: their features (N, F, T) float32 and `targets`, on the host.
         batch: windows per step, about: an epoch is ⌈N/batch⌉ equal parts of a random order drawn from `seed`.
     """
     optimizer = torch.optim.Adam(model.to(device).train().parameters(), lr=lr, weight_decay=1e-4)
-    parts = -(-len(maps) // batch)
+    parts = -(-windows // batch)
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [int(0.7 * epochs * parts)], gamma=0.1)
     rng = np.random.default_rng(seed)
     losses: list[Tensor] = []
     with tqdm(total=epochs * parts, desc="train", leave=False, disable=None) as progress:
         for _ in range(epochs):
             losses.clear()
-            for rows in np.array_split(rng.permutation(len(maps)), parts):
-                target = Maps(*(torch.stack([maps[n][k] for n in rows]).to(device) for k in (0, 1)))
-                value = loss(model(values_NFT[torch.from_numpy(rows)].to(device)), target, model.valid_DT)
+            for numbers in np.array_split(rng.permutation(windows), parts):
+                values_NFT, maps = examples(numbers.tolist())
+                target = Maps(*(each.to(device) for each in maps))
+                value = loss(model(values_NFT.to(device)), target, model.valid_DT)
                 optimizer.zero_grad(set_to_none=True)
                 value.backward()
                 optimizer.step()

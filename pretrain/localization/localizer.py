@@ -8,7 +8,7 @@ Legend of the shape suffixes: F features, G actions, P proposals, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -20,12 +20,11 @@ from ..data.formats import file_id
 from ..data.overlap import Named, refuse
 from ..data.segments import Segments
 from ..evaluation.actionness import frame_labels
-from ..features.grid import rescale
 from ..features.store import read_settings
 from . import inputs
-from .bmn import BoundaryMatching, fit, targets
+from .bmn import BoundaryMatching, Maps, fit, targets
 from .classifier import LinearProbe, mean_features
-from .inputs import FeatureWindow, Subset
+from .inputs import FeatureWindow, Subset, WindowValues
 from .postprocess import decode, soft_nms
 
 STEP_SECONDS = 0.2  # segments of CrossTask's actionness protocol (Zhukov et al. 2020)
@@ -57,6 +56,7 @@ def localize(
     width: int = 32,
     samples: int = 16,
     dropout: float = 0.5,
+    memory: int = 1024,
     seed: int = 0,
     device: str = "cpu",
 ) -> Found:
@@ -75,15 +75,16 @@ def localize(
         width: channels of the map of proposals (BMN has 128, its sampled features 512; ours).
         samples: sample points per proposal (BMN has 32; ours).
         dropout: fraction of the features left out in training, in 0…1 (BMN: none; ours, for sets of tens of videos).
+        memory: MiB of features that are kept in memory; the others are read again in every epoch.
         seed: of the initial weights and the order of the windows.
         device: torch device.
     """
     scores = video_scores or {}
-    if video_scores is not None and not scores.keys() >= test.rows.keys():
-        lacking = min(test.rows.keys() - scores.keys())
+    if video_scores is not None and not scores.keys() >= test.sequences.keys():
+        lacking = min(test.sequences.keys() - scores.keys())
         raise ValueError(f"video_scores must have every video of the test subset, has not {lacking!r}")
     counts = {"labels": labels, "keep": keep, "batch": batch, "width": width, "samples": samples, "epochs": epochs}
-    for name, value in (counts | {"length": length}).items():
+    for name, value in (counts | {"length": length, "memory": memory}).items():
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {name}={value}")
     length = (100 if mode == "rescale" else 256) if length is None else length
@@ -93,25 +94,28 @@ def localize(
         used = [w for w in used if len(inputs.visible(w, train.actions[w.video].segment)[1])]
     if not any(len(inputs.visible(w, train.actions[w.video].segment)[1]) for w in used):
         raise ValueError("the training subset must have an action with a length, got none")
-    mean_F, std_F = inputs.standardiser(used)
-    for window in used + seen:
-        window.values_TF[: window.snippets] = (window.values_TF[: window.snippets] - mean_F) / std_F
-    maps = [targets(inputs.visible(w, train.actions[w.video].segment)[0], length, longest) for w in used]
-    values_NFT = torch.stack([torch.from_numpy(w.values_TF.T) for w in used])
+    values = WindowValues(used, memory << 20)
+
+    def examples(numbers: Sequence[int]) -> tuple[torch.Tensor, Maps]:
+        shown = (inputs.visible(used[n], train.actions[used[n].video].segment)[0] for n in numbers)
+        maps = [targets(segments_G2, length, longest) for segments_G2 in shown]
+        values_NFT = torch.stack([torch.from_numpy(values[n].T) for n in numbers])
+        return values_NFT, Maps(*(torch.stack([each[k] for each in maps]) for k in (0, 1)))
+
     epochs = max(20, -(-LEAST_STEPS // -(-len(used) // batch))) if epochs is None else epochs
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = BoundaryMatching(
-            len(mean_F), length=length, durations=longest, samples=samples, width=width, dropout=dropout
+            len(values.mean_F), length=length, durations=longest, samples=samples, width=width, dropout=dropout
         )
-        last = fit(model, values_NFT, maps, epochs=epochs, batch=batch, lr=lr, seed=seed, device=device)
-    classes, classifier = _classifier(used, train) if video_scores is None else ([], None)
+        last = fit(model, len(used), examples, epochs=epochs, batch=batch, lr=lr, seed=seed, device=device)
+    classes, classifier = _classifier(values, train) if video_scores is None else ([], None)
     by_video: dict[str, list[FeatureWindow]] = {}
     for window in seen:
         by_video.setdefault(window.video, []).append(window)
     rows, bare = [], []
     for video, own in tqdm(by_video.items(), desc="localise", leave=False, disable=None):
-        segments_P2, score_P, feature_PF = _proposals(model, own, test.duration[video], keep, device)
+        segments_P2, score_P, feature_PF = _proposals(model, values, own, test.duration[video], keep, device)
         bare += [(video, *segment, "", score) for segment, score in zip(segments_P2.tolist(), score_P.tolist())]
         if classifier is not None:
             probability_PC, names = classifier.probability(feature_PF), classes
@@ -123,14 +127,16 @@ def localize(
     return Found(Segments.of(rows), Segments.of(bare), last)
 
 
-def _classifier(used: list[FeatureWindow], train: Subset) -> tuple[list[str], LinearProbe]:
+def _classifier(values: WindowValues, train: Subset) -> tuple[list[str], LinearProbe]:
     """Class names and the classifier of mean features, trained on the actions that the windows show."""
     features: list[np.ndarray] = []
     labels: list[str] = []
     videos: list[str] = []
-    for window in used:
+    for k, window in enumerate(values.windows):
         segments_G2, rows = inputs.visible(window, train.actions[window.video].segment)
-        features.append(mean_features(window, segments_G2))
+        if not len(rows):
+            continue
+        features.append(mean_features(values[k], segments_G2, window.snippets))
         labels += train.actions[window.video].label[rows].tolist()
         videos += [window.video] * len(rows)
     classes, y = np.unique(labels, return_inverse=True)
@@ -138,14 +144,19 @@ def _classifier(used: list[FeatureWindow], train: Subset) -> tuple[list[str], Li
 
 
 def _proposals(
-    model: BoundaryMatching, own: list[FeatureWindow], duration_seconds: float, keep: int, device: str
+    model: BoundaryMatching,
+    values: WindowValues,
+    own: list[FeatureWindow],
+    duration_seconds: float,
+    keep: int,
+    device: str,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A video's best proposals: segments (P, 2) in seconds, scores (P,), mean features (P, F)."""
     snippets, seconds, scores, source = [], [], [], []
     model.eval()
     for k, window in enumerate(own):
         with torch.no_grad():
-            maps = model(torch.from_numpy(window.values_TF.T[None]).to(device))
+            maps = model(torch.from_numpy(values.of(window).T[None]).to(device))
         boundary, confidence = (m[0].sigmoid().cpu().numpy().astype(np.float64) for m in maps)
         found, score = decode(boundary, confidence, window.snippets)
         snippets.append(found)
@@ -154,9 +165,10 @@ def _proposals(
         source.append(np.full(len(found), k))
     kept, score_P = soft_nms(np.concatenate(seconds), np.concatenate(scores), keep=keep)
     source_P, snippets_P2 = np.concatenate(source)[kept], np.concatenate(snippets)[kept]
-    feature_PF = np.zeros((len(kept), own[0].values_TF.shape[1]))
-    for k, window in enumerate(own):
-        feature_PF[source_P == k] = mean_features(window, snippets_P2[source_P == k])
+    feature_PF = np.zeros((len(kept), len(values.mean_F)))
+    for k in np.unique(source_P).tolist():
+        inside = source_P == k
+        feature_PF[inside] = mean_features(values.of(own[k]), snippets_P2[inside], own[k].snippets)
     return np.concatenate(seconds)[kept], score_P, feature_PF
 
 
@@ -169,19 +181,19 @@ def actionness(train: Subset, test: Subset, *, seed: int = 0) -> dict[str, np.nd
     def grid(subset: Subset, video: str) -> np.ndarray:
         """(segments, F): features interpolated at the segments' centres."""
         count = max(1, int(subset.duration[video] / STEP_SECONDS + 1e-6))
-        return rescale(*subset.rows[video], count * STEP_SECONDS, count)
+        return subset.sequences[video].rescaled(count * STEP_SECONDS, count)
 
     rng = np.random.default_rng(seed)
     fraction = STEP_SAMPLES * STEP_SECONDS / sum(train.duration.values())
     x, y, videos = [], [], []
-    for video in train.rows:
+    for video in train.sequences:
         values = grid(train, video)
         chosen = rng.random(len(values)) < fraction
         x.append(values[chosen])
         y.append(frame_labels(train.actions[video].segment, len(values), segment_seconds=STEP_SECONDS)[chosen])
         videos += [video] * int(chosen.sum())
     classifier = LinearProbe(np.concatenate(x), np.concatenate(y), 2, group_N=np.array(videos))
-    return {video: classifier.probability(grid(test, video))[:, 1] for video in test.rows}
+    return {video: classifier.probability(grid(test, video))[:, 1] for video in test.sequences}
 
 
 def trained_videos(features: Path, train: Subset, test: Subset) -> set[str]:
@@ -191,7 +203,7 @@ def trained_videos(features: Path, train: Subset, test: Subset) -> set[str]:
     """
     about = read_settings(features)
     files = {file_id(name): str(each.get("path", "")) for name, each in about.get("videos", {}).items()}
-    own, held_out = ([Named(files.get(video, ""), video) for video in subset.rows] for subset in (train, test))
+    own, held_out = ([Named(files.get(video, ""), video) for video in subset.sequences] for subset in (train, test))
     refuse(own, held_out, "--subset", by=" as --train-subset")
     by_networks = [Named(id=video) for video in about.get("trained_on", ())]
     refuse(by_networks, held_out, "--subset", by=f" by the networks that made {features}")
