@@ -7,6 +7,7 @@ import gzip
 import json
 import math
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{_short(path.name)}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)  # a link, in a folder that somebody sent
     try:
         yield part
         os.replace(part, path)
@@ -65,6 +67,20 @@ def new_text(path: str | Path) -> Iterator[IO[str]]:
         part, "w", encoding="utf-8", newline="\n"
     ) as file:  # fmt: skip
         yield file
+
+
+def readable(text: str) -> str:
+    """Text that can be written and shown: bytes that are no UTF-8 and control characters become \\x…, as in names.
+
+    >>> print(readable("caf" + chr(0xDCE9) + chr(27)))
+    caf\\xe9\\x1b
+    """
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", _escaped, text)
+
+
+def _escaped(letter: re.Match[str]) -> str:
+    code = ord(letter[0])
+    return f"\\x{code - 0xDC00 if code >= 0xDC80 else code:02x}" if not 0xD800 <= code < 0xDC80 else f"\\u{code:04x}"
 
 
 def write_json(path: str | Path, content: Any) -> None:

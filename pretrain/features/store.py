@@ -189,6 +189,9 @@ class Features(Mapping[str, NDArray[np.float32]]):
         )
         return rows[start:stop] if rows.ndim else rows
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._key
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 
