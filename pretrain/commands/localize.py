@@ -38,6 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_activitynet_results(args.proposals, found.proposals, videos=test.sequences, trained_on=trained_on)
         print(f"{len(found.predictions)} predictions, training loss {found.loss:.3f}")
     print(f"{len(train.sequences)} videos to learn from, {len(test.sequences)} localised: {args.out}")
+    for name, subset in ((args.train_subset, train), (args.subset, test)):
+        parts = [f"{count} actions {what}" for what, count in sorted(subset.counts.items())]
+        if parts:
+            print(f"{name}: {', '.join(parts)}")
     left_out = train.left_out + test.left_out
     if left_out:
         print(f"{len(left_out)} videos left out:", *left_out, sep="\n  ")

@@ -17,7 +17,7 @@ from gpuaug import Video
 
 from .annotations import Entry, read_published
 from .formats import BadFile
-from .overlap import Named, keys
+from .overlap import Named, keys, one_label
 from .segments import CLIP_SECONDS, Background, cut
 
 
@@ -101,9 +101,9 @@ def read_videos(
         cache: manifest file; a second start reads it instead of the videos that have not changed.
         progress: passed to `gpuaug.probe`.
 
-    Errors (ValueError): no usable video.
+    Errors (ValueError): no usable video; one file, under whatever names, with two labels.
     """
-    manifest = gpuaug.probe(source, cache=cache, progress=progress)
+    manifest = one_label(gpuaug.probe(source, cache=cache, progress=progress))
     videos, skipped = manifest.usable, [(video.path, str(video.error)) for video in manifest.failed]
     if not videos:
         first = f", for example {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
@@ -220,7 +220,10 @@ def split(dataset: Dataset, *, holdout: float = 0.2, seed: int = 0) -> tuple[Dat
         raise ValueError(f"holdout must be in (0, 1), got holdout={holdout}")
     first_of = _first_names(dataset)
     if (total := len(set(first_of))) < 2:
-        raise ValueError(f"dataset must have two videos to be split, got {total}")
+        raise ValueError(
+            f"videos must be two at least, so that --holdout can keep one back, got {total}: give more, others with "
+            "--val-videos, or --val-batches 0"
+        )
     labels: list[Counter[int]] = [Counter() for _ in dataset.videos]
     for segment in dataset.segments:
         labels[segment.video].update([segment.label] * (segment.label >= 0))
@@ -264,7 +267,8 @@ def _match(
         stated = os.path.abspath(named[video])
         match = [stated] if stated in by_path else []
         if entry.filename != video:  # in our CSV a path means that very file
-            for name in (os.path.basename(stated), Path(entry.filename or "").stem, video, f"v_{video}"):
+            bare = video.removeprefix("v_")
+            for name in (os.path.basename(stated), Path(entry.filename or "").stem, video, f"v_{video}", bare):
                 match = match or by_name.get(name, [])
         if len(match) == 1:
             found[video] = by_path[match[0]]

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gpuaug import Manifest, Video
+
 from .formats import BadFile, list_of, read_json, video_id
 
 RECORD = "training_videos.json"  # in a run folder
@@ -64,6 +66,19 @@ def refuse(trained: Iterable[Named], held_out: Sequence[Named], flag: str, *, by
     if both:
         count = f"{len(both)} of the {len(held_out)} are, the first is {both[0].id or both[0].path}"
         raise ValueError(f"{flag} must hold out videos that are not trained on{by}: {count}{hint}")
+
+
+def one_label(manifest: Manifest) -> Manifest:
+    """The manifest with each path once. Links to a file are names of it: with other labels they are refused."""
+    first: dict[Any, Video] = {}
+    kept: dict[str, Video] = {}
+    for video in manifest.videos:
+        other = first.setdefault(identity(video.path), video)
+        if other.label != video.label:
+            names = f"{other.path} has {other.label!r} and {video.path} {video.label!r}"
+            raise ValueError(f"a video must have one label, {names}, which are one file")
+        kept.setdefault(os.path.abspath(video.path), video)
+    return Manifest(list(kept.values()))
 
 
 def stated(videos: Iterable[Named]) -> dict[str, Any]:

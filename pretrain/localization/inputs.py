@@ -8,6 +8,7 @@ Legend of the shape suffixes: T rows of a video, or snippets of a window; F feat
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +21,7 @@ from tqdm import tqdm
 
 from ..data.annotations import read_activitynet_truth
 from ..data.formats import BadFile, file_id, unique_ids
-from ..data.segments import Segments
+from ..data.segments import Segments, inside
 from ..features.grid import rescale
 from ..features.store import Features
 
@@ -64,12 +65,17 @@ class Subset:
     duration: dict[str, float] = field(default_factory=dict)
     actions: dict[str, Segments] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)  # a line for each video without usable features
+    counts: Counter[str] = field(default_factory=Counter)  # of actions, as `data.segments.inside` counts
 
     def add(self, video: str, sequence: FeatureSequence, duration: float, actions: Segments) -> None:
-        """Add a video. A duration that is not known (NaN) becomes the end of the last row."""
-        self.sequences[video], self.actions[video] = sequence, actions
+        """Add a video, and its actions as far as they are in it.
+
+        A duration that is not known (NaN) becomes the end of the last row.
+        """
         end = duration if duration > 0 else sequence.center_seconds()[-1] + sequence.step_seconds() / 2
-        self.duration[video] = end
+        self.sequences[video], self.duration[video] = sequence, end
+        self.actions[video], counts = inside(actions, end)
+        self.counts += counts
 
 
 def read_subset(path: str | Path, annotations: str | Path, subset: str) -> Subset:
