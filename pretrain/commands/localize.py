@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from ..common.cli import add_options, command, prog, take_options
+from ..common.files import readable
 from ..data.charades_crosstask import write_frame_scores
 from ..data.results import read_video_scores, write_activitynet_results
 from ..localization.inputs import read_subset
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{name}: {', '.join(parts)}")
     left_out = train.left_out + test.left_out
     if left_out:
-        print(f"{len(left_out)} videos left out:", *left_out, sep="\n  ")
+        print(f"{len(left_out)} videos left out:", *map(readable, left_out), sep="\n  ")
     return 0
 
 

@@ -48,7 +48,9 @@ def command(name: str) -> Callable[[Callable[[Sequence[str] | None], int | None]
             except (ValueError, OSError, Failed, gpuaug.Starved) as error:
                 if os.environ.get("GPUAUG_TRACEBACK"):
                     raise
-                message = " ".join(str(error).split()) or type(error).__name__
+                from .files import readable  # here: NumPy
+
+                message = readable(" ".join(str(error).split())) or type(error).__name__
             except KeyboardInterrupt:
                 message = "interrupted"
             print(f"{name}: {message}", file=sys.stderr)

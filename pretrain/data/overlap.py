@@ -116,5 +116,5 @@ def of_run(weights: str | Path | None) -> list[Named]:
         return []
     try:
         return [Named(str(path), str(id)) for path, id in json.loads(record.read_text(encoding="utf-8"))["videos"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f'{record} must be {{"videos": [[path, id], …]}}: {error}') from None

@@ -148,7 +148,9 @@ def _read_segments(args: argparse.Namespace, progress: tqdm, *, labelled: bool) 
     if args.exclude is not None:
         try:
             blocked = [video_id(name) for name in json.loads(read_text(args.exclude))]
-        except (json.JSONDecodeError, TypeError, AttributeError):
+        except BadFile:
+            raise
+        except (ValueError, TypeError, AttributeError, RecursionError):
             raise BadFile(args.exclude, "", "must be a JSON list of video names") from None
         truth, predictions = (part.take(~np.isin(part.video, blocked)) for part in (truth, predictions))
         notes.append(f"{len(videos & set(blocked))} videos left out by {args.exclude}")

@@ -24,7 +24,7 @@ from tqdm import tqdm
 import gpuaug
 
 from ..common.distributed import Group, pick_device
-from ..common.files import write_json
+from ..common.files import readable, write_json
 from ..data import overlap
 from .extraction_plan import ExtractionPlan, extraction_settings, metadata, plan_extraction
 from .extractor import Extractor, trained, untrained
@@ -180,7 +180,7 @@ def report(done: int, before: int, content: dict[str, Any], store: Store) -> int
     print(f"{store.out}: {', '.join(parts)}")
     for what in ("skipped", "failed"):
         for path, reason in content[what].items():
-            print(f"  {what}: {path}: {reason}", file=sys.stderr)
+            print(readable(f"  {what}: {path}: {reason}"), file=sys.stderr)
     if not done and not before:
         print(f"extract: videos must include a usable file, got none in {len(content['failed'])}", file=sys.stderr)
         return 1

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import gpuaug
 
-from ..data.formats import file_id, mapping_of
+from ..data.formats import file_id
 from ..data.overlap import Named, identity, shared
 from .grid import Grid
 from .sliding import VideoClips
@@ -89,7 +89,7 @@ def plan_extraction(
         else:
             plan.videos.append(clips)
     plan.finished = store.finished(clips.name for clips in plan.videos)
-    before = mapping_of(store.settings_file, "videos", read_settings(store.out).get("videos", {}))
+    before = read_settings(store.out).get("videos", {})
     for clips in plan.videos:
         other = before.get(clips.name, {}).get("path", clips.video.path) if clips.name in plan.finished else ""
         if other and os.path.exists(other) and identity(other) != identity(clips.video.path):

@@ -24,12 +24,13 @@ from numpy.typing import NDArray
 
 from ..common.files import atomic, new_text, sweep
 from ..common.unpickle import unpickle
-from ..data.formats import BadFile, mapping_of, read_json
+from ..data.formats import BadFile, brief, list_of, mapping_of, read_json
 from .grid import Grid
 from .names import flat_name, stored_name
 
 HDF5 = (".h5", ".hdf5")
 SUFFIX = {"npy": ".npy", "pickle": ".pkl", "csv": ".csv"}
+UNPACKED, TIMES = 1 << 28, 100  # a data set in HDF5 may have this many bytes, or this many times those stored
 NAME_REFUSED = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
 
@@ -159,9 +160,8 @@ class Features(Mapping[str, NDArray[np.float32]]):
             found = {form: _files(self.path, suffix) for form, suffix in SUFFIX.items()}
             self.form = next((form for form, files in found.items() if files), "npy")
             keys = found[self.form]
-        about = mapping_of(_settings_file(self.path), "videos", self.settings.get("videos", {}))
         safe = {
-            each["stored_as"]: name for name, each in about.items() if isinstance(each, dict) and "stored_as" in each
+            each["stored_as"]: name for name, each in self.settings.get("videos", {}).items() if "stored_as" in each
         }
         self._key = {safe.get(key, key): key for key in keys}
         self.names = sorted(self._key)
@@ -179,9 +179,8 @@ class Features(Mapping[str, NDArray[np.float32]]):
             return np.asarray(own[start:stop] if own.shape else own[()], np.float32)
         path = self.path / (key + SUFFIX[self.form])
         if self.form == "npy":
-            if (start, stop) == (0, None):
-                return np.load(path)
-            return np.array(np.load(path, mmap_mode="r")[start:stop])
+            rows = np.load(path, mmap_mode="r")  # which does not make room for more than the file has
+            return np.array(rows[start:stop] if rows.ndim else rows)
         rows = (
             _unpickled(path)
             if self.form == "pickle"
@@ -200,12 +199,19 @@ class Features(Mapping[str, NDArray[np.float32]]):
 
     def grid(self, name: str) -> Grid:
         """The clips of a video's rows. Errors (ValueError): the features' JSON file does not tell."""
-        try:
-            fps = self.settings["fps"]
-            fps = self.settings["videos"][name]["fps"] if fps == "native" else fps
-            return Grid(fps, self.settings["clip_frames"], self.settings["stride_frames"])
-        except KeyError as error:
-            raise ValueError(f"{_settings_file(self.path)} must state {error} to place the rows of {name}") from None
+        fps = self._stated("fps")
+        fps = self._stated("fps", name) if fps == "native" else fps
+        return Grid(fps, self._stated("clip_frames"), self._stated("stride_frames"))
+
+    def _stated(self, key: str, name: str = "") -> Any:
+        """A number of the JSON file, or of what it says of a video; the word native is one, too."""
+        about = self.settings.get("videos", {}).get(name, {}) if name else self.settings
+        if (value := about.get(key)) is None:
+            where = f" to place the rows of {name}" if name else ""
+            raise ValueError(f"{_settings_file(self.path)} must state {key!r}{where}")
+        if value != "native" and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError(f"{_settings_file(self.path)}: {key} must be a number, got {brief(value)}")
+        return value
 
     def center_seconds(self, name: str, rows: int | None = None) -> NDArray[np.float64]:
         """float64 (T,): the times that the rows of a video stand for; T is looked up if not given. Errors as `grid`."""
@@ -215,14 +221,21 @@ class Features(Mapping[str, NDArray[np.float32]]):
             file = self.path / f"{self._key[name]}.npy"
             rows = len(np.load(file, mmap_mode="r") if self.form == "npy" else self[name])
         if self.settings.get("rescaled_rows"):
-            return (np.arange(rows) + 0.5) / rows * self.settings["videos"][name]["duration_seconds"]
+            return (np.arange(rows) + 0.5) / rows * self._stated("duration_seconds", name)
         return self.grid(name).center_seconds(rows)
 
 
 def read_settings(out: str | Path) -> dict[str, Any]:
-    """What the JSON file beside features says, {} if there is none."""
+    """What the JSON file beside features says, {} if there is none. Errors: BadFile."""
     file = _settings_file(Path(out))
-    return read_json(file) if file.exists() else {}
+    found = read_json(file) if file.exists() else {}
+    for name, about in mapping_of(file, "videos", found.get("videos", {})).items():
+        mapping_of(file, name, about)
+        if not isinstance(about.get("path", ""), str) or not isinstance(about.get("stored_as", ""), str):
+            raise BadFile(file, repr(name), "path and stored_as must be text")
+    if not all(isinstance(each, str) for each in list_of(file, "", "trained_on", found.get("trained_on", []))):
+        raise BadFile(file, "trained_on", "must be ids of videos")
+    return found
 
 
 def _unpickled(path: Path) -> NDArray[np.float32]:
@@ -261,8 +274,10 @@ def _datasets(file: h5py.File) -> list[str]:
 
 
 def _own(file: h5py.File, key: str) -> h5py.Dataset:
-    """A data set whose numbers are in the file itself."""
+    """A data set whose numbers are in the file itself, and about as large as they are."""
     found = file[key]
+    if found.nbytes > max(UNPACKED, TIMES * found.id.get_storage_size()):
+        raise BadFile(file.filename, repr(key), f"must not unpack to more than {TIMES} times what is stored of it")
     if found.external or found.is_virtual:
         raise BadFile(file.filename, repr(key), "must hold its numbers itself, they are in other files")
     return found

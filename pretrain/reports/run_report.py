@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
+from ..common.files import readable
 from . import figures
 from .feature_change import Differences
 from .run_files import mapping, number, read_run, texts
@@ -104,7 +105,7 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences]) -> Path:
     )
     save_page(out, page)
     for line in problems:
-        print(f"left out: {line}", file=sys.stderr)
+        print(readable(f"left out: {line}"), file=sys.stderr)
     return out
 
 

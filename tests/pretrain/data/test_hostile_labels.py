@@ -17,6 +17,7 @@ from gpuaug.video import table
 from gpuaug.video.write import write_video
 from pretrain.commands import evaluate, localize
 from pretrain.data.annotations import read_actions, read_activitynet_truth, read_published
+from pretrain.data.charades_crosstask import read_charades_durations
 from pretrain.data.dataset import Dataset, Segment, read_annotations, read_videos
 from pretrain.data.formats import read_json
 from pretrain.data.needs import Needs, lacking
@@ -209,6 +210,31 @@ def test_gzip_bombs_do_not_fill_the_memory(tmp_path, monkeypatch):
         assert read_text(tmp_path / "fine.gz") == whole.decode()
     (tmp_path / "two.gz").write_bytes(gzip.compress(b"one, ") + gzip.compress(b"two"))  # as `cat` joins them
     assert read_text(tmp_path / "two.gz") == "one, two"
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("id,length\na,3\na,4\n", "row 2: a video must have one length, 'a' has 3.0 too"),
+        ("id,length\na\n", "row 1: length must be a number, got None"),
+        ("id,length\n" + "x" * 200_000 + ",3\n", "must be CSV"),
+    ],
+)
+def test_lengths_of_charades(tmp_path, text, rule):
+    (tmp_path / "lengths.csv").write_text(text)
+    with pytest.raises(BadFile, match=rf"lengths\.csv: {rule}"):
+        read_charades_durations(tmp_path / "lengths.csv")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[1" + "0" * 5000 + "]", "{", "7"])
+def test_a_list_of_excluded_videos_that_is_none(tmp_path, text, capsys):
+    (tmp_path / "truth.json").write_text(json.dumps({"database": {"a": ROW}}))
+    (tmp_path / "found.json").write_text('{"results": {}}')
+    (tmp_path / "exclude.json").write_text(text)
+    files = ["--truth", tmp_path / "truth.json", "--predictions", tmp_path / "found.json"]
+    exclude = ["--exclude", tmp_path / "exclude.json", "--subset", "training"]
+    assert evaluate.main(["detection", *map(str, files + exclude)]) == 1
+    assert "exclude.json: must be a JSON list of video names" in capsys.readouterr().err
 
 
 # ---- what a task needs ---------------------------------------------------------------------------------------------

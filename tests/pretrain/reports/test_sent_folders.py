@@ -254,3 +254,10 @@ def test_a_page_of_bytes_that_are_no_text(tmp_path):
     run["summary.json"]["skipped"] = [["caf\udce9/x.avi", "why"]]
     assert report.main([str(write(tmp_path / "run", run))]) == 0
     assert (tmp_path / "run/report.html").read_text(encoding="utf-8").count("caf\\xe9") == 2
+
+
+def test_messages_do_not_steer_the_terminal(tmp_path, capsys):
+    assert report.main([str(tmp_path / "\x1b]0;evil\x07")]) == 1
+    told = capsys.readouterr().err
+    assert "\\x1b]0;evil\\x07" in told
+    assert "\x1b" not in told
