@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..common.files import new_text
+from ..common.files import new_text, sweep
 from .formats import BadFile, list_of, mapping_of, number_of, read_json, read_text, span_of, unique_ids
 
 
@@ -173,6 +173,7 @@ def write_frame_scores(
     `trained_on`: the videos that may not be evaluated on, written as external data (see overlap.py).
     """
     results = {video: np.asarray(values, np.float64).tolist() for video, values in scores.items()}
+    sweep(path)
     with new_text(path) as file:
         external = {"trained_on": sorted(trained_on)}
         json.dump({"segment_seconds": segment_seconds, "results": results, "external_data": external}, file)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ..common.files import new_text
+from ..common.files import new_text, sweep
 from .formats import BadFile, lines_of, list_of, mapping_of, number_of, read_by_id, segments_of, span_of, video_id
 from .segments import Segments
 
@@ -44,6 +44,7 @@ def write_activitynet_results(
     for name, segment, label, score in rows:
         entry = {"label": str(label), "score": score, "segment": segment}
         results.setdefault(video_id(str(name)), []).append(entry)
+    sweep(path)
     with new_text(path) as file:
         json.dump({"version": version, "results": results, "external_data": {"trained_on": sorted(trained_on)}}, file)
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from ..common.files import atomic, readable
+from ..common.files import atomic, readable, sweep
 from .feature_change import Differences
 
 BLUE, ORANGE, GREEN, RED, VIOLET, GRAY = "#3b6fb6", "#e08a1e", "#4f9d69", "#b0413e", "#7d5ba6", "#6b7a8f"
@@ -195,6 +195,7 @@ def confusion(counts_CC: Any, names: Sequence[str], title: str = "") -> Figure:
 
 def save(figure: Figure, path: Path, *, dpi: int = 110) -> Path:
     """Write the figure as PNG."""
+    sweep(path)
     with atomic(path) as part:
         figure.savefig(part, dpi=dpi, format="png")
     return path

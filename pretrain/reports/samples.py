@@ -19,7 +19,7 @@ from PIL import Image
 
 import gpuaug
 
-from ..common.files import new_text, readable
+from ..common.files import new_text, readable, sweep
 from ..data.dataset import Dataset
 from ..tasks.card import Card
 
@@ -59,6 +59,7 @@ def write_page(path: Path, title: str, lead: str, cards: Sequence[Card]) -> None
 
 def save_page(path: Path, page: str) -> None:
     """Put the page in place; names in it may be of bytes that are no text."""
+    sweep(path)
     with new_text(path) as file:
         file.write(readable(page))
 
