@@ -13,11 +13,15 @@ import zlib
 from collections.abc import Container
 from typing import Literal
 
+UNPACKED, TIMES = 64 << 20, 100  # a gzip file may have this many bytes, or this many times those that it takes
+LONGEST = 500  # letters of an entry or a rule in a message
+
 
 class BadFile(ValueError):
     """A file that breaks its format; the message names the file, the entry and the rule."""
 
     def __init__(self, path: str | os.PathLike[str], entry: str, rule: str) -> None:
+        entry, rule = (text if len(text) <= LONGEST else f"{text[:LONGEST]}…" for text in (entry, rule))
         super().__init__(f"{os.fspath(path)}: {entry}: {rule}" if entry else f"{os.fspath(path)}: {rule}")
 
 
@@ -29,13 +33,23 @@ def read_text(path: str | os.PathLike[str], *, errors: Literal["strict", "surrog
     try:
         with open(path, "rb") as file:
             data = file.read()
-        return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig", errors)
+        return (_unpacked(path, data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig", errors)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadFile(path, "", f"must be a whole gzip file ({error})") from None
     except UnicodeDecodeError as error:
         raise BadFile(path, f"byte {error.start}", "must be UTF-8 text") from None
     except OSError as error:
         raise BadFile(path, "", f"cannot be read ({error.strerror})") from None
+
+
+def _unpacked(path: str | os.PathLike[str], data: bytes) -> bytes:
+    """The content of a gzip file; bombs, which are megabytes for gigabytes, are refused before they fill the memory."""
+    most = max(UNPACKED, TIMES * len(data))
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        found = file.read(most + 1)
+    if len(found) > most:
+        raise BadFile(path, "", f"must not unpack to more than {most >> 20} MiB, it is compressed {TIMES}-fold or more")
+    return found
 
 
 def read_table(

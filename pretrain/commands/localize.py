@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 
 from ..common.cli import add_options, command, prog, take_options
+from ..common.files import readable
 from ..data.charades_crosstask import write_frame_scores
 from ..data.results import read_video_scores, write_activitynet_results
-from ..localization import inputs as windows
+from ..localization.inputs import read_subset
 from ..localization.localizer import STEP_SECONDS, actionness, localize, trained_videos
 
 
@@ -24,8 +25,8 @@ from ..localization.localizer import STEP_SECONDS, actionness, localize, trained
 def main(argv: Sequence[str] | None = None) -> int:
     """0 done, 1 failed (one line on standard error), 2 wrong usage."""
     args = _parser().parse_args(argv)
-    train = windows.read_subset(args.features, args.annotations, args.train_subset)
-    test = windows.read_subset(args.features, args.annotations, args.subset)
+    train = read_subset(args.features, args.annotations, args.train_subset)
+    test = read_subset(args.features, args.annotations, args.subset)
     trained_on = trained_videos(args.features, train, test)
     if args.task == "steps":
         write_frame_scores(args.out, STEP_SECONDS, actionness(train, test, seed=args.seed), trained_on=trained_on)
@@ -33,14 +34,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = take_options(localize, args)
         options["video_scores"] = read_video_scores(args.video_scores) if args.video_scores else None
         found = localize(train, test, **options)
-        write_activitynet_results(args.out, found.predictions, videos=test.rows, trained_on=trained_on)
+        write_activitynet_results(args.out, found.predictions, videos=test.sequences, trained_on=trained_on)
         if args.proposals:
-            write_activitynet_results(args.proposals, found.proposals, videos=test.rows, trained_on=trained_on)
+            write_activitynet_results(args.proposals, found.proposals, videos=test.sequences, trained_on=trained_on)
         print(f"{len(found.predictions)} predictions, training loss {found.loss:.3f}")
-    print(f"{len(train.rows)} videos to learn from, {len(test.rows)} localised: {args.out}")
+    print(f"{len(train.sequences)} videos to learn from, {len(test.sequences)} localised: {args.out}")
+    for name, subset in ((args.train_subset, train), (args.subset, test)):
+        parts = [f"{count} actions {what}" for what, count in sorted(subset.counts.items())]
+        if parts:
+            print(f"{name}: {', '.join(parts)}")
     left_out = train.left_out + test.left_out
     if left_out:
-        print(f"{len(left_out)} videos left out:", *left_out, sep="\n  ")
+        print(f"{len(left_out)} videos left out:", *map(readable, left_out), sep="\n  ")
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import inspect
+import io
 import json
 import os
 import re
@@ -46,6 +47,8 @@ def command(name: str) -> Callable[[Callable[[Sequence[str] | None], int | None]
         def guarded(argv: Sequence[str] | None = None) -> int:
             import gpuaug  # here, so that a list of the commands does not wait for torch
 
+            if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may hold bytes that are no text
+                sys.stdout.reconfigure(errors="backslashreplace")
             try:
                 return main(argv) or 0
             except SystemExit as end:  # argparse
@@ -53,7 +56,9 @@ def command(name: str) -> Callable[[Callable[[Sequence[str] | None], int | None]
             except (ValueError, OSError, Failed, gpuaug.Starved) as error:
                 if os.environ.get("GPUAUG_TRACEBACK"):
                     raise
-                message = " ".join(str(error).split()) or type(error).__name__
+                from .files import readable  # here: NumPy
+
+                message = readable(" ".join(str(error).split())) or type(error).__name__
             except KeyboardInterrupt:
                 message = "interrupted"
             print(f"{name}: {message}", file=sys.stderr)

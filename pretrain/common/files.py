@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import gzip
 import json
 import math
 import os
+import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +25,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{_short(path.name)}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)  # a link, in a folder that somebody sent
     try:
         yield part
         os.replace(part, path)
@@ -33,10 +37,16 @@ def atomic(path: str | Path) -> Iterator[Path]:
 def sweep(path: str | Path) -> None:
     """Delete what processes that are gone have left of unfinished writes of `path`."""
     path = Path(path)
-    for part in path.parent.glob(f".{path.name}.*.part"):
+    for part in path.parent.glob(f".{glob.escape(_short(path.name))}.*.part"):
         number = part.name.split(".")[-2]
         if number.isdecimal() and not _alive(int(number)):
             part.unlink(missing_ok=True)
+
+
+def _short(name: str) -> str:
+    """A name as far as it leaves room for what `atomic` adds: a disk takes 255 bytes."""
+    data = os.fsencode(name)
+    return name if len(data) <= 230 else f"{os.fsdecode(data[:210])}{zlib.crc32(data):08x}"
 
 
 def _alive(process: int) -> bool:
@@ -57,6 +67,20 @@ def new_text(path: str | Path) -> Iterator[IO[str]]:
         part, "w", encoding="utf-8", newline="\n"
     ) as file:  # fmt: skip
         yield file
+
+
+def readable(text: str) -> str:
+    """Text that can be written and shown: bytes that are no UTF-8 and control characters become \\x…, as in names.
+
+    >>> print(readable("caf" + chr(0xDCE9) + chr(27)))
+    caf\\xe9\\x1b
+    """
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", _escaped, text)
+
+
+def _escaped(letter: re.Match[str]) -> str:
+    code = ord(letter[0])
+    return f"\\x{code - 0xDC00 if code >= 0xDC80 else code:02x}" if not 0xD800 <= code < 0xDC80 else f"\\u{code:04x}"
 
 
 def write_json(path: str | Path, content: Any) -> None:

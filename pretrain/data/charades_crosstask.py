@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..common.files import new_text, sweep
 from .formats import BadFile, list_of, mapping_of, number_of, read_json, read_text, span_of, unique_ids
-from .results import new_file
 
 
 class Query(NamedTuple):
@@ -48,7 +48,7 @@ def read_charades(path: str | Path) -> list[Query]:
 
 def write_charades(path: str | Path, queries: Iterable[Query]) -> None:
     """Write Charades-STA lines; the score only where it is not NaN."""
-    with new_file(path) as file:
+    with new_text(path) as file:
         for query in queries:
             score = "" if math.isnan(query.score) else f" {query.score!r}"
             file.write(f"{query.video} {query.start!r} {query.end!r}{score}##{query.sentence}\n")
@@ -56,10 +56,18 @@ def write_charades(path: str | Path, queries: Iterable[Query]) -> None:
 
 def read_charades_durations(path: str | Path) -> dict[str, float]:
     """Duration of each video from Charades' CSV (columns id and length, as Charades_v1_test.csv)."""
-    rows = list(csv.DictReader(read_text(path).splitlines()))
+    try:
+        rows = list(csv.DictReader(read_text(path).splitlines()))
+    except csv.Error as error:
+        raise BadFile(path, "", f"must be CSV ({error})") from None
     if not rows or not {"id", "length"} <= set(rows[0]):
         raise BadFile(path, "line 1", "must have the columns id and length")
-    return {row["id"]: number_of(path, f"row {n}", "length", row["length"]) for n, row in enumerate(rows, 1)}
+    found: dict[str, float] = {}
+    for n, row in enumerate(rows, 1):
+        length = number_of(path, f"row {n}", "length", row["length"])
+        if found.setdefault(row["id"], length) != length:
+            raise BadFile(path, f"row {n}", f"a video must have one length, {row['id']!r} has {found[row['id']]} too")
+    return found
 
 
 def answers(path: str | Path, truth: list[Query], predictions: list[Query]) -> np.ndarray:
@@ -139,7 +147,7 @@ def write_crosstask(folder: str | Path, videos: Mapping[str, Iterable[Step]]) ->
         for step in steps:
             by_task.setdefault(step.task, []).append(step)
         for task, own in by_task.items():
-            with new_file(Path(folder) / f"{task}_{video}.csv") as file:
+            with new_text(Path(folder) / f"{task}_{video}.csv") as file:
                 file.writelines(f"{step.step},{step.start!r},{step.end!r}\n" for step in own)
 
 
@@ -165,6 +173,7 @@ def write_frame_scores(
     `trained_on`: the videos that may not be evaluated on, written as external data (see overlap.py).
     """
     results = {video: np.asarray(values, np.float64).tolist() for video, values in scores.items()}
-    with new_file(path) as file:
+    sweep(path)
+    with new_text(path) as file:
         external = {"trained_on": sorted(trained_on)}
         json.dump({"segment_seconds": segment_seconds, "results": results, "external_data": external}, file)

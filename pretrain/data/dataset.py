@@ -17,7 +17,7 @@ from gpuaug import Segment, Video
 
 from .annotations import Entry, read_published
 from .formats import BadFile
-from .overlap import Named, keys
+from .overlap import Named, keys, one_label
 from .segments import CLIP_SECONDS, Background, cut
 
 
@@ -83,9 +83,9 @@ def read_videos(
         cache: manifest file; a second start reads it instead of the videos that have not changed.
         progress: passed to `gpuaug.probe`.
 
-    Errors (ValueError): no usable video.
+    Errors (ValueError): no usable video; one file, under whatever names, with two labels.
     """
-    manifest = gpuaug.probe(source, cache=cache, progress=progress)
+    manifest = one_label(gpuaug.probe(source, cache=cache, progress=progress))
     videos, skipped = manifest.usable, [(video.path, str(video.error)) for video in manifest.failed]
     if not videos:
         first = f", for example {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
@@ -156,7 +156,7 @@ def read_annotations(
     ids: list[str] = []
     segments: list[Segment] = []
     counts: Counter[str] = Counter()
-    lies: list[str] = []
+    contradictions: list[str] = []
     for name, entry in wanted.items():
         if (video := found.get(name)) is None:
             continue
@@ -166,7 +166,7 @@ def read_annotations(
         if name not in annotated:
             skipped.append((video.path, "no action is annotated"))
             continue
-        lies += _contradiction(entry, video)
+        contradictions += _contradiction(entry, video)
         kept, count = cut(annotated[name], video.duration_seconds, clip_seconds=clip_seconds, background=background)
         counts += count
         if not len(kept):
@@ -176,9 +176,10 @@ def read_annotations(
             segments.append(Segment(video.path, start, end, number[label] if label else -1, len(videos)))
         videos.append(video)
         ids.append("" if entry.filename == name else name)  # in our CSV a path is the name
-    if lies:
-        more = f" (and {len(lies) - 1} more)" if len(lies) > 1 else ""
-        warnings.warn(f"{file} contradicts the videos, whose own values are used: {lies[0]}{more}", stacklevel=2)
+    if contradictions:
+        more = f" (and {len(contradictions) - 1} more)" if len(contradictions) > 1 else ""
+        text = f"{file} contradicts the videos, whose own values are used: {contradictions[0]}{more}"
+        warnings.warn(text, stacklevel=2)
     if not segments:
         first = f", for example {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
         raise ValueError(f"{file}: at least one annotated video in {folder} must be usable, got none{first}")
@@ -201,7 +202,10 @@ def split(dataset: Dataset, *, holdout: float = 0.2, seed: int = 0) -> tuple[Dat
         raise ValueError(f"holdout must be in (0, 1), got holdout={holdout}")
     first_of = _first_names(dataset)
     if (total := len(set(first_of))) < 2:
-        raise ValueError(f"dataset must have two videos to be split, got {total}")
+        raise ValueError(
+            f"videos must be two at least, so that --holdout can keep one back, got {total}: give more, others with "
+            "--val-videos, or --val-batches 0"
+        )
     labels: list[Counter[int]] = [Counter() for _ in dataset.videos]
     for segment in dataset.segments:
         labels[segment.video].update([segment.label] * (segment.label >= 0))
@@ -213,8 +217,8 @@ def split(dataset: Dataset, *, holdout: float = 0.2, seed: int = 0) -> tuple[Dat
     share = min(max(holdout, 1 / total), 1 - 1 / total)
     ends = np.floor(np.arange(total + 1) * share + rng.uniform() + 1e-9)  # one more held out wherever this grows
     chosen = {video for video, grows in zip(order, np.diff(ends)) if grows}
-    sides = [[k for k, first in enumerate(first_of) if (first in chosen) == held] for held in (False, True)]
-    rest, held_out = map(dataset.take, sides)
+    parts = [[k for k, first in enumerate(first_of) if (first in chosen) == held] for held in (False, True)]
+    rest, held_out = map(dataset.take, parts)
     rest.skipped = dataset.skipped  # reported once, with the larger part
     return rest, held_out
 
@@ -245,7 +249,8 @@ def _match(
         stated = os.path.abspath(named[video])
         match = [stated] if stated in by_path else []
         if entry.filename != video:  # in our CSV a path means that very file
-            for name in (os.path.basename(stated), Path(entry.filename or "").stem, video, f"v_{video}"):
+            bare = video.removeprefix("v_")
+            for name in (os.path.basename(stated), Path(entry.filename or "").stem, video, f"v_{video}", bare):
                 match = match or by_name.get(name, [])
         if len(match) == 1:
             found[video] = by_path[match[0]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ from gpuaug import BadFile, read_text
 from .segments import Segments
 
 YOUTUBE_ID = 11  # characters
+DIGITS = 300  # of whole numbers; those with more are infinite
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 80
+brief = _short.repr  # a value in a message, however long or deep it is
 
 
 def video_id(name: str) -> str:
@@ -60,8 +66,14 @@ def read_json(path: str | Path, *fields: str, text: str | None = None) -> dict[s
             raise BadFile(path, repr(twice), "must occur once in its object")
         return found
 
+    text = read_text(path) if text is None else text
     try:
-        data = json.loads(read_text(path) if text is None else text, object_pairs_hook=unique)
+        try:
+            data = json.loads(text, object_pairs_hook=unique)
+        except (json.JSONDecodeError, BadFile):
+            raise
+        except ValueError:  # Python refuses whole numbers of thousands of digits
+            data = json.loads(text, object_pairs_hook=unique, parse_int=_whole)
     except json.JSONDecodeError as error:
         raise BadFile(path, f"line {error.lineno} column {error.colno}", f"must be JSON ({error.msg})") from None
     except RecursionError:
@@ -72,6 +84,10 @@ def read_json(path: str | Path, *fields: str, text: str | None = None) -> dict[s
         if field not in data:
             raise BadFile(path, "", f"must have the field {field!r}")
     return data
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= DIGITS else math.inf
 
 
 def read_by_id(path: str | Path, field: str, text: str | None = None) -> dict[str, Any]:
@@ -90,12 +106,12 @@ def segments_of(
         mapping_of(path, where, entry)
         segment = list_of(path, where, "segment", entry.get("segment"))
         if len(segment) != 2:
-            raise BadFile(path, where, f"segment must be [start, end] in seconds, got {segment}")
+            raise BadFile(path, where, f"segment must be [start, end] in seconds, got {brief(segment)}")
         span = span_of(path, where, *segment)
         score = number_of(path, where, "score", entry.get("score")) if scored else 0.0
         label = entry.get("label", "" if not labelled else None)
         if not isinstance(label, str):
-            raise BadFile(path, where, f"label must be a string, got {label!r}")
+            raise BadFile(path, where, f"label must be a string, got {brief(label)}")
         rows.append((video, *span, label, score))
     return Segments.of(rows)
 
@@ -116,7 +132,7 @@ def number_of(path: str | Path, where: str, field: str, value: Any) -> float:
         number = math.nan
     if not math.isfinite(number):
         rule = "be finite" if isinstance(value, float) else "be a number"
-        raise BadFile(path, where, f"{field} must {rule}, got {value!r}")
+        raise BadFile(path, where, f"{field} must {rule}, got {brief(value)}")
     return number
 
 

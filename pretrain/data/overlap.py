@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gpuaug import Manifest, Video
+
 from .formats import BadFile, list_of, read_json, video_id
 
 RECORD = "training_videos.json"  # in a run folder
@@ -66,6 +68,19 @@ def refuse(trained: Iterable[Named], held_out: Sequence[Named], flag: str, *, by
         raise ValueError(f"{flag} must hold out videos that are not trained on{by}: {count}{hint}")
 
 
+def one_label(manifest: Manifest) -> Manifest:
+    """The manifest with each path once. Links to a file are names of it: with other labels they are refused."""
+    first: dict[Any, Video] = {}
+    kept: dict[str, Video] = {}
+    for video in manifest.videos:
+        other = first.setdefault(identity(video.path), video)
+        if other.label != video.label:
+            names = f"{other.path} has {other.label!r} and {video.path} {video.label!r}"
+            raise ValueError(f"a video must have one label, {names}, which are one file")
+        kept.setdefault(os.path.abspath(video.path), video)
+    return Manifest(list(kept.values()))
+
+
 def stated(videos: Iterable[Named]) -> dict[str, Any]:
     """The content of a run folder's record, {"videos": [[path, id], …]}; paths from the root."""
     return {"videos": sorted({(video.path and os.path.abspath(video.path), video.id) for video in videos})}
@@ -101,5 +116,5 @@ def of_run(weights: str | Path | None) -> list[Named]:
         return []
     try:
         return [Named(str(path), str(id)) for path, id in json.loads(record.read_text(encoding="utf-8"))["videos"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f'{record} must be {{"videos": [[path, id], …]}}: {error}') from None

@@ -5,32 +5,13 @@ Writers put the file in place only when it is complete; a name ending in .gz is 
 
 from __future__ import annotations
 
-import gzip
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
+from ..common.files import new_text, sweep
 from .formats import BadFile, lines_of, list_of, mapping_of, number_of, read_by_id, segments_of, span_of, video_id
 from .segments import Segments
-
-
-@contextmanager
-def new_file(path: str | Path) -> Iterator[Any]:
-    """Open a text file for writing that appears under its name only if the block ends without an error."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with (
-            gzip.open(part, "wt", encoding="utf-8") if path.suffix == ".gz" else open(part, "w", encoding="utf-8") as f
-        ):
-            yield f
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_activitynet_results(path: str | Path, *, labelled: bool = True) -> Segments:
@@ -63,7 +44,8 @@ def write_activitynet_results(
     for name, segment, label, score in rows:
         entry = {"label": str(label), "score": score, "segment": segment}
         results.setdefault(video_id(str(name)), []).append(entry)
-    with new_file(path) as file:
+    sweep(path)
+    with new_text(path) as file:
         json.dump({"version": version, "results": results, "external_data": {"trained_on": sorted(trained_on)}}, file)
 
 
@@ -95,7 +77,7 @@ def read_thumos_results(path: str | Path, classes: Mapping[int, str]) -> Segment
 def write_thumos_results(path: str | Path, predictions: Segments, classes: Mapping[int, str]) -> None:
     """Write THUMOS14's submission file; KeyError for a label that `classes` does not have."""
     number = {name: k for k, name in classes.items()}
-    with new_file(path) as file:
+    with new_text(path) as file:
         rows = zip(predictions.video, predictions.segment.tolist(), predictions.label, predictions.score.tolist())
         for name, (start, end), label, score in rows:
             file.write(f"{name} {start!r} {end!r} {number[str(label)]} {score!r}\n")

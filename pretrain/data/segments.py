@@ -131,6 +131,30 @@ def complement(spans: Iterable[tuple[float, float]], duration_seconds: float) ->
     return [*gaps, (end, duration_seconds)] if duration_seconds > end else gaps
 
 
+def beyond(segments: ArrayLike, duration_seconds: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Which segments (N, 2) lie outside their video, and which only reach beyond it: bool (N,) each.
+
+    The same everywhere: training and the localiser drop the former and clip the latter, evaluation only counts them. An
+    unknown duration, NaN, has no end.
+
+    >>> [found.tolist() for found in beyond([[2, 4], [9, 12], [10, 11], [-3, 1], [-3, 0]], 10.0)]
+    [[False, False, True, False, True], [False, True, False, True, False]]
+    """
+    start, end = np.asarray(segments, np.float64).reshape(-1, 2).T
+    duration = np.asarray(duration_seconds, np.float64)
+    outside = (start >= duration) | ((end <= 0) & (end > start))
+    return outside, ~outside & ((start < 0) | (end > duration))
+
+
+def inside(segments: Segments, duration_seconds: float) -> tuple[Segments, Counter[str]]:
+    """One video's segments as far as they are in it; how many were "outside the video" or "clipped to the video"."""
+    outside, clipped = beyond(segments.segment, duration_seconds)
+    kept = segments.take(~outside)
+    span = np.clip(kept.segment, 0.0, duration_seconds if duration_seconds > 0 else None)
+    counts = Counter({"outside the video": int(outside.sum()), "clipped to the video": int(clipped.sum())})
+    return Segments(kept.video, span, kept.label, kept.score), +counts
+
+
 def cut(
     published: Segments,
     duration_seconds: float,
@@ -164,12 +188,13 @@ def cut(
     for (first, last), label in [*(row for row in actions if row[1] != AMBIGUOUS), *rest]:
         kind = "action" if label else "background"
         start, end = max(first, 0.0), min(last, duration_seconds)
-        if start >= duration_seconds or end <= 0 < last - first:
+        outside, clipped = (bool(each[0]) for each in beyond((first, last), duration_seconds))
+        if outside:
             counts["outside the video"] += 1
         elif end <= start or end - start < clip_seconds - SLACK:
             counts[f"{kind} too short"] += 1
         else:
             counts[kind] += 1
-            counts["clipped to the video"] += (start, end) != (first, last)
+            counts["clipped to the video"] += clipped
             kept.append((published.video[0] if len(published) else "", start, end, label))
     return Segments.of(kept), +counts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ..data import charades_crosstask, results
 from ..data.annotations import read_activitynet_truth, read_thumos_truth
 from ..data.formats import BadFile, read_text, video_id
 from ..data.overlap import Named, of_predictions, refuse
-from ..data.segments import Segments
+from ..data.segments import Segments, beyond
 from . import actionness, detection, grounding
 from .grounding import GROUNDING
 
@@ -97,6 +97,7 @@ def _grounding(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any]
 def _steps(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
     steps: dict[str, list[tuple[float, float]]]
     durations: dict[str, float] = {}
+    notes = list[str]()
     if args.truth.is_dir():
         steps = {
             video: [(s.start, s.end) for s in found]
@@ -106,6 +107,7 @@ def _steps(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], li
         truth, durations = read_activitynet_truth(args.truth, subset=_subset(args))
         own = truth.by_video()
         steps = {video: own[video].segment.tolist() if video in own else [] for video in durations}
+        notes += _beyond(truth, durations)
     progress.update()
     _refuse_trained_on(args, steps)
     seconds, scores = charades_crosstask.read_frame_scores(args.predictions)
@@ -122,7 +124,7 @@ def _steps(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], li
     found = actionness.average_precision(pooled, np.concatenate([scores[video] for video in steps]))
     progress.update()
     extra = len(set(scores) - set(steps))
-    notes = [f"{extra} predicted videos are not in the truth and were left out"] if extra else []
+    notes += [f"{extra} predicted videos are not in the truth and were left out"] * bool(extra)
     result = {"segment_seconds": seconds, "rule": args.rule, "videos": len(steps), "segments": len(pooled)}
     result.update(positive_share=float(pooled.mean()), average_precision=found, notes=notes)
     return result, [("AP", _percent(found)), ("share of positives (AP by chance)", _percent(pooled.mean()))]
@@ -130,22 +132,25 @@ def _steps(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], li
 
 def _read_segments(args: argparse.Namespace, progress: tqdm, *, labelled: bool) -> tuple[Segments, Segments, list[str]]:
     """Ground truth, predictions and notes on what was left out."""
+    notes = list[str]()
     if args.truth.is_dir():
         truth = read_thumos_truth(args.truth)
         videos = set(truth.video.tolist())
     else:
         truth, durations = read_activitynet_truth(args.truth, subset=_subset(args))
         videos = set(durations)
+        notes += _beyond(truth, durations)
     progress.update()
     if args.classes is not None:
         predictions = results.read_thumos_results(args.predictions, results.read_thumos_classes(args.classes))
     else:
         predictions = results.read_activitynet_results(args.predictions, labelled=labelled)
-    notes = []
     if args.exclude is not None:
         try:
             blocked = [video_id(name) for name in json.loads(read_text(args.exclude))]
-        except (json.JSONDecodeError, TypeError, AttributeError):
+        except BadFile:
+            raise
+        except (ValueError, TypeError, AttributeError, RecursionError):
             raise BadFile(args.exclude, "", "must be a JSON list of video names") from None
         truth, predictions = (part.take(~np.isin(part.video, blocked)) for part in (truth, predictions))
         notes.append(f"{len(videos & set(blocked))} videos left out by {args.exclude}")
@@ -158,6 +163,15 @@ def _read_segments(args: argparse.Namespace, progress: tqdm, *, labelled: bool) 
         notes.append(f"{elsewhere.sum()} predictions are in {count} videos without ground truth: false positives")
     progress.update()
     return truth, predictions, notes
+
+
+def _beyond(truth: Segments, durations: Mapping[str, float]) -> list[str]:
+    """How many actions training would leave out or clip, for they are outside their video or reach beyond it."""
+    found = beyond(truth.segment, [durations[video] for video in truth.video.tolist()])
+    parts = [
+        f"{each.sum()} {what}" for each, what in zip(found, ("outside the video", "reach beyond it")) if each.any()
+    ]
+    return [f"actions of the truth: {', '.join(parts)}; they are kept as published"] * bool(parts)
 
 
 def _refuse_trained_on(args: argparse.Namespace, videos: Iterable[str]) -> None:

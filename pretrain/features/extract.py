@@ -23,14 +23,14 @@ from tqdm import tqdm
 import gpuaug
 
 from ..common.distributed import Group, pick_device
-from ..common.files import write_json
+from ..common.files import readable, write_json
 from ..common.settings import saved
 from ..data import overlap
-from .extraction_plan import Work, describe, find_work, statement
+from .extraction_plan import ExtractionPlan, extraction_settings, metadata, plan_extraction
 from .extractor import Extractor, trained, untrained
 from .grid import Grid, rescale
 from .settings import ExtractSettings
-from .sliding import Decode, Job, sliding
+from .sliding import Decode, VideoClips, sliding
 from .store import Store
 
 PRECISION = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -65,7 +65,7 @@ def extract(args: ExtractSettings, group: Group) -> int:
     short = args.short_side or round(max(net.size for net in encoders) / args.crop_share)
     view = {"crops": args.crops, "crop_share": args.crop_share, "fit": fit, "short_side": short}
     view |= {"precision": args.precision, "too_short": args.too_short, "names": args.names}
-    settings = describe(grid, native, models, pool=args.pool, rescale=args.rescale, **view)
+    settings = extraction_settings(grid, native, models, pool=args.pool, rescale=args.rescale, **view)
     store = Store(args.out, args.format)
     trained_on = [video for weights in (*(args.checkpoint or ()), init) for video in overlap.of_run(weights)]
     precision, places = PRECISION[args.precision], PLACES[args.crops]
@@ -78,54 +78,62 @@ def extract(args: ExtractSettings, group: Group) -> int:
     def frame_bytes(video: gpuaug.Video) -> int:
         return 3 * math.prod(decoder.output_size(video.height, video.width))
 
-    def prepare() -> Work:
+    def prepare() -> ExtractionPlan:
         store.sweep()
-        work = find_work(
+        plan = plan_extraction(
             args.videos, store, settings, frame_bytes=frame_bytes, names=args.names, too_short=args.too_short
         )
-        content = statement(settings, work, work.there, {}, store, trained_on)
+        content = metadata(settings, plan, plan.finished, {}, store, trained_on)
         write_json(store.settings_file, content | {"flags": saved(args)})
-        return work
+        return plan
 
     with gpuaug.Decoder(device, **how, backend=args.backend, threads=args.threads) as decoder:
-        work = _once(prepare, group)
-        tally = run(work.deal(group.world)[group.rank], extractor, decoder.decode, store, args, quiet=not group.main)
+        plan = _once(prepare, group)
+        tally = run(plan.shard(group.world)[group.rank], extractor, decoder.decode, store, args, quiet=not group.main)
     tallies = group.gather(tally)
 
     def conclude() -> int:
         failed = {path: reason for t in tallies for path, reason in t.failed.items()}
-        store.merge(settings)
-        content = statement(settings, work, store.finished(), failed, store, trained_on)
+        lost = store.merge(settings)
+        stored, done = store.finished(clips.name for clips in plan.videos), {name for t in tallies for name in t.done}
+        for clips in plan.videos:
+            if clips.name in done | plan.finished.keys() and clips.name not in stored:
+                failed[clips.video.path] = lost.get(store.key(clips.name), f"its features are not in {store.out}")
+        content = metadata(settings, plan, stored, failed, store, trained_on)
         content |= {"flags": saved(args), "last_run": speed(tallies, device)}
         write_json(store.settings_file, content)
-        return report(work, tallies, content, store)
+        return report(len(done & stored.keys()), len(plan.finished.keys() & stored.keys()), content, store)
 
     return _once(conclude, group)
 
 
 def run(
-    jobs: list[Job], extractor: Extractor, decode: Decode, store: Store, args: ExtractSettings, *, quiet: bool
+    videos: list[VideoClips], extractor: Extractor, decode: Decode, store: Store, args: ExtractSettings, *, quiet: bool
 ) -> Tally:
-    """Extract and store the features of `jobs`."""
+    """Extract and store the features of `videos`."""
     tally = Tally()
-    rows: dict[str, list[NDArray[np.float32]]] = {job.name: [] for job in jobs}
+    rows: dict[str, list[NDArray[np.float32]]] = {clips.name: [] for clips in videos}
     begin = waiting = time.perf_counter()
-    with tqdm(total=sum(job.rows for job in jobs), desc="extract", unit="clip", disable=quiet or None) as bar:
-        for chunks in sliding(jobs, decode, memory_bytes=args.memory << 20):
+    with tqdm(total=sum(clips.rows for clips in videos), desc="extract", unit="clip", disable=quiet or None) as bar:
+        for chunks in sliding(videos, decode, memory_bytes=args.memory << 20):
             tally.wait_seconds += time.perf_counter() - waiting
             good = [chunk for chunk in chunks if not chunk.error]
             for chunk, values in zip(good, extractor.encode(good, args.batch)):
-                rows[chunk.job.name].append(values)
+                rows[chunk.clips.name].append(values)
                 tally.clips += len(values)
                 bar.update(len(values))
             for chunk in chunks:
-                job = chunk.job
+                clips = chunk.clips
                 if chunk.error:
-                    tally.failed[job.video.path] = chunk.error
-                    bar.total -= job.rows - sum(map(len, rows.pop(job.name)))
+                    tally.failed[clips.video.path] = chunk.error
+                    bar.total -= clips.rows - sum(map(len, rows.pop(clips.name)))
                 elif chunk.last:
-                    store.write(job.name, finish(job, np.concatenate(rows.pop(job.name)), args.pool, args.rescale))
-                    tally.done.append(job.name)
+                    rows_TF = np.concatenate(rows.pop(clips.name))
+                    try:
+                        store.write(clips.name, finish(clips, rows_TF, args.pool, args.rescale))
+                        tally.done.append(clips.name)
+                    except ValueError as error:  # of its name
+                        tally.failed[clips.video.path] = str(error)
             bar.set_postfix(videos=len(tally.done), failed=len(tally.failed), refresh=False)
             del chunks, good
             waiting = time.perf_counter()
@@ -133,12 +141,14 @@ def run(
     return tally
 
 
-def finish(job: Job, rows_TF: NDArray[np.float32], pool: str | None, length: int | None) -> NDArray[np.float32]:
+def finish(
+    clips: VideoClips, rows_TF: NDArray[np.float32], pool: str | None, length: int | None
+) -> NDArray[np.float32]:
     """What is stored of a video: its rows, the same rescaled to `length`, or pooled to one vector (TSP's GVF)."""
     if pool:
         return rows_TF.max(0) if pool == "max" else rows_TF.mean(0, dtype=np.float64).astype(np.float32)
     if length:
-        return rescale(rows_TF, job.grid.center_seconds(job.rows), job.video.duration_seconds, length)
+        return rescale(rows_TF, clips.grid.center_seconds(clips.rows), clips.video.duration_seconds, length)
     return rows_TF
 
 
@@ -158,17 +168,16 @@ def speed(tallies: list[Tally], device: torch.device) -> dict[str, Any]:
     }
 
 
-def report(work: Work, tallies: list[Tally], content: dict[str, Any], store: Store) -> int:
-    """Print what was done and what was not; 1 if there are no features at all."""
-    done = sum(len(t.done) for t in tallies)
-    parts = [f"{done} videos extracted"] + [f"{len(work.there)} were there"] * bool(work.there)
+def report(done: int, before: int, content: dict[str, Any], store: Store) -> int:
+    """Print how many videos' features are stored, `before` by earlier runs, and what is not; 1 if there are none."""
+    parts = [f"{done} videos extracted"] + [f"{before} were there"] * bool(before)
     lists = {"padded": content["padded"], "too short and skipped": content["skipped"], "failed": content["failed"]}
     parts += [f"{len(names)} {what}" for what, names in lists.items() if names]
     print(f"{store.out}: {', '.join(parts)}")
     for what in ("skipped", "failed"):
         for path, reason in content[what].items():
-            print(f"  {what}: {path}: {reason}", file=sys.stderr)
-    if not done and not work.there:
+            print(readable(f"  {what}: {path}: {reason}"), file=sys.stderr)
+    if not done and not before:
         print(f"extract: videos must include a usable file, got none in {len(content['failed'])}", file=sys.stderr)
         return 1
     fast = content["last_run"]

@@ -11,39 +11,39 @@ from typing import Any, Literal
 import gpuaug
 
 from ..data.formats import file_id
-from ..data.overlap import Named, shared
+from ..data.overlap import Named, identity, shared
 from .grid import Grid
-from .sliding import Job
+from .sliding import VideoClips
 from .store import Store, read_settings
 
 
 @dataclass
-class Work:
+class ExtractionPlan:
     """The videos of an extraction.
 
     Attributes:
-        jobs: of all usable videos that are not left out, in the order of the manifest.
-        there: names of those that are finished.
+        videos: of all usable videos that are not left out, in the order of the manifest.
+        finished: {name: key in the store} of those that are finished.
         failed, skipped: {path: reason} of unusable ones, and of those left out as too short.
     """
 
-    jobs: list[Job] = field(default_factory=list)
-    there: set[str] = field(default_factory=set)
+    videos: list[VideoClips] = field(default_factory=list)
+    finished: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
-    def deal(self, world: int) -> list[list[Job]]:
-        """What is left to do, dealt to `world` processes: disjoint, complete, about equally long; long videos first."""
-        shares: list[list[Job]] = [[] for _ in range(world)]
+    def shard(self, world: int) -> list[list[VideoClips]]:
+        """What is left to do as a shard per process: disjoint, complete, about equally long; long videos first."""
+        shards: list[list[VideoClips]] = [[] for _ in range(world)]
         load = [0] * world
-        for job in sorted((j for j in self.jobs if j.name not in self.there), key=lambda j: (-j.wanted, j.name)):
+        for clips in sorted((j for j in self.videos if j.name not in self.finished), key=lambda j: (-j.wanted, j.name)):
             rank = load.index(min(load))
-            load[rank] += job.wanted
-            shares[rank].append(job)
-        return shares
+            load[rank] += clips.wanted
+            shards[rank].append(clips)
+        return shards
 
 
-def find_work(
+def plan_extraction(
     videos: Sequence[str],
     store: Store,
     settings: Mapping[str, Any],
@@ -51,42 +51,56 @@ def find_work(
     frame_bytes: Any,
     names: Literal["stem", "path", "file"] = "stem",
     too_short: Literal["pad", "skip"] = "pad",
-) -> Work:
+) -> ExtractionPlan:
     """Look at the videos and at what is finished.
 
     Args:
         videos: what `gpuaug.probe` takes.
-        settings: of `describe`; fps "native" is each video's own average.
+        settings: of `extraction_settings`; fps "native" is each video's own average.
         frame_bytes: function of a video, the size of one decoded frame.
         names: "stem": file name without suffix; "path": the same with the folders below the one common to all;
             "file": that with the suffix.
         too_short: what becomes of videos without one whole clip.
 
-    Errors (ValueError): `store` holds features of other settings, or two videos have one name.
+    Errors (ValueError): `store` holds features of other settings, or two videos have one name, also one of an earlier
+    run whose features are in `store`.
     """
     check_settings(store, settings)
     manifest = gpuaug.probe(videos)
-    work = Work(failed={video.path: str(video.error) for video in manifest.failed})
+    plan = ExtractionPlan(failed={video.path: str(video.error) for video in manifest.failed})
     folders = [os.path.dirname(os.path.abspath(video.path)) for video in manifest.videos]
     root = os.path.commonpath(folders) if folders else ""
     owner: dict[str, str] = {}
     for video in manifest.usable:
         path = Path(Path(video.path).name if names == "stem" else os.path.relpath(os.path.abspath(video.path), root))
-        name = (path if names == "file" else path.with_suffix("")).as_posix()
+        name = path.as_posix()
+        name = name if names == "file" else name.removesuffix(path.suffix)
         if (other := owner.setdefault(name, video.path)) != video.path:
+            if os.path.abspath(other) == os.path.abspath(video.path):
+                continue  # given twice
             hint = "path" if names == "stem" and Path(other).parent != Path(video.path).parent else "file"
             raise ValueError(f"names must differ (use --names {hint}), got {name!r} for {other} and {video.path}")
         fps = video.fps if settings["fps"] == "native" else settings["fps"]
-        job = Job(name, video, Grid(fps, settings["clip_frames"], settings["stride_frames"]), frame_bytes(video))
-        if job.padded and too_short == "skip":
-            work.skipped[video.path] = f"{job.frames} frames at {fps:g} per second, a clip has {job.grid.clip}"
+        clips = VideoClips(
+            name, video, Grid(fps, settings["clip_frames"], settings["stride_frames"]), frame_bytes(video)
+        )
+        if clips.padded and too_short == "skip":
+            plan.skipped[video.path] = f"{clips.frames} frames at {fps:g} per second, a clip has {clips.grid.clip}"
         else:
-            work.jobs.append(job)
-    work.there = store.finished() & {job.name for job in work.jobs}
-    return work
+            plan.videos.append(clips)
+    plan.finished = store.finished(clips.name for clips in plan.videos)
+    before = read_settings(store.out).get("videos", {})
+    for clips in plan.videos:
+        other = before.get(clips.name, {}).get("path", clips.video.path) if clips.name in plan.finished else ""
+        if other and os.path.exists(other) and identity(other) != identity(clips.video.path):
+            raise ValueError(
+                f"out must hold features of the same videos, got {store.out} with {clips.name!r} of {other}, not of "
+                f"{clips.video.path}"
+            )
+    return plan
 
 
-def describe(
+def extraction_settings(
     grid: Grid, native: bool, models: Sequence[Mapping[str, Any]], *, pool: str | None, rescale: int | None, **view: Any
 ) -> dict[str, Any]:
     """What is the same for all videos of an extraction; features of other settings are never mixed with these.
@@ -117,7 +131,7 @@ def describe(
 def check_settings(store: Store, settings: Mapping[str, Any]) -> None:
     """ValueError if `store` holds features of other settings, or of unknown ones."""
     old = read_settings(store.out)
-    if not old and store.finished():
+    if not old and store.keys():
         raise ValueError(f"out must be new or have its {store.settings_file.name}, got {store.out} without")
     for key, value in settings.items():
         if old and _essence(old.get(key)) != _essence(value):
@@ -125,34 +139,37 @@ def check_settings(store: Store, settings: Mapping[str, Any]) -> None:
             raise ValueError(f"out must be new or hold features of the same {key}, got {store.out} with {both}")
 
 
-def statement(
+def metadata(
     settings: Mapping[str, Any],
-    work: Work,
-    finished: set[str],
+    plan: ExtractionPlan,
+    finished: Mapping[str, str],
     failed: Mapping[str, str],
     store: Store,
     trained_on: Sequence[Named] = (),
 ) -> dict[str, Any]:
     """The whole JSON file: settings, every finished video, what is missing and why, what the networks were trained on.
 
-    The last are ids, as far as there are annotations, and those of `work`'s videos of the same files.
+    The last are ids, as far as there are annotations, and those of `plan`'s videos of the same files.
     """
     before = read_settings(store.out)
-    videos = {k: v for k, v in before.get("videos", {}).items() if k in finished}
-    for job in work.jobs:
-        if job.name in finished:
-            about = {"path": job.video.path, "duration_seconds": job.video.duration_seconds, "fps": job.grid.fps}
-            videos[job.name] = about | {"frames": job.frames, "rows": job.rows, "padded": job.padded}
-    known = [Named(job.video.path, file_id(job.name)) for job in work.jobs]
+    earlier = before.get("videos", {})
+    videos = {name: earlier[name] for name in store.finished(earlier)}
+    for clips in plan.videos:
+        if clips.name in finished:
+            about = {"path": clips.video.path, "duration_seconds": clips.video.duration_seconds, "fps": clips.grid.fps}
+            videos[clips.name] = about | {"frames": clips.frames, "rows": clips.rows, "padded": clips.padded}
+            if finished[clips.name] != clips.name:
+                videos[clips.name]["stored_as"] = finished[clips.name]
+    known = [Named(clips.video.path, file_id(clips.name)) for clips in plan.videos]
     seen = {video.id for video in (*trained_on, *shared(trained_on, known)) if video.id}
-    missing = [job.name for job in work.jobs if job.name not in finished and job.video.path not in failed]
+    missing = [clips.name for clips in plan.videos if clips.name not in finished and clips.video.path not in failed]
     return {
         **settings,
         "complete": not missing,
         "videos": dict(sorted(videos.items())),
-        "padded": sorted(name for name, about in videos.items() if about["padded"]),
-        "skipped": dict(sorted(work.skipped.items())),
-        "failed": dict(sorted({**work.failed, **failed}.items())),
+        "padded": sorted(name for name, about in videos.items() if about.get("padded")),
+        "skipped": dict(sorted(plan.skipped.items())),
+        "failed": dict(sorted({**plan.failed, **failed}.items())),
         "trained_on": sorted({*before.get("trained_on", ()), *seen}),
     }
 

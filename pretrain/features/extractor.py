@@ -19,7 +19,7 @@ from gpuaug.crop import View
 
 from ..models.checkpoint import load_encoder, locate, read
 from ..models.encoders import Encoder, encoder
-from .sliding import Chunk
+from .sliding import DecodedChunk
 
 
 class Extractor:
@@ -75,7 +75,7 @@ class Extractor:
         full, at = np.full(len(height), self.scale), np.full(len(height), place)
         return np.rint(View("short", full, full, at, at, np.zeros(len(height), bool)).box(height, width))
 
-    def encode(self, chunks: list[Chunk], batch: int) -> list[NDArray[np.float32]]:
+    def encode(self, chunks: list[DecodedChunk], batch: int) -> list[NDArray[np.float32]]:
         """The features (n, F) of each chunk's clips; batches go across chunks."""
         counts = [len(chunk.starts) for chunk in chunks]
         source = np.repeat(np.arange(len(chunks)), counts)
@@ -84,7 +84,7 @@ class Extractor:
         for i in range(0, len(source), batch):
             used, local = np.unique(source[i : i + batch], return_inverse=True)
             frames = [chunks[k].frames_LHWC for k in used]
-            values[i : i + batch] = self(frames, local, start[i : i + batch], chunks[0].job.grid.clip)
+            values[i : i + batch] = self(frames, local, start[i : i + batch], chunks[0].clips.grid.clip)
         return np.split(values, np.cumsum(counts)[:-1]) if chunks else []
 
 

@@ -67,5 +67,5 @@ def rescale(
     after = np.clip(np.searchsorted(center, at), 1, max(1, len(center) - 1))
     if len(center) == 1:
         return np.repeat(rows_TF, length, axis=0)
-    share = np.clip((at - center[after - 1]) / (center[after] - center[after - 1]), 0, 1)[:, None]
-    return ((1 - share) * rows_TF[after - 1] + share * rows_TF[after]).astype(np.float32)
+    fraction = np.clip((at - center[after - 1]) / (center[after] - center[after - 1]), 0, 1)[:, None]
+    return ((1 - fraction) * rows_TF[after - 1] + fraction * rows_TF[after]).astype(np.float32)

@@ -22,7 +22,7 @@ Decode = Callable[[list[gpuaug.Window]], tuple[list[torch.Tensor | None], list[g
 
 
 @dataclass(frozen=True)
-class Job:
+class VideoClips:
     """A video and the clips wanted of it.
 
     Attributes:
@@ -76,7 +76,7 @@ class Job:
 
 
 @dataclass
-class Chunk:
+class DecodedChunk:
     """Decoded frames of one video, and the clips that are whole in them.
 
     Attributes:
@@ -85,7 +85,7 @@ class Chunk:
         error: why decoding failed, for which nothing further comes of this video.
     """
 
-    job: Job
+    clips: VideoClips
     frames_LHWC: torch.Tensor | None
     first: int = 0
     starts: range = range(0)
@@ -93,62 +93,64 @@ class Chunk:
 
     @property
     def last(self) -> bool:
-        return self.first + len(self.starts) >= self.job.rows
+        return self.first + len(self.starts) >= self.clips.rows
 
 
 @dataclass
-class _Lane:
+class OpenVideo:
     """A video being decoded: frames up to `decoded` came or are on their way, those from `base` on are kept."""
 
-    job: Job
+    clips: VideoClips
     decoded: int = 0
     base: int = 0
     kept: list[torch.Tensor] = field(default_factory=list)
     row: int = 0
     failed: bool = False
 
-    def take(self, frames: list[torch.Tensor]) -> Chunk:
+    def take(self, frames: list[torch.Tensor]) -> DecodedChunk:
         """Add the next frames; the chunk of all clips that are now whole."""
         whole = [*self.kept, *frames]
         frames_LHWC = whole[0] if len(whole) == 1 else torch.cat(whole)
-        job, first = self.job, self.row
+        clips, first = self.clips, self.row
         reached = self.base + len(frames_LHWC)
-        self.row = min(job.rows, max(first, (reached - job.grid.clip) // job.step + 1))
-        starts = range(first * job.step - self.base, self.row * job.step - self.base, job.step)
-        keep = min(self.row * job.step, reached)
-        self.kept = [frames_LHWC[keep - self.base :].clone()] if keep < reached and self.row < job.rows else []
+        self.row = min(clips.rows, max(first, (reached - clips.grid.clip) // clips.step + 1))
+        starts = range(first * clips.step - self.base, self.row * clips.step - self.base, clips.step)
+        keep = min(self.row * clips.step, reached)
+        self.kept = [frames_LHWC[keep - self.base :].clone()] if keep < reached and self.row < clips.rows else []
         self.base = keep
-        return Chunk(job, frames_LHWC, first, starts)
+        return DecodedChunk(clips, frames_LHWC, first, starts)
 
 
-def sliding(jobs: Sequence[Job], decode: Decode, *, memory_bytes: int) -> Iterator[list[Chunk]]:
-    """Chunks of all videos in the order of `jobs`, several at a time; while they are used the next are being decoded.
+def sliding(videos: Sequence[VideoClips], decode: Decode, *, memory_bytes: int) -> Iterator[list[DecodedChunk]]:
+    """Chunks of all videos in the order of `videos`, several at a time; while they are used the next are being decoded.
 
     Args:
         decode: `gpuaug.Decoder.decode`, or anything like it; called from one other thread.
         memory_bytes: bound of the decoded frames in memory, unless one clip of one video needs more.
     """
-    waiting, lanes = list(jobs)[::-1], list[_Lane]()
+    waiting, open_videos = list(videos)[::-1], list[OpenVideo]()
 
-    def submit() -> tuple[list[tuple[_Lane, int]], Future | None]:
+    def submit() -> tuple[list[tuple[OpenVideo, int]], Future | None]:
         """Ask for the next frames of as many videos as fit: a third each for these, the current ones, and copies."""
-        left, asked, windows = memory_bytes // 3, list[tuple[_Lane, int]](), list[gpuaug.Window]()
-        lanes[:] = [lane for lane in lanes if lane.decoded < lane.job.wanted and not lane.failed]
+        left, asked, windows = memory_bytes // 3, list[tuple[OpenVideo, int]](), list[gpuaug.Window]()
+        open_videos[:] = [
+            opened for opened in open_videos if opened.decoded < opened.clips.wanted and not opened.failed
+        ]
         place = 0
-        while place < len(lanes) or waiting:
-            if place == len(lanes):
-                lanes.append(_Lane(waiting.pop()))
-            lane = lanes[place]
-            job = lane.job
-            most = max(job.grid.clip, min(LONGEST, memory_bytes // 3 // job.bytes))
-            stop = min(job.wanted, lane.decoded + most)
-            cost = (stop - lane.decoded + job.grid.clip) * job.bytes
+        while place < len(open_videos) or waiting:
+            if place == len(open_videos):
+                open_videos.append(OpenVideo(waiting.pop()))
+            opened = open_videos[place]
+            clips = opened.clips
+            most = max(clips.grid.clip, min(LONGEST, memory_bytes // 3 // clips.bytes))
+            stop = min(clips.wanted, opened.decoded + most)
+            cost = (stop - opened.decoded + clips.grid.clip) * clips.bytes
             if asked and cost > left:
                 break
-            parts = job.windows(lane.decoded, stop)
-            asked.append((lane, len(parts)))
+            parts = clips.windows(opened.decoded, stop)
+            asked.append((opened, len(parts)))
             windows += parts
-            lane.decoded, left, place = stop, left - cost, place + 1
+            opened.decoded, left, place = stop, left - cost, place + 1
         return asked, worker.submit(decode, windows) if windows else None
 
     worker = ThreadPoolExecutor(1, thread_name_prefix="extract-decode")
@@ -159,17 +161,17 @@ def sliding(jobs: Sequence[Job], decode: Decode, *, memory_bytes: int) -> Iterat
             lost = {failure.index: failure.reason for failure in failures}
             coming = submit()
             chunks, at = [], 0
-            for lane, count in asked:
-                here = range(at, at + count)
+            for opened, count in asked:
+                own = range(at, at + count)
                 at += count
-                if lane.failed:
+                if opened.failed:
                     continue
-                lane.failed = any(i in lost for i in here)
-                if lane.failed:
-                    reason = next(lost[i] for i in here if i in lost)
-                    chunks.append(Chunk(lane.job, None, error=reason))
+                opened.failed = any(i in lost for i in own)
+                if opened.failed:
+                    reason = next(lost[i] for i in own if i in lost)
+                    chunks.append(DecodedChunk(opened.clips, None, error=reason))
                 else:
-                    chunks.append(lane.take([part for part in frames[at - count : at] if part is not None]))
+                    chunks.append(opened.take([part for part in frames[at - count : at] if part is not None]))
             del frames
             yield chunks
             del chunks

@@ -1,18 +1,18 @@
 """Boundary-matching network in the manner of BMN (Lin et al., ICCV 2019), small enough for a CPU and a small set.
 
-A window has T cells. A proposal (d, s) covers the cells s … s + d − 1, that is [s, s + d) in units of cells. The
+A window has T snippets. A proposal (d, s) covers snippets s … s + d − 1, that is [s, s + d) in units of snippets. The
 network gives the probability that an action starts at edge s (s = 0 … T−1) or ends at edge e (e = 1 … T, stored at
 e − 1), and for every proposal two confidences. From BMN: the sampling of S points per proposal and a quarter of its
 length around it as one product with a constant matrix (here sparse), targets, losses, and the product of the four
 numbers as score. Ours: fewer channels and points, exact means in place of the random balancing in the loss.
 
-Legend of the shape suffixes: N samples, F features, C channels, T cells (or edges), D durations, S points per proposal,
-P proposals inside the window (s + d <= T), G ground truths.
+Legend of the shape suffixes: N samples, F features, C channels, T snippets (or edges), D durations, S points per
+proposal, P proposals inside the window (s + d <= T), G ground truths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 CONTEXT = 0.25  # of the duration, sampled on each side of a proposal [BMN]
-BOUNDARY_CELLS = 3.0  # width of the region around a boundary whose edges count as boundary [BMN's code]
+BOUNDARY_SNIPPETS = 3.0  # width of the region around a boundary whose edges count as boundary [BMN's code]
 
 
 def proposals(length: int, durations: int) -> tuple[np.ndarray, np.ndarray]:
@@ -37,10 +37,10 @@ def proposals(length: int, durations: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sampling_matrix(length: int, durations: int, samples: int) -> Tensor:
-    """Sparse float32 (D·T, S·T): row d·T + s picks, from values at every (point, cell), each point's at its place.
+    """Sparse float32 (D·T, S·T): row d·T + s picks, from values at every (point, snippet), each point's at its place.
 
     The points of a proposal are the middles of S equal parts of [s − d/4, s + d + d/4), each interpolated between the
-    two nearest cell centres; points outside the window and proposals that leave it get 0.
+    two nearest snippet centres; points outside the window and proposals that leave it get 0.
 
     >>> matrix = sampling_matrix(4, 2, 2).to_dense()    # proposal [0, 1): points at 0.125 and 0.875
     >>> matrix[0].reshape(2, 4).tolist()
@@ -76,10 +76,10 @@ class BoundaryMatching(nn.Module):
     """Features (N, F, T) float32 -> Maps of logits; confidence: classification and regression of the overlap.
 
     Args:
-        features: F. length: T. durations: D, the longest proposal in cells, at most T.
+        features: F. length: T. durations: D, the longest proposal in snippets, at most T.
         samples: S. BMN has 32; ours 16. width: C, channels of the map of proposals; the temporal part has 4·C. BMN
             has 128 for both, and 512 where the points are mixed.
-        dropout: share of the features, each over the whole window, that are left out in training. BMN has none.
+        dropout: fraction of the features, each over the whole window, that are left out in training. BMN has none.
     """
 
     valid_DT: Tensor
@@ -119,9 +119,9 @@ def targets(segments_G2: np.ndarray, length: int, durations: int) -> Maps:
     """Targets for one window: boundary (2, T), confidence (1, D, T), float32 0…1.
 
     Args:
-        segments_G2: start and end of the window's actions in units of cells; G may be 0.
+        segments_G2: start and end of the window's actions in units of snippets; G may be 0.
 
-    Boundary: the share of an edge's own unit interval [k − ½, k + ½) that lies within 1.5 cells of a start (end).
+    Boundary: the fraction of an edge's own unit interval [k − ½, k + ½) that lies within 1.5 snippets of a start (end).
     Confidence: the greatest overlap (tIoU) of the proposal with any action.
 
     >>> maps = targets(np.array([[2.0, 4.0]]), 6, 3)
@@ -133,14 +133,14 @@ def targets(segments_G2: np.ndarray, length: int, durations: int) -> Maps:
     segments_G2 = np.asarray(segments_G2, np.float64).reshape(-1, 2)
     edges_T = np.stack([np.arange(length), np.arange(1, length + 1)])  # of starts, of ends
     distance_2GT = np.abs(edges_T[:, None] - segments_G2.T[:, :, None])
-    share_2GT = np.clip((BOUNDARY_CELLS + 1) / 2 - distance_2GT, 0, 1)
+    fraction_2GT = np.clip((BOUNDARY_SNIPPETS + 1) / 2 - distance_2GT, 0, 1)
     s_P, d_P = proposals(length, durations)
     low_PG, high_PG = np.maximum(s_P[:, None], segments_G2[:, 0]), np.minimum((s_P + d_P)[:, None], segments_G2[:, 1])
     common_PG = np.clip(high_PG - low_PG, 0, None)
     union_PG = d_P[:, None] + segments_G2[:, 1] - segments_G2[:, 0] - common_PG
     confidence = np.zeros((1, durations, length), np.float32)
     confidence[0, d_P - 1, s_P] = (common_PG / union_PG).max(1, initial=0)
-    return Maps(torch.from_numpy(share_2GT.max(1, initial=0).astype(np.float32)), torch.from_numpy(confidence))
+    return Maps(torch.from_numpy(fraction_2GT.max(1, initial=0).astype(np.float32)), torch.from_numpy(confidence))
 
 
 def loss(logits: Maps, target: Maps, valid_DT: Tensor) -> Tensor:
@@ -156,8 +156,8 @@ def loss(logits: Maps, target: Maps, valid_DT: Tensor) -> Tensor:
 
 def fit(
     model: BoundaryMatching,
-    values_NFT: Tensor,
-    maps: Sequence[Maps],
+    windows: int,
+    examples: Callable[[Sequence[int]], tuple[Tensor, Maps]],
     *,
     epochs: int,
     batch: int,
@@ -168,20 +168,22 @@ def fit(
     """Train in place with Adam, a tenth of `lr` for the last 30 % of the steps; the mean loss of the last epoch.
 
     Args:
-        values_NFT: features of N windows, on the host. maps: their `targets`.
+        windows: how many there are.
+        examples: function of the numbers of N windows: their features (N, F, T) float32 and `targets`, on the host.
         batch: windows per step, about: an epoch is ⌈N/batch⌉ equal parts of a random order drawn from `seed`.
     """
     optimizer = torch.optim.Adam(model.to(device).train().parameters(), lr=lr, weight_decay=1e-4)
-    parts = -(-len(maps) // batch)
+    parts = -(-windows // batch)
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [int(0.7 * epochs * parts)], gamma=0.1)
     rng = np.random.default_rng(seed)
     losses: list[Tensor] = []
     with tqdm(total=epochs * parts, desc="train", leave=False, disable=None) as progress:
         for _ in range(epochs):
             losses.clear()
-            for rows in np.array_split(rng.permutation(len(maps)), parts):
-                target = Maps(*(torch.stack([maps[n][k] for n in rows]).to(device) for k in (0, 1)))
-                value = loss(model(values_NFT[torch.from_numpy(rows)].to(device)), target, model.valid_DT)
+            for numbers in np.array_split(rng.permutation(windows), parts):
+                values_NFT, maps = examples(numbers.tolist())
+                target = Maps(*(each.to(device) for each in maps))
+                value = loss(model(values_NFT.to(device)), target, model.valid_DT)
                 optimizer.zero_grad(set_to_none=True)
                 value.backward()
                 optimizer.step()

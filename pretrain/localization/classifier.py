@@ -1,7 +1,7 @@
 """A linear probe of features: labels of proposals, and actionness of single features.
 
-Used by localizer.py; imports inputs.
-Legend: N samples, F features, C classes, T cells, G segments.
+Used by localizer.py; imports nothing of pretrain.
+Legend: N samples, F features, C classes, T snippets, G segments.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
-
-from .inputs import Window
 
 PENALTIES = (10.0, 1.0, 0.1, 0.01, 0.001)  # the first ones forget what tells training videos apart
 FOLDS, ITERATIONS = 3, 1000
@@ -60,9 +58,12 @@ def _fit(x_NF: np.ndarray, y_N: np.ndarray, penalty: float) -> Pipeline:
     return make_pipeline(StandardScaler(), regression).fit(x_NF, y_N)
 
 
-def mean_features(window: Window, segments_G2: np.ndarray) -> np.ndarray:
-    """Mean of the window's cells over each segment (in cells, rounded, at least one cell): (G, F) float64."""
-    total = np.cumsum(np.pad(window.values_TF, ((1, 0), (0, 0))), 0, dtype=np.float64)
-    start = np.clip(np.rint(segments_G2[:, 0]).astype(np.int64), 0, window.cells - 1)
-    end = np.clip(np.rint(segments_G2[:, 1]).astype(np.int64), start + 1, window.cells)
+def mean_features(values_TF: np.ndarray, segments_G2: np.ndarray, snippets: int) -> np.ndarray:
+    """Mean of a window's features over each segment (in snippets, rounded, at least one): (G, F) float64.
+
+    `snippets` of the window hold features.
+    """
+    total = np.cumsum(np.pad(values_TF, ((1, 0), (0, 0))), 0, dtype=np.float64)
+    start = np.clip(np.rint(segments_G2[:, 0]).astype(np.int64), 0, snippets - 1)
+    end = np.clip(np.rint(segments_G2[:, 1]).astype(np.int64), start + 1, snippets)
     return (total[end] - total[start]) / (end - start)[:, None]

@@ -8,7 +8,7 @@ Legend of the shape suffixes: F features, G actions, P proposals, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -20,12 +20,11 @@ from ..data.formats import file_id
 from ..data.overlap import Named, refuse
 from ..data.segments import Segments
 from ..evaluation.actionness import frame_labels
-from ..features.grid import rescale
 from ..features.store import read_settings
-from . import inputs as windows
-from .bmn import BoundaryMatching, fit, targets
+from . import inputs
+from .bmn import BoundaryMatching, Maps, fit, targets
 from .classifier import LinearProbe, mean_features
-from .inputs import Subset, Window
+from .inputs import FeatureWindow, Subset, WindowValues
 from .postprocess import decode, soft_nms
 
 STEP_SECONDS = 0.2  # segments of CrossTask's actionness protocol (Zhukov et al. 2020)
@@ -57,6 +56,7 @@ def localize(
     width: int = 32,
     samples: int = 16,
     dropout: float = 0.5,
+    memory: int = 1024,
     seed: int = 0,
     device: str = "cpu",
 ) -> Found:
@@ -65,8 +65,8 @@ def localize(
     Args:
         video_scores: {video: {class: score}} in place of the linear classifier of proposals.
         mode: rescale interpolates every video to one window; windows slides one over the rows, half overlapping.
-        length: cells of a window; none: 100 for rescale (BMN, ActivityNet), 256 for windows (G-TAD, THUMOS14).
-        max_duration: longest proposal in cells; none: the length for rescale (BMN), 64 for windows (G-TAD).
+        length: snippets of a window; none: 100 for rescale (BMN, ActivityNet), 256 for windows (G-TAD, THUMOS14).
+        max_duration: longest proposal in snippets; none: the length for rescale (BMN), 64 for windows (G-TAD).
         labels: classes given to each proposal, the best first; score = proposal's score · class probability.
         keep: proposals per video after soft-NMS (ActivityNet's results have 100).
         epochs: passes over the training windows; none: 20, or as many as make 200 steps (ours).
@@ -74,44 +74,48 @@ def localize(
         lr: learning rate of Adam (BMN: 0.001), a tenth for the last 30 % of the steps.
         width: channels of the map of proposals (BMN has 128, its sampled features 512; ours).
         samples: sample points per proposal (BMN has 32; ours).
-        dropout: share of the features left out in training, in 0…1 (BMN: none; ours, for sets of tens of videos).
+        dropout: fraction of the features left out in training, in 0…1 (BMN: none; ours, for sets of tens of videos).
+        memory: MiB of features that are kept in memory; the others are read again in every epoch.
         seed: of the initial weights and the order of the windows.
         device: torch device.
     """
     scores = video_scores or {}
-    if video_scores is not None and not scores.keys() >= test.rows.keys():
-        lacking = min(test.rows.keys() - scores.keys())
+    if video_scores is not None and not scores.keys() >= test.sequences.keys():
+        lacking = min(test.sequences.keys() - scores.keys())
         raise ValueError(f"video_scores must have every video of the test subset, has not {lacking!r}")
     counts = {"labels": labels, "keep": keep, "batch": batch, "width": width, "samples": samples, "epochs": epochs}
-    for name, value in (counts | {"length": length}).items():
+    for name, value in (counts | {"length": length, "memory": memory}).items():
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {name}={value}")
     length = (100 if mode == "rescale" else 256) if length is None else length
     longest = (length if mode == "rescale" else min(64, length)) if max_duration is None else max_duration
-    used, seen = windows.cut(train, mode, length), windows.cut(test, mode, length)
+    used, seen = inputs.cut(train, mode, length), inputs.cut(test, mode, length)
     if mode == "windows":  # as BMN does on THUMOS14, train on windows with an action only
-        used = [w for w in used if len(windows.visible(w, train.actions[w.video].segment)[1])]
-    if not any(len(windows.visible(w, train.actions[w.video].segment)[1]) for w in used):
+        used = [w for w in used if len(inputs.visible(w, train.actions[w.video].segment)[1])]
+    if not any(len(inputs.visible(w, train.actions[w.video].segment)[1]) for w in used):
         raise ValueError("the training subset must have an action with a length, got none")
-    mean_F, spread_F = windows.standardiser(used)
-    for window in used + seen:
-        window.values_TF[: window.cells] = (window.values_TF[: window.cells] - mean_F) / spread_F
-    maps = [targets(windows.visible(w, train.actions[w.video].segment)[0], length, longest) for w in used]
-    values_NFT = torch.stack([torch.from_numpy(w.values_TF.T) for w in used])
+    values = WindowValues(used, memory << 20)
+
+    def examples(numbers: Sequence[int]) -> tuple[torch.Tensor, Maps]:
+        shown = (inputs.visible(used[n], train.actions[used[n].video].segment)[0] for n in numbers)
+        maps = [targets(segments_G2, length, longest) for segments_G2 in shown]
+        values_NFT = torch.stack([torch.from_numpy(values[n].T) for n in numbers])
+        return values_NFT, Maps(*(torch.stack([each[k] for each in maps]) for k in (0, 1)))
+
     epochs = max(20, -(-LEAST_STEPS // -(-len(used) // batch))) if epochs is None else epochs
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = BoundaryMatching(
-            len(mean_F), length=length, durations=longest, samples=samples, width=width, dropout=dropout
+            len(values.mean_F), length=length, durations=longest, samples=samples, width=width, dropout=dropout
         )
-        last = fit(model, values_NFT, maps, epochs=epochs, batch=batch, lr=lr, seed=seed, device=device)
-    classes, classifier = _classifier(used, train) if video_scores is None else ([], None)
-    by_video: dict[str, list[Window]] = {}
+        last = fit(model, len(used), examples, epochs=epochs, batch=batch, lr=lr, seed=seed, device=device)
+    classes, classifier = _classifier(values, train) if video_scores is None else ([], None)
+    by_video: dict[str, list[FeatureWindow]] = {}
     for window in seen:
         by_video.setdefault(window.video, []).append(window)
     rows, bare = [], []
     for video, own in tqdm(by_video.items(), desc="localise", leave=False, disable=None):
-        segments_P2, score_P, feature_PF = _proposals(model, own, test.duration[video], keep, device)
+        segments_P2, score_P, feature_PF = _proposals(model, values, own, test.duration[video], keep, device)
         bare += [(video, *segment, "", score) for segment, score in zip(segments_P2.tolist(), score_P.tolist())]
         if classifier is not None:
             probability_PC, names = classifier.probability(feature_PF), classes
@@ -123,14 +127,16 @@ def localize(
     return Found(Segments.of(rows), Segments.of(bare), last)
 
 
-def _classifier(used: list[Window], train: Subset) -> tuple[list[str], LinearProbe]:
+def _classifier(values: WindowValues, train: Subset) -> tuple[list[str], LinearProbe]:
     """Class names and the classifier of mean features, trained on the actions that the windows show."""
     features: list[np.ndarray] = []
     labels: list[str] = []
     videos: list[str] = []
-    for window in used:
-        segments_G2, rows = windows.visible(window, train.actions[window.video].segment)
-        features.append(mean_features(window, segments_G2))
+    for k, window in enumerate(values.windows):
+        segments_G2, rows = inputs.visible(window, train.actions[window.video].segment)
+        if not len(rows):
+            continue
+        features.append(mean_features(values[k], segments_G2, window.snippets))
         labels += train.actions[window.video].label[rows].tolist()
         videos += [window.video] * len(rows)
     classes, y = np.unique(labels, return_inverse=True)
@@ -138,25 +144,31 @@ def _classifier(used: list[Window], train: Subset) -> tuple[list[str], LinearPro
 
 
 def _proposals(
-    model: BoundaryMatching, own: list[Window], duration_seconds: float, keep: int, device: str
+    model: BoundaryMatching,
+    values: WindowValues,
+    own: list[FeatureWindow],
+    duration_seconds: float,
+    keep: int,
+    device: str,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A video's best proposals: segments (P, 2) in seconds, scores (P,), mean features (P, F)."""
-    cells, seconds, scores, source = [], [], [], []
+    snippets, seconds, scores, source = [], [], [], []
     model.eval()
     for k, window in enumerate(own):
         with torch.no_grad():
-            maps = model(torch.from_numpy(window.values_TF.T[None]).to(device))
+            maps = model(torch.from_numpy(values.of(window).T[None]).to(device))
         boundary, confidence = (m[0].sigmoid().cpu().numpy().astype(np.float64) for m in maps)
-        found, score = decode(boundary, confidence, window.cells)
-        cells.append(found)
+        found, score = decode(boundary, confidence, window.snippets)
+        snippets.append(found)
         seconds.append(np.clip(window.to_seconds(found), 0, duration_seconds))
         scores.append(score)
         source.append(np.full(len(found), k))
     kept, score_P = soft_nms(np.concatenate(seconds), np.concatenate(scores), keep=keep)
-    source_P, cells_P2 = np.concatenate(source)[kept], np.concatenate(cells)[kept]
-    feature_PF = np.zeros((len(kept), own[0].values_TF.shape[1]))
-    for k, window in enumerate(own):
-        feature_PF[source_P == k] = mean_features(window, cells_P2[source_P == k])
+    source_P, snippets_P2 = np.concatenate(source)[kept], np.concatenate(snippets)[kept]
+    feature_PF = np.zeros((len(kept), len(values.mean_F)))
+    for k in np.unique(source_P).tolist():
+        inside = source_P == k
+        feature_PF[inside] = mean_features(values.of(own[k]), snippets_P2[inside], own[k].snippets)
     return np.concatenate(seconds)[kept], score_P, feature_PF
 
 
@@ -169,19 +181,19 @@ def actionness(train: Subset, test: Subset, *, seed: int = 0) -> dict[str, np.nd
     def grid(subset: Subset, video: str) -> np.ndarray:
         """(segments, F): features interpolated at the segments' centres."""
         count = max(1, int(subset.duration[video] / STEP_SECONDS + 1e-6))
-        return rescale(*subset.rows[video], count * STEP_SECONDS, count)
+        return subset.sequences[video].rescaled(count * STEP_SECONDS, count)
 
     rng = np.random.default_rng(seed)
-    share = STEP_SAMPLES * STEP_SECONDS / sum(train.duration.values())
+    fraction = STEP_SAMPLES * STEP_SECONDS / sum(train.duration.values())
     x, y, videos = [], [], []
-    for video in train.rows:
+    for video in train.sequences:
         values = grid(train, video)
-        chosen = rng.random(len(values)) < share
+        chosen = rng.random(len(values)) < fraction
         x.append(values[chosen])
         y.append(frame_labels(train.actions[video].segment, len(values), segment_seconds=STEP_SECONDS)[chosen])
         videos += [video] * int(chosen.sum())
     classifier = LinearProbe(np.concatenate(x), np.concatenate(y), 2, group_N=np.array(videos))
-    return {video: classifier.probability(grid(test, video))[:, 1] for video in test.rows}
+    return {video: classifier.probability(grid(test, video))[:, 1] for video in test.sequences}
 
 
 def trained_videos(features: Path, train: Subset, test: Subset) -> set[str]:
@@ -191,7 +203,7 @@ def trained_videos(features: Path, train: Subset, test: Subset) -> set[str]:
     """
     about = read_settings(features)
     files = {file_id(name): str(each.get("path", "")) for name, each in about.get("videos", {}).items()}
-    own, held_out = ([Named(files.get(video, ""), video) for video in subset.rows] for subset in (train, test))
+    own, held_out = ([Named(files.get(video, ""), video) for video in subset.sequences] for subset in (train, test))
     refuse(own, held_out, "--subset", by=" as --train-subset")
     by_networks = [Named(id=video) for video in about.get("trained_on", ())]
     refuse(by_networks, held_out, "--subset", by=f" by the networks that made {features}")

@@ -1,6 +1,6 @@
 """From the network's maps to scored segments: candidate boundaries, their pairs, soft-NMS. NumPy only.
 
-Legend: T cells, D durations, P proposals, K kept.
+Legend: T snippets, D durations, P proposals, K kept.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ def candidates(probability_T: np.ndarray) -> np.ndarray:
     return np.flatnonzero(peak | (probability_T > 0.5 * probability_T.max()))
 
 
-def decode(boundary_2T: np.ndarray, confidence_2DT: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Proposals of one window: segments (P, 2) int64 [s, e) in cells, e <= cells, and scores (P,) in 0…1.
+def decode(boundary_2T: np.ndarray, confidence_2DT: np.ndarray, snippets: int) -> tuple[np.ndarray, np.ndarray]:
+    """Proposals of one window: segments (P, 2) int64 [s, e) in snippets, e <= snippets, and scores (P,) in 0…1.
 
     boundary: probability of a start at edge s (row 0) and of an end at edge e (row 1, column e − 1); confidence:
     classification and regression. Score: start · end · √(classification · regression) [BMN].
     """
     durations = confidence_2DT.shape[1]
     start, end = np.meshgrid(candidates(boundary_2T[0]), candidates(boundary_2T[1]) + 1, indexing="ij")
-    usable = (end > start) & (end - start <= durations) & (end <= cells)
+    usable = (end > start) & (end - start <= durations) & (end <= snippets)
     start, end = start[usable], end[usable]
     confidence = np.sqrt(confidence_2DT[:, end - start - 1, start].prod(0))
     return np.stack([start, end], 1), boundary_2T[0, start] * boundary_2T[1, end - 1] * confidence

@@ -7,7 +7,7 @@ Legend: T snippets of a video, P pairs of consecutive snippets, F features, B bo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +34,7 @@ class Differences:
         boundary_P: bool, whether an action starts or ends between the two snippets' middles.
         at_boundary_F, elsewhere_F: mean over the pairs of either kind; NaN where there is none.
         videos: how many videos they come from.
+        left_out: a line for each video whose features cannot be used.
     """
 
     change_P: NDArray[np.float64]
@@ -41,6 +42,7 @@ class Differences:
     at_boundary_F: NDArray[np.float64]
     elsewhere_F: NDArray[np.float64]
     videos: int
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def auc(self) -> Auc:
@@ -57,25 +59,27 @@ def differences(features: Features, actions: Mapping[str, NDArray[np.float64]]) 
 
     Errors (ValueError): no pair of snippets, or not both kinds of pairs.
     """
-    change, boundary = [], []
+    change, boundary, left_out = [], [], []
     total = np.zeros((2, 0))
-    videos = 0
     for name in features:
         if file_id(name) not in actions:
             continue
-        grid = features.grid(name)
-        apart = -(-grid.clip // grid.stride)
-        rows_TF = features[name][::apart].astype(np.float64)
+        try:
+            rows_TF, center_T = _snippets(features, name, total.shape[1])
+        except (OSError, ValueError, EOFError) as error:
+            left_out.append(f"{name}: {error}")
+            continue
         change_PF = np.abs(np.diff(unit(rows_TF), axis=0))
         if not len(change_PF):
             continue
-        at_P = crossed(features.center_seconds(name)[::apart], actions[file_id(name)].ravel())
+        at_P = crossed(center_T, actions[file_id(name)].ravel())
         change.append(change_PF.mean(1))
         boundary.append(at_P)
         part = np.stack([change_PF[at_P].sum(0), change_PF[~at_P].sum(0)])
         total = total + part if total.size else part
-        videos += 1
-    if not videos:
+    if not change and left_out:
+        raise ValueError(f"features must be readable, got none of {len(left_out)}, the first is {left_out[0]}")
+    if not change:
         got, needed = next(iter(actions), "none"), next(iter(features))
         raise ValueError(f"annotations must be of videos with features, got {got} …, but features of {needed} …")
     change_P, boundary_P = np.concatenate(change), np.concatenate(boundary)
@@ -86,7 +90,19 @@ def differences(features: Features, actions: Mapping[str, NDArray[np.float64]]) 
             f"features must have snippets at boundaries and elsewhere, all {counts.max()} pairs are {what}"
         )
     at_F, elsewhere_F = total / counts[:, None]
-    return Differences(change_P, boundary_P, at_F, elsewhere_F, videos)
+    return Differences(change_P, boundary_P, at_F, elsewhere_F, len(change), left_out)
+
+
+def _snippets(features: Features, name: str, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Features (T, F) of snippets that do not overlap, and the times of their middles. `width`: F, if not 0."""
+    grid = features.grid(name)
+    apart = -(-grid.clip // grid.stride)
+    rows_TF = features[name].astype(np.float64)
+    if rows_TF.ndim != 2 or width not in (0, rows_TF.shape[1]):
+        raise ValueError(f"features must be (T, {width or 'F'}), got shape {rows_TF.shape}")
+    if not np.isfinite(rows_TF).all():
+        raise ValueError(f"features must be finite, got {rows_TF[~np.isfinite(rows_TF)][0]}")
+    return rows_TF[::apart], features.center_seconds(name, len(rows_TF))[::apart]
 
 
 def crossed(center_T: NDArray[np.float64], boundary_B: ArrayLike) -> NDArray[np.bool_]:

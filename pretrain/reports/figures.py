@@ -14,10 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from ..common.files import atomic, readable, sweep
 from .feature_change import Differences
 
 BLUE, ORANGE, GREEN, RED, VIOLET, GRAY = "#3b6fb6", "#e08a1e", "#4f9d69", "#b0413e", "#7d5ba6", "#6b7a8f"
 COLORS = (BLUE, ORANGE, GREEN, RED, VIOLET, GRAY)
+PANELS, TOGETHER = 24, 4  # scores that are drawn, accuracies in one panel
+LETTERS, CLASS_LETTERS = 20, 60  # of a score's name, of a class's
 LABELLED = 25  # classes; beyond, a confusion matrix has neither names nor numbers
 Row = Mapping[str, Any]
 
@@ -35,7 +38,7 @@ def figure4(sets: Mapping[str, Differences]) -> Figure:
             panel.set_title(f"{kind}: mean {values.mean():.4f}\n{count:,} pairs of snippets", size=10)
             panel.set_xticks([])
             panel.set_yticks([])
-        line[0].set_ylabel(name, size=11, parse_math=False)
+        line[0].set_ylabel(readable(name), size=11, parse_math=False)
         figure.colorbar(image, ax=list(line[:2]), shrink=0.85, label="mean |difference| of a feature")
         _histogram(line[2], found)
     return figure
@@ -72,7 +75,7 @@ def curves(rows: Sequence[Row]) -> Figure:
     train = [row for row in rows if "loss" in row]
     held = [row for row in rows if "validation" in row]
     scores = _scores(held)
-    accuracies = [name for name in scores if "confusion" in held[-1]["validation"][name]]
+    accuracies = [name for name in scores if "confusion" in held[-1]["validation"][name]][:TOGETHER]
     others = [name for name in scores if name not in accuracies]
     parts = ["loss", *(["accuracy"] if accuracies else []), *others, "lr"]
     figure = Figure(figsize=(4.6 * min(3, len(parts)), 3.3 * -(-len(parts) // 3)), layout="constrained")
@@ -83,20 +86,20 @@ def curves(rows: Sequence[Row]) -> Figure:
         if part in ("loss", "lr"):
             _line(panel, train, part, GRAY if part == "lr" else BLUE, "training", held=False)
         if part == "loss":
-            points = [(row["step"], row["validation"]["loss"]) for row in held]
+            points = [(row["step"], row["validation"]["loss"]) for row in held if "loss" in row["validation"]]
             panel.plot(*zip(*points), "o-", color=ORANGE, ms=4, label="held out") if points else None
         for k, name in enumerate(accuracies if part == "accuracy" else [part] if part in others else []):
             color = COLORS[k % len(COLORS)]
-            _line(panel, train, name, color, f"{name}: training", held=True)
+            _line(panel, train, name, color, f"{_text(name)}: training", held=True)
             _band(panel, held, name, color)
-        panel.set(xlabel="step", title={"lr": "learning rate"}.get(part, part))
+        panel.set(xlabel="step", title={"lr": "learning rate"}.get(part, _text(part)))
         if part == "accuracy":
             panel.set_ylim(0, 1)
         if not panel.get_legend_handles_labels()[0] or part == "lr":
             pass
         elif part == "accuracy":  # below, in a column for each score: the lines fill the panel
             panel.legend(
-                frameon=False, fontsize=8, ncols=len(accuracies), loc="upper center", bbox_to_anchor=(0.5, -0.2)
+                frameon=False, fontsize=8, ncols=min(2, len(accuracies)), loc="upper center", bbox_to_anchor=(0.5, -0.2)
             )
         else:
             panel.legend(frameon=False, fontsize=8)
@@ -105,9 +108,15 @@ def curves(rows: Sequence[Row]) -> Figure:
     return figure
 
 
+def _text(name: str) -> str:
+    """A score's name as a label: short, and no formula."""
+    return (name if len(name) <= LETTERS else f"{name[:LETTERS]}…").replace("$", r"\$")
+
+
 def _scores(held: Sequence[Row]) -> list[str]:
-    """Names of what validations measure beside the loss."""
-    return [name for name, value in held[-1]["validation"].items() if isinstance(value, Mapping)] if held else []
+    """Names of what validations measure beside the loss, as many as a picture has room for."""
+    last = held[-1]["validation"] if held else {}
+    return [name for name, value in last.items() if isinstance(value, Mapping)][:PANELS]
 
 
 def _line(panel: Any, train: Sequence[Row], name: str, color: str, label: str, *, held: bool) -> None:
@@ -119,17 +128,19 @@ def _line(panel: Any, train: Sequence[Row], name: str, color: str, label: str, *
 
 def _band(panel: Any, held: Sequence[Row], name: str, color: str) -> None:
     """A held-out score with its 95 % interval, and the best constant answer where there is one."""
-    points = [(row["step"], row["validation"][name]) for row in held if name in row["validation"]]
-    points = [(step, each) for step, each in points if each["value"] is not None]
+    points = [(row["step"], row["validation"].get(name)) for row in held]
+    points = [(step, each) for step, each in points if isinstance(each, Mapping) and each["value"] is not None]
     if not points:
         return
     steps = [step for step, _ in points]
-    panel.plot(steps, [each["value"] for _, each in points], "o-", color=color, ms=4, label=f"{name}: held out, 95 %")
+    panel.plot(
+        steps, [each["value"] for _, each in points], "o-", color=color, ms=4, label=f"{_text(name)}: held out, 95 %"
+    )
     ends = [(each["low"], each["high"]) for _, each in points]
     if all(end is not None and np.isfinite(end) for pair in ends for end in pair):
         panel.fill_between(steps, *zip(*ends), color=color, alpha=0.15, lw=0)
     if "constant" in points[-1][1]:
-        panel.axhline(points[-1][1]["constant"], color=color, lw=1, ls=":", label=f"{name}: best constant")
+        panel.axhline(points[-1][1]["constant"], color=color, lw=1, ls=":", label=f"{_text(name)}: best constant")
 
 
 def speed(rows: Sequence[Row]) -> Figure:
@@ -170,10 +181,11 @@ def confusion(counts_CC: Any, names: Sequence[str], title: str = "") -> Figure:
     image = panel.imshow(fraction, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     figure.colorbar(image, ax=panel, shrink=0.8, label="fraction of the true class")
     panel.set(xlabel="prediction", ylabel="truth")
-    panel.set_title(title, size=10, parse_math=False)
+    panel.set_title(title[:CLASS_LETTERS], size=10, parse_math=False)
+    names = [f"{name}"[:CLASS_LETTERS] for name in names]
     if c <= LABELLED:
         text: dict[str, Any] = {"parse_math": False}  # names may hold a $
-        panel.set_xticks(range(c), [str(n) for n in names], rotation=90 if max(map(len, names)) > 4 else 0, **text)
+        panel.set_xticks(range(c), names, rotation=90 if max(map(len, names)) > 4 else 0, **text)
         panel.set_yticks(range(c), [f"{name} ({n})" for name, n in zip(names, total[:, 0])], **text)
         for i, j in np.argwhere(counts > 0):
             color = "white" if fraction[i, j] > 0.55 else "#1d2530"
@@ -183,8 +195,9 @@ def confusion(counts_CC: Any, names: Sequence[str], title: str = "") -> Figure:
 
 def save(figure: Figure, path: Path, *, dpi: int = 110) -> Path:
     """Write the figure as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=dpi)
+    sweep(path)
+    with atomic(path) as part:
+        figure.savefig(part, dpi=dpi, format="png")
     return path
 
 

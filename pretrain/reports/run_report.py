@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
+from ..common.files import readable
 from . import figures
 from .feature_change import Differences
-from .samples import PAGES
+from .run_files import mapping, number, read_run, texts
+from .samples import PAGES, save_page
 
 WIDEST = 200  # classes of a confusion matrix; beyond, there is no picture
+MATRICES = 12  # pictures of confusion matrices
 ADVICE = {
     "decoding": "more decoding threads, videos nearer to the training size, or more echo (--reuse-max, --bank-gib)",
     "rendering": "a smaller --size, or fewer samples per step",
@@ -42,13 +47,20 @@ class Picture(NamedTuple):
 def write(run: Path, out: Path, sets: Mapping[str, Differences]) -> Path:
     """Write the page of a run folder and its pictures; the page's path.
 
-    Errors (ValueError): no log in the folder, or a file in it that cannot be read.
+    The folder may come from anybody: nothing is written but the page and the folder figures beside it, nothing in it
+    is run, and what is broken is named on standard error and left out.
+
+    Errors (ValueError): no log in the folder, or none of its lines can be read; the folder figures is a link.
     """
-    rows = read_log(run / "log.jsonl")
-    config, summary = _read(run / "config.json"), _read(run / "summary.json")
+    found = read_run(run)
+    rows, config, summary = found.rows, found.config, found.summary
+    problems = [*found.problems, *(f"{name}: {line}" for name, each in sets.items() for line in each.left_out)]
     folder = out.parent / "figures"
+    if folder.is_symlink():
+        raise ValueError(f"{folder} must be a folder, got a link, through which pictures would be written elsewhere")
     train = [row for row in rows if "step_ms" in row]
     held: dict[str, Any] = next((row["validation"] for row in reversed(rows) if "validation" in row), {})
+    limited_by = summary.get("limited_by")
     scores = {name: value for name, value in held.items() if isinstance(value, Mapping)}
     drawn = {"curves": figures.curves(rows)}
     if train:
@@ -56,14 +68,18 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences]) -> Path:
     if sets:
         drawn["figure4"] = figures.figure4(sets)
     confusions = []
-    for name, value in scores.items():
-        if 1 < len(value.get("confusion", ())) <= WIDEST:
-            names = config.get("names", {}).get(name) or [str(i) for i in range(len(value["confusion"]))]
-            figure = figures.confusion(value["confusion"], names, f"{name}, accuracy {_number(value['value'])}")
-            alt = f"confusion matrix of {name}: a row per true class, a column per prediction"
-            confusions.append(_picture(figure, folder / f"confusion_{name}.png", alt))
+    shown = [name for name, value in scores.items() if 1 < len(value.get("confusion", ())) <= WIDEST]
+    problems += [f"{len(shown) - MATRICES} more confusion matrices are not drawn"] * (len(shown) > MATRICES)
+    for name, file in zip(shown[:MATRICES], _file_names(shown)):
+        counts = scores[name]["confusion"]
+        names = texts(mapping(config.get("names")).get(name))
+        names = names if len(names) == len(counts) else [str(i) for i in range(len(counts))]
+        figure = figures.confusion(counts, names, f"{name}, accuracy {_number(scores[name]['value'])}")
+        alt = f"confusion matrix of {name}: a row per true class, a column per prediction"
+        confusions.append(_picture(figure, folder / f"confusion_{file}.png", alt))
+    encoder = mapping(config.get("encoder")).get("name", "an encoder")
     page = PAGES.get_template("run.html.j2").render(
-        title=f"{str(config.get('task', 'run')).upper()} with {config.get('encoder', {}).get('name', 'an encoder')}",
+        title=f"{str(config.get('task', 'run')).upper()} with {encoder}",
         lead=_lead(run, config, summary, rows),
         scores=[["loss", _number(held.get("loss")), "", "", ""]] * bool(held)
         + [[name, *_interval(value), _number(value.get("constant"))] for name, value in scores.items()],
@@ -75,49 +91,57 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences]) -> Path:
         pictures={name: _picture(figure, folder / f"{name}.png", ALT[name]) for name, figure in drawn.items()},
         confusions=confusions,
         changes=[_change(name, found) for name, found in sets.items()],
-        limited_by=summary.get("limited_by"),
-        advice=ADVICE,
-        times=_times(summary) if "limited_by" in summary else [],
-        lost=[*summary.get("skipped", []), *((f["path"], f["reason"]) for f in summary.get("failures", []))],
-        classes=[name for name in config.get("classes", []) if name not in config.get("empty_classes", [])],
-        empty=config.get("empty_classes", []),
-        flags=_rows(config.get("flags", {})),
+        limited_by=limited_by,
+        advice=ADVICE.get(limited_by) if isinstance(limited_by, str) else None,
+        times=_times(summary) if limited_by else [],
+        lost=_lost(summary),
+        problems=problems,
+        classes=[name for name in texts(config.get("classes")) if name not in texts(config.get("empty_classes"))],
+        empty=texts(config.get("empty_classes")),
+        flags=_rows(mapping(config.get("flags"))),
         setting=_rows(
             {k: value for k, value in config.items() if k not in ("flags", "names", "classes", "empty_classes")}
         ),
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page, encoding="utf-8")
+    save_page(out, page)
+    for line in problems:
+        print(readable(f"left out: {line}"), file=sys.stderr)
     return out
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The rows of a log; a half-written last line, as a kill leaves it, is left out."""
-    if not path.exists():
-        raise ValueError(f"run must be a folder with the log of a training run, there is no {path}")
-    rows = []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines, 1):
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            if number < len(lines):
-                raise ValueError(f"{path}: line {number} must be JSON ({error.msg})") from None
-    if not rows:
-        raise ValueError(f"{path} must have at least one row: the run has not logged anything yet")
-    return rows
+def _file_names(names: Sequence[str]) -> list[str]:
+    """A name for the file of each score: letters, digits and _ alone, no two the same.
+
+    >>> _file_names(["action", "/../evil", "Action", "__evil"])
+    ['action', '_evil', 'Action_2', '_evil_2']
+    """
+    found: list[str] = []
+    for name in names:
+        file = re.sub(r"[^A-Za-z0-9_]+", "_", name)[:60] or "_"
+        file = re.sub("_+", "_", file)
+        same = sum(each.lower() == file.lower() or each.lower().startswith(f"{file.lower()}_") for each in found)
+        found.append(f"{file}_{same + 1}" if same else file)
+    return found
+
+
+def _lost(summary: Mapping[str, Any]) -> list[list[str]]:
+    """(file, reason) of what the run could not use."""
+    skipped, failures = summary.get("skipped"), summary.get("failures")
+    rows = [texts(each) for each in skipped] if isinstance(skipped, list) else []
+    failed = [mapping(each) for each in failures] if isinstance(failures, list) else []
+    return [row for row in rows if row] + [[str(f.get("path", "")), str(f.get("reason", ""))] for f in failed]
 
 
 def _lead(run: Path, config: Mapping[str, Any], summary: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
     status = summary.get("status", "not finished, or killed")
-    step = summary.get("steps", rows[-1].get("step", 0))
-    parts = [f"{run.name}: {status} after {step:,} steps"]
+    step = number(summary.get("steps"))
+    parts = [f"{run.name}: {status} after {rows[-1]['step'] if step is None else step:,} steps"]
     if "samples" in summary:
-        minutes = summary["seconds"] / 60
-        parts.append(f"{summary['samples']:,} samples in {minutes:.1f} minutes of training")
-        videos = f"{summary['training_videos']} training and {summary['held_out_videos']} held-out videos"
+        minutes = (number(summary.get("seconds")) or 0) / 60
+        parts.append(f"{number(summary['samples']) or 0:,} samples in {minutes:.1f} minutes of training")
+        videos = f"{summary.get('training_videos')} training and {summary.get('held_out_videos')} held-out videos"
         parts.append(videos)
-    machine = config.get("machine", {})
+    machine = mapping(config.get("machine"))
     device = machine.get("gpu") or f"{machine.get('cores', '?')} CPU cores"
     parts.append(f"{config.get('world', 1)} × {device}" if machine.get("gpu") else device)
     parts.append(f"commit {str(config.get('commit'))[:10]}")
@@ -125,7 +149,7 @@ def _lead(run: Path, config: Mapping[str, Any], summary: Mapping[str, Any], rows
 
 
 def _interval(score: Mapping[str, Any]) -> list[str]:
-    low, high = score.get("low"), score.get("high")
+    low, high = number(score.get("low")), number(score.get("high"))
     between = f"{low:.3f}–{high:.3f}" if low is not None and high is not None else ""
     return [_number(score.get("value")), between, str(score.get("samples", ""))]
 
@@ -139,16 +163,19 @@ def _change(name: str, found: Differences) -> list[str]:
 
 def _times(summary: Mapping[str, Any]) -> list[list[str]]:
     """What limited the run, in numbers."""
-    fraction = summary["share_of_time"]
+    fractions = mapping(summary.get("share_of_time"))
+    encoder, render, wait = (100 * (number(fractions.get(name)) or 0) for name in ("encoder", "render", "wait"))
+    names = ("decoded_windows", "rendered_windows", "slots", "bank_bytes")
+    decoded, rendered, slots, size = (number(summary.get(name)) or 0 for name in names)
     return [
-        ["samples per second", _number(summary["samples_per_second"])],
-        ["encoder: forward, backward, update", f"{100 * fraction['encoder']:.1f} % of the time"],
-        ["plans and rendering", f"{100 * fraction['render']:.1f} %"],
-        ["waiting for decoded frames", f"{100 * fraction['wait']:.1f} %"],
-        ["windows decoded", f"{summary['decoded_windows']:,}"],
-        ["windows rendered", f"{summary['rendered_windows']:,}"],
-        ["echo: rendered per decoded", _number(summary["echo"])],
-        ["bank", f"{summary['slots']:,} windows, {summary['bank_bytes'] / 2**20:,.0f} MiB"],
+        ["samples per second", _number(summary.get("samples_per_second"))],
+        ["encoder: forward, backward, update", f"{encoder:.1f} % of the time"],
+        ["plans and rendering", f"{render:.1f} %"],
+        ["waiting for decoded frames", f"{wait:.1f} %"],
+        ["windows decoded", f"{decoded:,}"],
+        ["windows rendered", f"{rendered:,}"],
+        ["echo: rendered per decoded", _number(summary.get("echo"))],
+        ["bank", f"{slots:,} windows, {size / 2**20:,.0f} MiB"],
     ]
 
 
@@ -163,12 +190,4 @@ def _picture(figure: Figure, path: Path, alt: str) -> Picture:
 
 
 def _number(value: Any) -> str:
-    return "" if value is None else f"{value:.4g}"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON file of the run; {} if the run ended before it was written."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} must be JSON ({error.msg})") from None
+    return "" if number(value) is None else f"{value:.4g}"

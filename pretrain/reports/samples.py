@@ -19,6 +19,7 @@ from PIL import Image
 
 import gpuaug
 
+from ..common.files import new_text, readable, sweep
 from ..data.dataset import Dataset
 from ..tasks.card import Card
 
@@ -53,8 +54,14 @@ def write_page(path: Path, title: str, lead: str, cards: Sequence[Card]) -> None
     page = PAGES.get_template("samples.html.j2").render(
         title=title, lead=lead, cards=shown, width=WIDTH, height=HEIGHT, palette=COLORS
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    save_page(path, page)
+
+
+def save_page(path: Path, page: str) -> None:
+    """Put the page in place; names in it may be of bytes that are no text."""
+    sweep(path)
+    with new_text(path) as file:
+        file.write(readable(page))
 
 
 def jpeg_uri(picture_YXC: NDArray[np.uint8], quality: int = 88) -> str:

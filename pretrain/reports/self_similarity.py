@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ..common.files import atomic, readable
 from ..data.formats import file_id
 from ..features.store import Features
 from .feature_change import unit
@@ -92,10 +93,10 @@ def draw(
                 panel.plot([start, end], [high, high], color=GREEN, lw=5, clip_on=False, solid_capstyle="butt")
                 panel.plot([low, low], [start, end], color=GREEN, lw=5, clip_on=False, solid_capstyle="butt")
             panel.set(xlim=(low, high), ylim=(high, low), xlabel="seconds")
-            panel.set_ylabel(Path(path).name, parse_math=False)
+            panel.set_ylabel(readable(Path(path).name), parse_math=False)
             shown = [("within actions", number.inside), ("to background", number.across)]
             text = ", ".join(f"{name} {value:.2f}" for name, value in shown if np.isfinite(value))
-            panel.set_title(f"{video}\n{text}", size=9, parse_math=False)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=120)
+            panel.set_title(f"{readable(video)}\n{text}", size=9, parse_math=False)
+    with atomic(out) as part:
+        figure.savefig(part, dpi=120, format=out.suffix[1:] or "png")
     return found

@@ -152,12 +152,15 @@ def test_in_a_folder_of_features(planted, tmp_path, capsys):
     assert f"{features}/video2.pkl must be a pickled array, got list" in left_out
     run = tmp_path / "run"
     run.mkdir()
-    (run / "log.jsonl").write_text("")
-    for main, words in ((report.main, [str(run)]), (similarity.main, ["--video", "video1", "--out", f"{run}/a.png"])):
-        assert main([*words, *data]) == 1
-        error = capsys.readouterr().err
-        assert named in error
-        assert error.count("\n") == 1
+    (run / "log.jsonl").write_text('{"step": 1}\n')
+    assert report.main([str(run), *data]) == 0  # of the other videos
+    error = capsys.readouterr().err
+    assert error.count(named) == 1
+    assert error.count("\n") == 2
+    assert similarity.main(["--video", "video1", "--out", f"{run}/a.png", *data]) == 1
+    error = capsys.readouterr().err
+    assert named in error
+    assert error.count("\n") == 1
     assert not ran.exists()
 
 

@@ -273,7 +273,9 @@ def test_split_is_stratified_and_does_not_depend_on_order_or_folder():
 def test_split_refuses():
     with pytest.raises(ValueError, match=r"holdout must be in \(0, 1\), got holdout=0"):
         split(dataset_of([[0], [1]]), holdout=0)
-    with pytest.raises(ValueError, match=r"must have two videos to be split, got 1"):
+    with pytest.raises(
+        ValueError, match=r"videos must be two at least, so that --holdout can keep one back, got 1: .* --val-videos"
+    ):
         split(dataset_of([[0]]))
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pretrain.common.files import new_text
 from pretrain.data import annotations, results
 from pretrain.data.annotations import read_published
 from pretrain.data.formats import BadFile
@@ -101,7 +102,7 @@ def test_ids_lose_the_leading_v_and_gzip_is_seen_by_content(tmp_path):
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = put(tmp_path / "p.json", "old")
-    with pytest.raises(ZeroDivisionError), results.new_file(path) as file:
+    with pytest.raises(ZeroDivisionError), new_text(path) as file:
         file.write(f"half {1 / 0}")
     assert path.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1

@@ -12,10 +12,10 @@ from torchvision.transforms.functional import center_crop, normalize
 import gpuaug
 from gpuaug.video.write import write_video
 from pretrain.commands.extract import main
-from pretrain.features.extraction_plan import Work
+from pretrain.features.extraction_plan import ExtractionPlan
 from pretrain.features.extractor import untrained
 from pretrain.features.grid import Grid
-from pretrain.features.sliding import Job, sliding
+from pretrain.features.sliding import VideoClips, sliding
 from pretrain.features.store import Features
 from pretrain.models import checkpoint
 from pretrain.models.encoders import encoder as load
@@ -125,19 +125,19 @@ def test_every_frame_is_decoded_once_in_bounded_memory(grid):
         return frames, []
 
     videos = [gpuaug.Video(f"{i}", duration_seconds=s, fps=25) for i, s in enumerate((900, 3, 300, 0.3, 40))]
-    jobs = [Job(video.path, video, grid, 60) for video in videos]
-    rows = {job.name: [] for job in jobs}
+    videos = [VideoClips(video.path, video, grid, 60) for video in videos]
+    rows = {clips.name: [] for clips in videos}
     limit = 60 * 3 * 500  # bytes
-    for chunks in sliding(jobs, decode, memory_bytes=limit):
+    for chunks in sliding(videos, decode, memory_bytes=limit):
         for chunk in chunks:
             assert chunk.frames_LHWC is not None
             assert max(chunk.starts, default=0) + grid.clip <= len(chunk.frames_LHWC)
-            rows[chunk.job.name] += range(chunk.first, chunk.first + len(chunk.starts))
+            rows[chunk.clips.name] += range(chunk.first, chunk.first + len(chunk.starts))
         del chunks, chunk
-    for job in jobs:
-        assert rows[job.name] == list(range(job.rows))
+    for clips in videos:
+        assert rows[clips.name] == list(range(clips.rows))
     assert len(set(asked)) == len(asked)
-    used = {(job.name, i * grid.stride + k) for job in jobs for i in range(job.rows) for k in range(grid.clip)}
+    used = {(clips.name, i * grid.stride + k) for clips in videos for i in range(clips.rows) for k in range(grid.clip)}
     assert used == set(asked)
     assert 0 < peak <= limit < 60 * 9000
 
@@ -183,9 +183,9 @@ def test_shares_are_disjoint_and_complete(world):
         gpuaug.Video(f"{i}", duration_seconds=float(s), width=4, height=3)
         for i, s in enumerate(rng.exponential(60, 40))
     ]
-    work = Work([Job(v.path, v, Grid(15, 16, 16), 1) for v in videos], there={"3", "9"})
-    shares = work.deal(world)
-    names = [job.name for share in shares for job in share]
+    plan = ExtractionPlan([VideoClips(v.path, v, Grid(15, 16, 16), 1) for v in videos], finished={"3", "9"})
+    shares = plan.shard(world)
+    names = [clips.name for share in shares for clips in share]
     assert sorted(names) == sorted(str(i) for i in range(40) if i not in (3, 9))
-    loads = [sum(job.wanted for job in share) for share in shares]
-    assert max(loads) - min(loads) <= max(job.wanted for job in work.jobs)
+    loads = [sum(clips.wanted for clips in share) for share in shares]
+    assert max(loads) - min(loads) <= max(clips.wanted for clips in plan.videos)

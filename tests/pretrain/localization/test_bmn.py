@@ -51,7 +51,7 @@ def test_network_mixes_the_sampled_points():
     assert maps.boundary.shape == (2, 2, 6)
     assert maps.confidence.shape == (2, 2, 4, 6)
     assert model.valid_DT.sum() == 6 + 5 + 4 + 3
-    assert not seen["map"][:, :, 3, 3:].any()  # duration 4 from cell 3 on leaves the window
+    assert not seen["map"][:, :, 3, 3:].any()  # duration 4 from snippet 3 on leaves the window
 
 
 @QUICK
@@ -64,8 +64,8 @@ def test_targets(actions):
     for side, shift in ((0, 0), (1, 1)):
         for k in range(10):
             low, high = k + shift - 0.5, k + shift + 0.5
-            share = [max(0.0, min(high, g[side] + 1.5) - max(low, g[side] - 1.5)) for g in segments]
-            assert maps.boundary[side, k] == pytest.approx(max(share, default=0.0), abs=1e-6)
+            fraction = [max(0.0, min(high, g[side] + 1.5) - max(low, g[side] - 1.5)) for g in segments]
+            assert maps.boundary[side, k] == pytest.approx(max(fraction, default=0.0), abs=1e-6)
     for d in range(1, 7):
         for s in range(10):
             best = 0.0
@@ -118,13 +118,17 @@ def test_fit_is_reproducible_and_learns():
         x[0, start : start + 5] += 1
         values.append(torch.from_numpy(x))
         maps.append(bmn.targets(np.array([[start, start + 5.0]]), 16, 8))
+
+    def examples(numbers):
+        return torch.stack(values)[numbers], bmn.Maps(*(torch.stack([maps[n][k] for n in numbers]) for k in (0, 1)))
+
     results = []
     for seed in (1, 1, 2):
         torch.manual_seed(0)
         model = BoundaryMatching(4, length=16, durations=8, samples=4, width=8)
         options = {"batch": 4, "lr": 3e-3, "seed": seed, "device": "cpu"}
-        first = bmn.fit(model, torch.stack(values), maps, epochs=1, **options)
-        results.append((first, bmn.fit(model, torch.stack(values), maps, epochs=30, **options)))
+        first = bmn.fit(model, 12, examples, epochs=1, **options)
+        results.append((first, bmn.fit(model, 12, examples, epochs=30, **options)))
     assert results[0] == results[1] != results[2]
     assert results[0][1] < 0.5 * results[0][0]
 
@@ -138,18 +142,18 @@ def test_decode_scores_and_limits():
     boundary[1, [2, 5]] = 0.9, 0.6  # ends at edges 3 and 6
     confidence = np.zeros((2, 4, 6))
     confidence[0], confidence[1] = 0.64, 0.25
-    segments, scores = postprocess.decode(boundary, confidence, cells=6)
+    segments, scores = postprocess.decode(boundary, confidence, snippets=6)
     assert dict(zip(map(tuple, segments.tolist()), scores.round(6).tolist())) == {
         (1, 3): pytest.approx(0.8 * 0.9 * 0.4),
         (3, 6): pytest.approx(0.5 * 0.6 * 0.4),  # (1, 6) is longer than the map, (3, 3) empty
     }
-    assert postprocess.decode(boundary, confidence, cells=5)[0].tolist() == [[1, 3]]
+    assert postprocess.decode(boundary, confidence, snippets=5)[0].tolist() == [[1, 3]]
 
 
 def test_decode_reads_the_right_entry_of_the_map():
     boundary, confidence = np.full((2, 5), 0.9), np.zeros((2, 5, 5))
-    confidence[:, 2, 1] = 1.0  # duration 3 from cell 1
-    segments, scores = postprocess.decode(boundary, confidence, cells=5)
+    confidence[:, 2, 1] = 1.0  # duration 3 from snippet 1
+    segments, scores = postprocess.decode(boundary, confidence, snippets=5)
     assert segments[scores > 0].tolist() == [[1, 4]]
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +17,8 @@ from pretrain.data.annotations import read_activitynet_truth
 from pretrain.data.formats import BadFile
 from pretrain.data.segments import Segments
 from pretrain.localization import inputs as windows
-from pretrain.localization.inputs import Rows, Window
+from pretrain.localization import localizer
+from pretrain.localization.inputs import FeatureSequence, FeatureWindow
 from support.planted import SETTINGS, SMALL, plant
 
 
@@ -131,7 +135,7 @@ def test_features_without_their_settings(planted, tmp_path):
     with pytest.raises(ValueError, match="must state 'clip_frames'"):
         windows.read_subset(tmp_path, planted / "truth.json", "validation")
     (tmp_path / "features.json").write_text(json.dumps(SETTINGS))
-    assert list(windows.read_subset(tmp_path, planted / "truth.json", "validation").rows) == ["video30"]
+    assert list(windows.read_subset(tmp_path, planted / "truth.json", "validation").sequences) == ["video30"]
     np.save(tmp_path / "video31.npy", np.zeros((3, 4), np.float32))
     with pytest.raises(BadFile, match=r"must have one width, got \[2, 4\]"):
         windows.read_subset(tmp_path, planted / "truth.json", "validation")
@@ -151,9 +155,10 @@ def test_reading(tmp_path):
     }
     (tmp_path / "truth.txt").write_text(json.dumps({"database": database}))
     found = windows.read_subset(tmp_path, tmp_path / "truth.txt", "validation")
-    rows = found.rows["abcdefghijk"]
-    assert rows.values_TF.dtype == np.float32
-    assert rows.center_seconds_T == pytest.approx(
+    sequence = found.sequences["abcdefghijk"]
+    assert sequence.values(1, 3).tolist() == [[2, 3], [4, 5]]
+    assert sequence.values(0, 4).dtype == np.float32
+    assert sequence.center_seconds() == pytest.approx(
         [0.4, 0.8, 1.2, 1.6]
     )  # middles of 8 frames, every 4, at 10 per second
     assert found.duration == {"abcdefghijk": pytest.approx(1.8)}
@@ -166,40 +171,114 @@ def test_reading(tmp_path):
 
 @pytest.mark.parametrize("mode", ["rescale", "windows"])
 def test_an_action_lands_on_its_features(mode):
-    """Features that are their own time: every cell of a window holds the time that the window says it has."""
+    """Features that are their own time: every snippet of a window holds the time that the window says it has."""
     count = 30
     times = 0.6 + 0.4 * np.arange(count)
     subset = windows.Subset()
     subset.add(
-        "v", Rows(times[:, None].astype(np.float32), times), times[-1] + 0.4, Segments.of([("v", 3.0, 7.0, "a")])
+        "v",
+        FeatureSequence.of(times[:, None].astype(np.float32), times),
+        times[-1] + 0.4,
+        Segments.of([("v", 3.0, 7.0, "a")]),
     )
     for window in windows.cut(subset, mode, 16):
-        cells = np.arange(window.cells)
-        middle = window.to_seconds(cells + 0.5)
+        snippets = np.arange(window.snippets)
+        middle = window.to_seconds(snippets + 0.5)
         inside = (middle >= times[0]) & (middle <= times[-1])
-        np.testing.assert_allclose(window.values_TF[: window.cells, 0][inside], middle[inside], atol=1e-5)
-        np.testing.assert_allclose(window.to_cells(window.to_seconds(cells)), cells, atol=1e-9)
+        np.testing.assert_allclose(window.values()[: window.snippets, 0][inside], middle[inside], atol=1e-5)
+        np.testing.assert_allclose(window.to_snippets(window.to_seconds(snippets)), snippets, atol=1e-9)
 
 
 def test_visible_actions():
-    window = Window("v", np.zeros((10, 1), np.float32), origin_seconds=5.0, cell_seconds=0.5, cells=8)  # 5…9 s
+    window = FeatureWindow(
+        "v", lambda: np.zeros((10, 1), np.float32), origin_seconds=5.0, snippet_seconds=0.5, snippets=8
+    )  # 5…9 s
     segments = np.array([[5.5, 6.5], [4.0, 6.0], [8.0, 12.0], [6.0, 6.0], [20, 21]])
-    cells, rows = windows.visible(window, segments)
+    snippets, rows = windows.visible(window, segments)
     assert rows.tolist() == [0, 1]  # a quarter of the third, nothing of the fourth and fifth
-    assert cells.tolist() == [[1, 3], [0, 2]]
+    assert snippets.tolist() == [[1, 3], [0, 2]]
 
 
 def test_sliding_windows_cover_the_video():
     for total in (1, 3, 8, 9, 12, 21, 32):
-        rows = Rows(np.arange(total, dtype=np.float32)[:, None], np.arange(total) + 0.5)
+        rows = FeatureSequence.of(np.arange(total, dtype=np.float32)[:, None], np.arange(total) + 0.5)
         found = windows.sliding("v", rows, length=8)
-        seen = {float(v) for w in found for v in w.values_TF[: w.cells, 0]}
+        seen = {float(v) for w in found for v in w.values()[: w.snippets, 0]}
         assert seen == set(map(float, range(total)))
-        assert all(w.values_TF.shape == (8, 1) for w in found)
+        assert all(w.values().shape == (8, 1) for w in found)
         assert len(found) == (1 if total <= 8 else len({*range(0, total - 8, 4), total - 8}))
 
 
 def test_standardiser_ignores_the_padding():
-    one = Window("v", np.array([[1.0], [3.0], [0.0]], np.float32), 0, 1, cells=2)
-    mean, spread = windows.standardiser([one])
-    assert (mean.tolist(), spread.tolist()) == ([2.0], [1.0])
+    one = FeatureWindow("v", lambda: np.array([[1.0], [3.0], [0.0]], np.float32), 0, 1, snippets=2)
+    for memory in (0, 1000):
+        values = windows.WindowValues([one], memory)
+        assert (values.mean_F.tolist(), values.std_F.tolist()) == ([2.0], [1.0])
+        assert values[0].tolist() == values.of(one).tolist() == [[-1.0], [1.0], [0.0]]
+
+
+# ---------------------------------------------------------------- memory
+
+
+def generated(videos, count=200, width=256):
+    """A subset whose features are made when they are read, as if from a disk, and the (video, start, stop) read."""
+    subset, read = windows.Subset(), []
+
+    def values(number, start, stop):
+        read.append((number, start, stop))
+        return np.random.default_rng(number).normal(size=(count, width)).astype(np.float32)[start:stop]
+
+    center = 0.5 + np.arange(count)
+    for k in videos:
+        sequence = FeatureSequence(count, width, partial(values, k), lambda: center)
+        subset.add(f"v{k}", sequence, float(count), Segments.of([(f"v{k}", 20 + k, 30 + k, "ab"[k % 2])]))
+    return subset, read
+
+
+@pytest.mark.parametrize("mode", ["rescale", "windows"])
+def test_features_in_memory_are_bounded(mode):
+    peaks = []
+    for memory in (0, 2**20, 2**30):
+        train, _ = generated(range(64))
+        tracemalloc.start()
+        used = windows.cut(train, mode, 64)
+        values = windows.WindowValues(used, memory)
+        for k in range(len(used)):
+            assert values[k].shape == (64, 256)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    video = 200 * 256 * 4
+    assert 0 < peaks[0] < 6 * video  # made in float64, and its windows
+    assert 2**20 < peaks[1] < 2**20 + 6 * video < len(used) * 64 * 256 * 4 < peaks[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["rescale", "windows"])
+def test_what_is_read_again_gives_the_same_result(mode):
+    found, reads = [], []
+    for memory in (1, 1024):
+        (train, read), (test, _) = generated(range(20), width=512), generated(range(20, 22), width=512)
+        options = {"mode": mode, "length": 32, "max_duration": 16, "epochs": 2, "width": 4, "samples": 4}
+        scores = None if mode == "windows" else {video: {"a": 0.5} for video in test.sequences}  # or the linear probe
+        found.append(localizer.localize(train, test, memory=memory, video_scores=scores, **options))
+        reads.append(len(read))
+    for name in ("video", "segment", "label", "score"):
+        one, two = (getattr(each.predictions, name) for each in found)
+        np.testing.assert_array_equal(one, two)
+    assert found[0].loss == found[1].loss
+    assert reads[1] < reads[0]
+
+
+def test_features_that_vanish_while_they_are_used_are_named(planted, tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "copy"
+    shutil.copytree(planted / "features", folder)
+
+    def then_vanish(*args):
+        (folder / "video3.npy").unlink(missing_ok=True)
+        return cut(*args)
+
+    cut = windows.cut
+    monkeypatch.setattr(windows, "cut", then_vanish)
+    files = ["--features", folder, "--annotations", planted / "truth.json", "--out", tmp_path / "out.json"]
+    assert localize.main([str(each) for each in (*files, "--length", 20, "--epochs", 1)]) == 1
+    assert f"{folder}: 'video3': must be readable features" in capsys.readouterr().err

@@ -16,8 +16,9 @@ from PIL import Image
 from pretrain.commands import report
 from pretrain.common.files import write_json
 from pretrain.features.store import Features, Store
-from pretrain.reports import figures, run_report
+from pretrain.reports import figures
 from pretrain.reports.feature_change import Differences, auc, crossed, differences
+from pretrain.reports.run_files import read_run
 from pretrain.toy.dataset import make_actions
 from support import tiny_training
 
@@ -204,7 +205,7 @@ def run(tmp_path_factory):
 
 
 def test_curves_show_the_log(run, tmp_path):
-    rows = run_report.read_log(run / "log.jsonl")
+    rows = read_run(run).rows
     figure = figures.curves(rows)
     picture(figure, tmp_path / "curves.png")
     panels = {panel.get_title(): panel for panel in figure.axes}
@@ -267,9 +268,9 @@ def test_page_of_a_killed_run(run, tmp_path, capsys):
     }
     (tmp_path / "log.jsonl").write_text(json.dumps(first))
     assert report.main([str(tmp_path)]) == 0  # nothing but a validation without samples
-    (tmp_path / "log.jsonl").write_text('{"step"\n{"step": 2}\n')
+    (tmp_path / "log.jsonl").write_text('{"step"\n')
     assert report.main([str(tmp_path)]) == 1
-    assert "line 1 must be JSON" in capsys.readouterr().err
+    assert "log.jsonl: line 1: must be JSON" in capsys.readouterr().err
 
 
 def test_wrong_usage(run, tmp_path, capsys):
