@@ -48,7 +48,7 @@ PACKAGES_OF_PRETRAIN = 13
 BUDGETS = {
     "gpuaug": 2380,
     "gpuaug/kernels": 1419,
-    "gpuaug/video": 2018,
+    "gpuaug/video": 3100,
     "pretrain": 79,
     "pretrain/commands": 590,
     "pretrain/common": 638,

@@ -6,7 +6,6 @@ import errno
 import math
 import mmap
 import os
-import re
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -23,7 +22,6 @@ from av.video.stream import VideoStream
 from .reader import Reader
 
 STILL_IMAGES = {"tty", "image2"}
-LARGEST_PLACEHOLDER = 19  # bytes; an MPEG-4 picture that says only "as before" is shorter (libav's own limit)
 
 SPARE_BYTES = 256 << 20  # more than libav takes for a file, but for pictures far above 8K
 
@@ -230,26 +228,6 @@ def packets(file: VideoFile, stream: VideoStream) -> Iterator[av.Packet]:
         file.check()
 
 
-def pictures(codec: str, packet: av.Packet) -> str:
-    """One letter for each picture that a packet shows; empty if it shows none.
-
-    MPEG-4: its type, I, P, B or S. VP8, VP9: "?" unless the frame is marked as not shown (a reference for later
-    frames, VP8: RFC 6386 §9.1, VP9: bitstream specification §6.2). Everything else: "?".
-    """
-    data = memoryview(packet)
-    if codec == "mpeg4":
-        return "".join(
-            "IPBS"[data[m.end()] >> 6] for m in re.finditer(b"\x00\x00\x01\xb6", data) if m.end() < len(data)
-        )
-    if codec == "vp8":
-        return "?" if data[0] >> 4 & 1 else ""
-    if codec == "vp9" and data[-1] & 0xE0 != 0xC0:  # a superframe, known by its last byte, always shows one frame
-        bits = f"{data[0]:08b}{data[1] if len(data) > 1 else 0:08b}"[2:]
-        bits = bits[3:] if bits[:2] == "11" else bits[2:]  # profile 3 has one more bit
-        return "?" if bits[0] == "1" or bits[2] == "1" else ""  # show_existing_frame, frame_type, show_frame
-    return "?"
-
-
 def first_frame(stream: VideoStream, candidates: list[av.Packet]) -> VideoFrame:
     """The picture of the first of these packets that decodes alone, else the first that comes out of all of them."""
     context = stream.codec_context
@@ -265,6 +243,19 @@ def first_frame(stream: VideoStream, candidates: list[av.Packet]) -> VideoFrame:
         if frames:
             return frames[0]
     raise Unusable(f"its first frame cannot be decoded ({codec_name(stream)})")
+
+
+def decodable_stamps(stream: VideoStream, opening: list[av.Packet]) -> set[int]:
+    """The stamps of the pictures that a decoder gives, undamaged, for a file's first packets from a key frame on."""
+    context = stream.codec_context
+    found: set[int] = set()
+    for packet in [*opening, None]:
+        try:
+            found.update(f.pts for f in context.decode(packet) if f.pts is not None and not f.is_corrupt)
+        except av.FFmpegError as error:
+            raise_if_of_the_system(error)
+    context.flush_buffers()
+    return found
 
 
 def orientation(frame: VideoFrame) -> tuple[int, bool]:

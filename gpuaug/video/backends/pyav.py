@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ...kernels import host, host_allocator
 from ..demux import Unusable, VideoFile, check_memory, one_line, packets, raise_if_of_the_system, videos
 from ..frame_index import FrameIndex
+from ..times import MISSING
 from . import Decoded, FrameRequest
 
 # Codecs in which a picture marked as "no reference" can be left out without touching any other. (In HEVC such a picture
@@ -216,17 +217,25 @@ class _File:
 
 def learn_order(index: FrameIndex) -> FrameIndex:
     """The index of a file whose container does not tell the display order, after decoding all of it once."""
+    own = {} if index.own_dts_N is None else dict(zip(index.packet_N.tolist(), index.own_dts_N.tolist()))
     numbers: list[int] = []
+    dts: list[int] = []
     with _File(index) as file:
         for packet in chain(file._packets_from(None), [None]):
+            if packet:
+                time = own.get(packet.pts, MISSING)
+                packet.dts = None if time == MISSING else time
             try:
-                numbers += [frame.pts for frame in file.stream.codec_context.decode(packet) if frame.pts is not None]
+                for frame in file.stream.codec_context.decode(packet):
+                    if frame.pts is not None:
+                        numbers.append(frame.pts)
+                        dts.append(MISSING if frame.dts is None else frame.dts)
             except av.FFmpegError as error:
                 raise_if_of_the_system(error)
     check_memory()
     if not numbers:
         raise Unusable("none of its frames can be decoded")
-    return index.reordered(numbers)
+    return index.reordered(numbers, dts)
 
 
 def decode_windows(
