@@ -6,13 +6,17 @@ Used by demux's callers; imports nothing of gpuaug.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import av
 
 # Codecs that may show frames in another order than they store them.
 REORDERING = {"h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "wmv3", "cavs", "rv30", "rv40"}
 LARGEST_PLACEHOLDER = 19  # bytes; an MPEG-4 picture that says only "as before" is shorter (libav's own limit)
+
+
+PICTURES = {"mpeg4", "vp8", "vp9"}  # codecs of which pictures() tells more than "?"
 
 
 def pictures(codec: str, packet: av.Packet) -> str:
@@ -33,6 +37,9 @@ def pictures(codec: str, packet: av.Packet) -> str:
         bits = bits[3:] if bits[:2] == "11" else bits[2:]  # profile 3 has one more bit
         return "?" if bits[0] == "1" or bits[2] == "1" else ""  # show_existing_frame, frame_type, show_frame
     return "?"
+
+
+B_PICTURES = {"h264", "mpeg1video", "mpeg2video"}  # codecs of which is_b_picture knows
 
 
 def is_b_picture(codec: str, packet: av.Packet, prefixed: bool) -> bool:
@@ -92,3 +99,57 @@ def _nal_type(codec: str, data: memoryview, at: int) -> int:
     if codec == "h264":
         return data[at] & 31
     return data[at] >> 1 & 63 if codec == "hevc" else data[at + 1] >> 3
+
+
+# NAL unit types that hold for later pictures: video, sequence and picture parameter sets.
+PARAMETER_SETS = {"h264": {7, 8, 13, 15}, "hevc": {32, 33, 34}, "vvc": {14, 15, 16}}
+VCL = {"h264": range(1, 6), "hevc": range(32), "vvc": range(12)}
+# MPEG start codes: those that open a sequence, and those at which its header is over.
+SEQUENCE = {
+    "mpeg1video": (b"\xb3", b"\xb8\x00"),
+    "mpeg2video": (b"\xb3", b"\xb8\x00"),
+    "mpeg4": (b"\xb0\xb5", b"\xb3\xb6"),
+}
+
+
+def headers(codec: str, packet: av.Packet, prefixed: bool) -> list[bytes]:
+    """What a packet tells a decoder for all that follows: parameter sets, or a sequence's header; mostly nothing."""
+    data = memoryview(packet)
+    if codec in PARAMETER_SETS:
+        if len(data) < 6 or (prefixed and _nal_type(codec, data, 4) in VCL[codec]):
+            return []
+        starts: list[tuple[int, int]] = []
+        for unit in nal_units(codec, data, prefixed):
+            starts.append(unit)
+            if unit[0] in VCL[codec]:
+                break
+        found = []
+        for (kind, at), (_, end) in pairwise([*starts, (0, len(data) + 4)]):
+            if kind in PARAMETER_SETS[codec]:
+                found.append(bytes(data[at : end - (4 if prefixed else 3)]).rstrip(b"\0" if not prefixed else b""))
+        return found
+    if codec in SEQUENCE and len(data) > 4 and data[:3] == b"\0\0\1" and data[3] in SEQUENCE[codec][0]:
+        for match in re.finditer(b"\0\0\1(.)", data, re.DOTALL):
+            if match[1] in SEQUENCE[codec][1]:
+                return [bytes(data[: match.start()])]
+    return []
+
+
+def with_headers(codec: str, packet: av.Packet, units: Iterable[bytes], prefixed: bool) -> av.Packet:
+    """The same packet, after these `headers`."""
+    if codec in PARAMETER_SETS:
+        units = [(len(u).to_bytes(4, "big") if prefixed else b"\0\0\0\1") + u for u in units]
+    new = av.Packet(b"".join([*units, bytes(packet)]))
+    new.pts, new.dts, new.duration, new.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
+    new.is_keyframe = packet.is_keyframe
+    return new
+
+
+def stands_alone(codec: str, packet: av.Packet, picture: str) -> bool:
+    """False where a packet that its container calls a key frame is certainly none.
+
+    MPEG-4: it has no I-picture. JPEG: it lacks the tables that one before it had (ISO/IEC 10918-1 §B.5).
+    """
+    if codec == "mpeg4":
+        return "I" in picture
+    return codec != "mjpeg" or b"\xff\xdb" in bytes(memoryview(packet)[:2048])

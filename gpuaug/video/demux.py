@@ -81,11 +81,11 @@ class VideoFile:
 
     def __init__(self, path: str) -> None:
         _regular(path)
-        self._reader = Reader(path)
+        self.reader = Reader(path)
         try:
             self.container: InputContainer = self._open(path)
         except BaseException:
-            self._reader.close()
+            self.reader.close()
             raise
         if self.container.format.name in STILL_IMAGES or self.container.format.name.endswith("_pipe"):
             self.close()
@@ -93,7 +93,7 @@ class VideoFile:
 
     def _open(self, path: str) -> InputContainer:
         try:
-            container = av.open(self._reader, "r", metadata_errors="ignore")
+            container = av.open(self.reader, "r", metadata_errors="ignore")
         except av.FFmpegError as error:
             self.check()
             # Where the file gave no error, it is libav's word for a header that is cut short.
@@ -111,11 +111,11 @@ class VideoFile:
 
     def check(self) -> None:
         """Raise the first error that reading the file gave, whatever libav made of it."""
-        self._reader.check()
+        self.reader.check()
 
     def close(self) -> None:
         self.container.close()
-        self._reader.close()
+        self.reader.close()
 
     def __enter__(self) -> VideoFile:
         return self
@@ -213,8 +213,9 @@ def packets(file: VideoFile, stream: VideoStream) -> Iterator[av.Packet]:
     try:
         # PyAV's generator loses memory when it is only dropped.
         with closing(cast(Generator[av.Packet, None, None], file.container.demux(stream))) as stored:
+            check = file.reader.check
             for packet in stored:
-                file.check()
+                check()
                 if unpack is not None:
                     yield from unpack.filter(packet if packet.size else None)
                 elif packet.size:
@@ -230,32 +231,45 @@ def packets(file: VideoFile, stream: VideoStream) -> Iterator[av.Packet]:
 
 def first_frame(stream: VideoStream, candidates: list[av.Packet]) -> VideoFrame:
     """The picture of the first of these packets that decodes alone, else the first that comes out of all of them."""
-    context = stream.codec_context
     bare = [av.Packet(bytes(packet)) if packet.is_discard else packet for packet in candidates]  # no longer hidden
     for group in [*([packet] for packet in bare), bare]:
-        frames: list[VideoFrame] = []
-        for packet in [*group, None]:
-            try:
-                frames += context.decode(packet)
-            except av.FFmpegError as error:
-                raise_if_of_the_system(error)
-        context.flush_buffers()
-        if frames:
+        if frames := _frames(stream, group):
             return frames[0]
     raise Unusable(f"its first frame cannot be decoded ({codec_name(stream)})")
 
 
 def decodable_stamps(stream: VideoStream, opening: list[av.Packet]) -> set[int]:
     """The stamps of the pictures that a decoder gives, undamaged, for a file's first packets from a key frame on."""
-    context = stream.codec_context
-    found: set[int] = set()
-    for packet in [*opening, None]:
+    return {f.pts for f in _frames(stream, opening) if f.pts is not None and not f.is_corrupt}
+
+
+def all_stand_alone(stream: VideoStream, opening: list[av.Packet]) -> bool:
+    """Whether some of a file's first packets, alone, give the pictures that they give after those before them."""
+    for i, packet in enumerate(opening):
+        packet.pts = i
+    after = {frame.pts: frame for frame in _frames(stream, opening)}
+    for i in (1, 2, 3, 5, 8, 13, 21, 32):
+        if i < len(opening):
+            alone = next(iter(_frames(stream, [opening[i]])), None)
+            if alone is None or i not in after or not _same_picture(alone, after[i]):
+                return False
+    return True
+
+
+def _same_picture(a: VideoFrame, b: VideoFrame) -> bool:
+    return np.array_equal(a.reformat(format="rgb24").to_ndarray(), b.reformat(format="rgb24").to_ndarray())
+
+
+def _frames(stream: VideoStream, stored: list[av.Packet]) -> list[VideoFrame]:
+    """The pictures of these packets alone, as far as they can be decoded."""
+    frames: list[VideoFrame] = []
+    for packet in [*stored, None]:
         try:
-            found.update(f.pts for f in context.decode(packet) if f.pts is not None and not f.is_corrupt)
+            frames += stream.codec_context.decode(packet)
         except av.FFmpegError as error:
             raise_if_of_the_system(error)
-    context.flush_buffers()
-    return found
+    stream.codec_context.flush_buffers()
+    return frames
 
 
 def orientation(frame: VideoFrame) -> tuple[int, bool]:
@@ -263,7 +277,10 @@ def orientation(frame: VideoFrame) -> tuple[int, bool]:
 
     From the display matrix (a, b, u, c, d, v, x, y, w): a stored point (p, q) is shown at (a·p + c·q, b·p + d·q).
     """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except (KeyError, ValueError):  # some other side data is of a kind that PyAV does not know
+        return -frame.rotation % 360 // 90 * 90, False
     if matrix is None:
         return 0, False
     a, b, _, c, d = np.frombuffer(cast(bytes, matrix), np.int32)[:5].astype(float)

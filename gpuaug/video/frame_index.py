@@ -5,7 +5,6 @@ Legend: N displayed frames in display order, K key frames, T frames of a window.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -15,10 +14,12 @@ import numpy as np
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
-from .bitstream import is_b_picture, is_prefixed, pictures
+from .bitstream import B_PICTURES, PICTURES, is_b_picture, pictures, stands_alone
+from .decoder_state import State
 from .demux import (
     Unusable,
     VideoFile,
+    all_stand_alone,
     check_memory,
     codec_name,
     decodable_stamps,
@@ -27,7 +28,7 @@ from .demux import (
     packets,
     videos,
 )
-from .time_table import leading, time_table
+from .time_table import leading, since_first_key, time_table
 from .times import DEEPEST, MISSING, Packet, constant_interval, display_times
 
 
@@ -53,6 +54,7 @@ class FrameIndex:
         stream: its index in the container.
         notes: what is implausible about the file, in words for users.
         interval: ticks from frame to frame where the rate is constant and stamps are rounded to ticks; else 0.
+        state: what packets tell a decoder for later ones, where a key frame does not repeat it.
         own_pts_N, own_dts_N: where the order must be learnt, the stored packets' stamps, MISSING where unknown.
     """
 
@@ -79,6 +81,7 @@ class FrameIndex:
     stream: int = 0
     notes: tuple[str, ...] = ()
     interval: float = 0.0
+    state: State | None = None
     own_pts_N: NDArray[np.int64] | None = None
     own_dts_N: NDArray[np.int64] | None = None
 
@@ -160,12 +163,12 @@ class FrameIndex:
             display_order_unknown=False,
             own_pts_N=None,
             own_dts_N=None,
-        ).with_interval()
+            interval=constant_interval(stamp_N, [], Fraction(self.tick_seconds).limit_denominator(10_000_000)),
+        )
 
-    def with_interval(self, rates: Iterable[Fraction | None] = ()) -> FrameIndex:
-        """The same file, with its interval where its rate is constant; `rates`: what the container says it may be."""
-        tick = Fraction(self.tick_seconds).limit_denominator(10_000_000)
-        return replace(self, interval=constant_interval(self.stamp_N, rates, tick))
+
+# Codecs whose decoders give no picture for what refers to pictures that they have not seen.
+REFUSING = {"ffv1", "vp8", "vp9", "av1", "hevc", "vvc", "png"}
 
 
 def read_index(path: str) -> FrameIndex:
@@ -190,27 +193,28 @@ def _read_index(path: str) -> FrameIndex:
         container = file.container
         streams = videos(container)
         stream, codec = streams[0], codec_name(streams[0])
-        prefixed = is_prefixed(codec, stream.codec_context.extradata)
-        total, damaged, latest = 0, 0, MISSING
+        state = State(codec, stream.codec_context.extradata)
+        total, damaged, latest, typed = 0, 0, MISSING, codec in B_PICTURES
         table: list[Packet] = []
         heads: list[av.Packet] = []
         opening: list[av.Packet] = []
         for packet in packets(file, stream):
-            shown = pictures(codec, packet)
+            shown = pictures(codec, packet) if codec in PICTURES else "?"
             damaged += packet.is_corrupt
             if shown:
                 pts = MISSING if packet.pts is None else packet.pts
                 dts = MISSING if packet.dts is None else packet.dts
-                key = packet.is_keyframe
+                key = packet.is_keyframe and stands_alone(codec, packet, shown)
                 if pts >= latest:
                     latest = pts
-                    if shown == "?" and not key and is_b_picture(codec, packet, prefixed):
+                    if typed and not key and is_b_picture(codec, packet, state.prefixed):
                         shown = "B"
                 table.append(Packet(total, pts, dts, packet.duration or 0, key, shown, packet.size, packet.is_discard))
                 if len(heads) < 4 and (key or not heads):
                     heads.append(packet)
                 if heads and len(opening) < DEEPEST:
                     opening.append(packet)
+            state.see(total, packet)
             total += 1
         if not table:
             raise Unusable("the video stream has no frames")
@@ -221,10 +225,15 @@ def _read_index(path: str) -> FrameIndex:
         if rotation % 180:
             width, height = height, width
         tick = stream.time_base or Fraction(1, 1000)
-        rate = stream.average_rate or stream.guessed_rate or 25
+        rates = stream.average_rate, stream.base_rate, stream.guessed_rate
+        rate = rates[0] or rates[2] or 25
         step = max(1, round(1 / (rate * tick)))
+        table = since_first_key(table)
         decodable = decodable_stamps(stream, opening) if leading(table) else set()
         depth = stream.codec_context.reorder_depth
+        alone = stream.codec_context.codec.intra_only or codec in REFUSING
+        if not alone and all(p.key for p in table) and not all_stand_alone(stream, opening):
+            table = [p._replace(key=not i) for i, p in enumerate(table)]
         columns = time_table(table, codec, container.format.name, float(tick), step, depth, decodable)
         return FrameIndex(
             path=path,
@@ -241,4 +250,6 @@ def _read_index(path: str) -> FrameIndex:
             height=height,
             rotation=rotation,
             mirrored=mirrored,
-        ).with_interval([stream.average_rate, stream.base_rate, stream.guessed_rate])
+            state=state if state.told else None,
+            interval=constant_interval(columns["stamp_N"], rates, tick),
+        )

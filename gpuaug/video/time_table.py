@@ -6,6 +6,7 @@ Used by frame_index.py.
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import islice, takewhile
 from typing import Any
 
 import numpy as np
@@ -17,20 +18,15 @@ from .times import MISSING, Clock, Packet, count_on, display_times, order
 
 def since_first_key(table: list[Packet]) -> list[Packet]:
     """Without what is stored before the first key frame; all where there is none."""
-    first = next((p for p in table if p.key), table[0])
-    return [p for p in table if p.number >= first.number]
+    first = next((i for i, p in enumerate(table) if p.key), 0)
+    return table[first:]
 
 
 def leading(table: list[Packet]) -> list[Packet]:
-    """The packets stored after the first key frame and shown before it."""
-    first, *rest = since_first_key(table)
-    group: list[Packet] = []
-    for p in rest:
-        if p.key:
-            break
-        if MISSING != p.pts < first.pts and not p.hidden:
-            group.append(p)
-    return group
+    """The packets stored after the first key frame and shown before it; `table` as from since_first_key."""
+    first = table[0].pts
+    group = takewhile(lambda p: not p.key, islice(table, 1, None))
+    return [p for p in group if MISSING != p.pts < first and not p.hidden]
 
 
 def time_table(
@@ -45,10 +41,10 @@ def time_table(
     """The columns of FrameIndex that come from the packets.
 
     Args:
-        tick: seconds. step: the nominal interval in ticks. reorder_depth: how many pictures the stream says it holds
-            back. decodable: stamps of `leading` pictures that a decoder gives.
+        table: from the first key frame on. tick: seconds. step: the nominal interval in ticks.
+        reorder_depth: how many pictures the stream says it holds back.
+        decodable: stamps of `leading` pictures that a decoder gives.
     """
-    table = since_first_key(table)
     first = table[0]
     stored = codec not in REORDERING or all(p.key for p in table)
     own: dict[str, Any] = {}

@@ -191,7 +191,7 @@ class _File:
                 stored = packets(self.file, self.stream)
                 for packet in stored:
                     if packet.pts == index.key_pts_K[key]:
-                        yield packet
+                        yield index.state.remind(number, packet) if index.state else packet
                         yield from stored
                         return
                     if self._number(packet) > number:
@@ -202,6 +202,8 @@ class _File:
         self.touched = True
         for i, packet in enumerate(packets(self.file, self.stream)):
             if i >= number:
+                if i == number and i and index.state:
+                    packet = index.state.remind(number, packet)
                 if index.pts_unreliable:
                     packet.pts = i
                 yield packet
