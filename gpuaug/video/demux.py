@@ -181,17 +181,39 @@ def _has_box(file, name: bytes) -> bool:
 
 
 def videos(container: InputContainer) -> list[VideoStream]:
-    """The video streams without cover pictures. Raises Unusable where there is none."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    """The video streams, that which ffmpeg chooses first, without cover pictures and previews.
+
+    It takes the largest picture, but one with the flag "default" before others (by five million pixels), and before all
+    those of which the beginning of the file has shown something.
+
+    Raises:
+        Unusable: there is none.
+    """
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+    streams = [s for s in container.streams.video if not s.disposition & pictures]
     if not streams:
-        kinds = sorted({s.type for s in container.streams})
+        kinds = sorted({"a cover picture" if s.type == "video" else s.type for s in container.streams})
         raise Unusable(f"no video stream (only {', '.join(kinds)})" if kinds else "no video stream")
-    if streams[0].codec_context is None:
+    return sorted(streams, key=_rank, reverse=True)
+
+
+def _rank(stream: VideoStream) -> int:
+    context = stream.codec_context
+    size = context.width * context.height if context else 0
+    return size + 5_000_000 * bool(stream.disposition & Disposition.default) + 100_000_000 * (size > 0)
+
+
+def prepare(stream: VideoStream) -> None:
+    """Make a stream ready for decoding.
+
+    Raises:
+        Unusable: there is no decoder for it.
+    """
+    if stream.codec_context is None:
         raise Unusable("no decoder for its video codec")
     # One thread per file: the pool decodes several files at once, and short windows do not repay frame threading.
-    streams[0].codec_context.thread_type = "NONE"
-    streams[0].codec_context.thread_count = 1
-    return streams
+    stream.codec_context.thread_type = "NONE"
+    stream.codec_context.thread_count = 1
 
 
 def codec_name(stream: VideoStream) -> str:

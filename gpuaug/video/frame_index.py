@@ -26,6 +26,7 @@ from .demux import (
     first_frame,
     orientation,
     packets,
+    prepare,
     videos,
 )
 from .time_table import leading, since_first_key, time_table
@@ -171,6 +172,15 @@ class FrameIndex:
 REFUSING = {"ffv1", "vp8", "vp9", "av1", "hevc", "vvc", "png"}
 
 
+CANVAS = {"gif", "apng", "webp"}  # pictures are drawn over those before, also over what was called a key frame
+STREAMS = 8  # of one file, of which one with frames is looked for
+NO_FRAMES = "the video stream has no frames"
+
+
+class NoFrames(Unusable):
+    """Nothing is stored of a stream."""
+
+
 def read_index(path: str) -> FrameIndex:
     """The time table of a file. All packets are read; nothing is decoded but one key frame.
 
@@ -183,16 +193,26 @@ def read_index(path: str) -> FrameIndex:
             is short.
     """
     try:
-        return _read_index(path)
+        for rank in range(STREAMS):
+            try:
+                return _read_index(path, rank)
+            except NoFrames:
+                continue
+        raise NoFrames(NO_FRAMES)
     finally:
         check_memory()
 
 
-def _read_index(path: str) -> FrameIndex:
+def _read_index(path: str, rank: int) -> FrameIndex:
+    """The time table of the stream that ffmpeg would choose if there were not the `rank` before it."""
     with VideoFile(path) as file:
         container = file.container
         streams = videos(container)
-        stream, codec = streams[0], codec_name(streams[0])
+        if rank >= len(streams):
+            raise Unusable(NO_FRAMES)
+        stream = streams[rank]
+        prepare(stream)
+        codec = codec_name(stream)
         state = State(codec, stream.codec_context.extradata)
         total, damaged, latest, typed = 0, 0, MISSING, codec in B_PICTURES
         table: list[Packet] = []
@@ -217,7 +237,7 @@ def _read_index(path: str) -> FrameIndex:
             state.see(total, packet)
             total += 1
         if not table:
-            raise Unusable("the video stream has no frames")
+            raise NoFrames(NO_FRAMES)
         frame = first_frame(stream, heads)
         rotation, mirrored = orientation(frame)
         aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1
@@ -232,7 +252,8 @@ def _read_index(path: str) -> FrameIndex:
         decodable = decodable_stamps(stream, opening) if leading(table) else set()
         depth = stream.codec_context.reorder_depth
         alone = stream.codec_context.codec.intra_only or codec in REFUSING
-        if not alone and all(p.key for p in table) and not all_stand_alone(stream, opening):
+        lies = not alone and all(p.key for p in table) and not all_stand_alone(stream, opening)
+        if lies or codec in CANVAS:
             table = [p._replace(key=not i) for i, p in enumerate(table)]
         columns = time_table(table, codec, container.format.name, float(tick), step, depth, decodable)
         return FrameIndex(
@@ -250,6 +271,7 @@ def _read_index(path: str) -> FrameIndex:
             height=height,
             rotation=rotation,
             mirrored=mirrored,
+            stream=stream.index,
             state=state if state.told else None,
             interval=constant_interval(columns["stamp_N"], rates, tick),
         )

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
+from typing import cast
 
 import av
 import numpy as np
@@ -19,7 +20,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ...kernels import host, host_allocator
-from ..demux import Unusable, VideoFile, check_memory, one_line, packets, raise_if_of_the_system, videos
+from ..demux import Unusable, VideoFile, check_memory, one_line, packets, prepare, raise_if_of_the_system
 from ..frame_index import FrameIndex
 from ..times import MISSING
 from . import Decoded, FrameRequest
@@ -139,7 +140,8 @@ class _File:
 
     def _open(self) -> None:
         self.file = VideoFile(self.index.path)
-        self.stream: VideoStream = videos(self.file.container)[0]
+        self.stream = cast(VideoStream, self.file.container.streams[self.index.stream])
+        prepare(self.stream)
         self.touched = False
 
     def __enter__(self) -> _File:

@@ -16,7 +16,7 @@ from support.sequential import sequential, wrong_windows
 
 COUNT = 40
 CONTAINERS = ["mp4", "mov", "3gp", "mkv", "webm", "avi", "ts", "mpg", "flv", "asf", "wtv", "ogv", "mxf", "nut"]
-CONTAINERS += ["gif", "ivf", "y4m", "h264", "hevc", "m2v", "mjpeg", "swf", "dv"]
+CONTAINERS += ["gif", "apng", "webp", "ivf", "y4m", "h264", "hevc", "m2v", "mjpeg", "swf", "dv"]
 HARDWARE = (
     "_vaapi",
     "_nvenc",
@@ -33,12 +33,14 @@ HARDWARE = (
 SIZES = [(96, 160), (144, 176), (576, 720), (1080, 1920)]  # some encoders know a few sizes only
 FORMATS = ("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "rgb24")
 QUICK = {
+    "dnxhd": {"b": "120M"},
     "libaom-av1": {"cpu-used": "8", "usage": "realtime"},
     "libsvtav1": {"preset": "12"},
     "libvpx": {"deadline": "realtime", "cpu-used": "8"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
 }
 WITH_B = {"libx264", "libx264rgb", "libx265", "mpeg1video", "mpeg2video", "mpeg4", "libxvid", "libsvtav1", "libaom-av1"}
+FORMS = {"mjpeg": "yuvj420p", "ljpeg": "yuvj420p", "dnxhd": "yuv422p"}  # of those that refuse the first one they name
 NOT_VIDEO = {"a64multi", "a64multi5", "wrapped_avframe", "vnull"}  # other machines' pictures, pointers, nothing
 
 
@@ -59,6 +61,7 @@ def write(path, name, size, b_frames):
     """A file of 40 frames; raises what FFmpeg says where the encoder or the container cannot do that."""
     formats = [form.name for form in av.Codec(name, "w").video_formats or []]
     form = next((one for one in FORMATS if one in formats), formats[0] if formats else "yuv420p")
+    form = FORMS.get(name, form)
     options = {"g": "12", **QUICK.get(name, {}), **({"bf": "2"} if b_frames else {})}
     if name == "libx265":
         options = {"x265-params": f"log-level=none:keyint=12:bframes={2 * b_frames}"}
@@ -107,7 +110,7 @@ def test_encoder(name, tmp_path, record_property):
 
 
 def _fits(folder, name, size):
-    for suffix in ("nut", "mov", "avi", "mkv"):
+    for suffix in ("nut", "mov", "avi", "mkv", "apng", "webp", "mp4"):
         try:
             write(folder / f"fits.{suffix}", name, size, False)
         except UNREADABLE:
