@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import math
 import mmap
 import os
 import stat
@@ -13,7 +12,6 @@ from typing import cast
 
 import av
 import av.bitstream
-import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
@@ -255,34 +253,12 @@ def first_frame(stream: VideoStream, candidates: list[av.Packet]) -> VideoFrame:
     """The picture of the first of these packets that decodes alone, else the first that comes out of all of them."""
     bare = [av.Packet(bytes(packet)) if packet.is_discard else packet for packet in candidates]  # no longer hidden
     for group in [*([packet] for packet in bare), bare]:
-        if frames := _frames(stream, group):
+        if frames := frames_of(stream, group):
             return frames[0]
     raise Unusable(f"its first frame cannot be decoded ({codec_name(stream)})")
 
 
-def decodable_stamps(stream: VideoStream, opening: list[av.Packet]) -> set[int]:
-    """The stamps of the pictures that a decoder gives, undamaged, for a file's first packets from a key frame on."""
-    return {f.pts for f in _frames(stream, opening) if f.pts is not None and not f.is_corrupt}
-
-
-def all_stand_alone(stream: VideoStream, opening: list[av.Packet]) -> bool:
-    """Whether some of a file's first packets, alone, give the pictures that they give after those before them."""
-    for i, packet in enumerate(opening):
-        packet.pts = i
-    after = {frame.pts: frame for frame in _frames(stream, opening)}
-    for i in (1, 2, 3, 5, 8, 13, 21, 32):
-        if i < len(opening):
-            alone = next(iter(_frames(stream, [opening[i]])), None)
-            if alone is None or i not in after or not _same_picture(alone, after[i]):
-                return False
-    return True
-
-
-def _same_picture(a: VideoFrame, b: VideoFrame) -> bool:
-    return np.array_equal(a.reformat(format="rgb24").to_ndarray(), b.reformat(format="rgb24").to_ndarray())
-
-
-def _frames(stream: VideoStream, stored: list[av.Packet]) -> list[VideoFrame]:
+def frames_of(stream: VideoStream, stored: list[av.Packet]) -> list[VideoFrame]:
     """The pictures of these packets alone, as far as they can be decoded."""
     frames: list[VideoFrame] = []
     for packet in [*stored, None]:
@@ -292,20 +268,3 @@ def _frames(stream: VideoStream, stored: list[av.Packet]) -> list[VideoFrame]:
             raise_if_of_the_system(error)
     stream.codec_context.flush_buffers()
     return frames
-
-
-def orientation(frame: VideoFrame) -> tuple[int, bool]:
-    """How the stored picture is shown: (degrees clockwise to the nearest quarter turn, then flipped left to right).
-
-    From the display matrix (a, b, u, c, d, v, x, y, w): a stored point (p, q) is shown at (a·p + c·q, b·p + d·q).
-    """
-    try:
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-    except (KeyError, ValueError):  # some other side data is of a kind that PyAV does not know
-        return -frame.rotation % 360 // 90 * 90, False
-    if matrix is None:
-        return 0, False
-    a, b, _, c, d = np.frombuffer(cast(bytes, matrix), np.int32)[:5].astype(float)
-    mirrored = a * d - b * c < 0
-    angle = math.degrees(math.atan2(b, -a if mirrored else a))
-    return round(angle / 90) % 4 * 90, mirrored

@@ -19,16 +19,14 @@ from .decoder_state import State
 from .demux import (
     Unusable,
     VideoFile,
-    all_stand_alone,
     check_memory,
     codec_name,
-    decodable_stamps,
     first_frame,
-    orientation,
     packets,
     prepare,
     videos,
 )
+from .first_pictures import all_stand_alone, decodable_stamps, orientation
 from .time_table import leading, since_first_key, time_table
 from .times import DEEPEST, MISSING, Packet, constant_interval, display_times
 

@@ -24,6 +24,7 @@ from ..demux import Unusable, VideoFile, check_memory, one_line, packets, prepar
 from ..frame_index import FrameIndex
 from ..times import MISSING
 from . import Decoded, FrameRequest
+from .parts import Part, split
 
 # Codecs in which a picture marked as "no reference" can be left out without touching any other. (In HEVC such a picture
 # may serve higher temporal layers.)
@@ -32,9 +33,6 @@ CAN_SKIP = {"h264", "mpeg1video", "mpeg2video", "mpeg4"}
 # Bilinear, which is a triangle filter as wide as the reduction; chroma interpolated where it is sited, and rounding
 # that does not depend on the processor. To planar RGB this takes half the time that it takes to packed RGB.
 SCALING = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-
-
-Part = tuple[int, list[int]]  # number of a request, and of some of its windows
 
 
 class PyAV:
@@ -52,7 +50,7 @@ class PyAV:
 
     def decode(self, requests: Sequence[FrameRequest]) -> Iterator[Decoded]:
         """As `Backend.decode`."""
-        parts = _split(requests, self.threads)
+        parts = split(requests, self.threads)
         running = [(part, self._pool.submit(_decode, requests[part[0]].part(part[1]), self.pinned)) for part in parts]
         return self._collect([len(request.positions) for request in requests], running)
 
@@ -67,17 +65,6 @@ class PyAV:
                     frames = frames.to(self.device, non_blocking=self.pinned)
                 results[number][k] = frames
         yield from results
-
-
-def _split(requests: Sequence[FrameRequest], threads: int) -> list[Part]:
-    """Where there are fewer files than threads, those with most windows are halved, by time."""
-    parts = [(number, list(range(len(request.positions)))) for number, request in enumerate(requests)]
-    while 0 < len(parts) < threads and len((most := max(parts, key=lambda part: len(part[1])))[1]) > 1:
-        parts.remove(most)
-        number, windows = most
-        order = sorted(windows, key=lambda k: int(requests[number].positions[k][0]))
-        parts += [(number, order[: len(order) // 2]), (number, order[len(order) // 2 :])]
-    return parts
 
 
 def _decode(request: FrameRequest, pinned: bool) -> Decoded:

@@ -11,7 +11,7 @@ import pytest
 
 from gpuaug import Decoder, Window
 from gpuaug.video import decoder_state
-from gpuaug.video.demux import orientation
+from gpuaug.video.first_pictures import orientation
 from gpuaug.video.frame_index import read_index
 from support.assets import encode, number_of, remux
 from support.odd_files import joined
