@@ -50,7 +50,7 @@ BUDGETS = {
     "gpuaug": 2450,
     "gpuaug/supply": 1660,
     "gpuaug/kernels": 1419,
-    "gpuaug/video": 2040,
+    "gpuaug/video": 3100,
     "pretrain": 79,
     "pretrain/commands": 595,
     "pretrain/common": 941,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import math
 import mmap
 import os
-import re
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -14,7 +12,6 @@ from typing import cast
 
 import av
 import av.bitstream
-import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
@@ -23,7 +20,6 @@ from av.video.stream import VideoStream
 from .reader import Reader
 
 STILL_IMAGES = {"tty", "image2"}
-LARGEST_PLACEHOLDER = 19  # bytes; an MPEG-4 picture that says only "as before" is shorter (libav's own limit)
 
 SPARE_BYTES = 256 << 20  # more than libav takes for a file, but for pictures far above 8K
 
@@ -83,11 +79,11 @@ class VideoFile:
 
     def __init__(self, path: str) -> None:
         _regular(path)
-        self._reader = Reader(path)
+        self.reader = Reader(path)
         try:
             self.container: InputContainer = self._open(path)
         except BaseException:
-            self._reader.close()
+            self.reader.close()
             raise
         if self.container.format.name in STILL_IMAGES or self.container.format.name.endswith("_pipe"):
             self.close()
@@ -95,7 +91,7 @@ class VideoFile:
 
     def _open(self, path: str) -> InputContainer:
         try:
-            container = av.open(self._reader, "r", metadata_errors="ignore")
+            container = av.open(self.reader, "r", metadata_errors="ignore")
         except av.FFmpegError as error:
             self.check()
             # Where the file gave no error, it is libav's word for a header that is cut short.
@@ -113,11 +109,11 @@ class VideoFile:
 
     def check(self) -> None:
         """Raise the first error that reading the file gave, whatever libav made of it."""
-        self._reader.check()
+        self.reader.check()
 
     def close(self) -> None:
         self.container.close()
-        self._reader.close()
+        self.reader.close()
 
     def __enter__(self) -> VideoFile:
         return self
@@ -183,17 +179,39 @@ def _has_box(file, name: bytes) -> bool:
 
 
 def videos(container: InputContainer) -> list[VideoStream]:
-    """The video streams without cover pictures. Raises Unusable where there is none."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    """The video streams, that which ffmpeg chooses first, without cover pictures and previews.
+
+    It takes the largest picture, but one with the flag "default" before others (by five million pixels), and before all
+    those of which the beginning of the file has shown something.
+
+    Raises:
+        Unusable: there is none.
+    """
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+    streams = [s for s in container.streams.video if not s.disposition & pictures]
     if not streams:
-        kinds = sorted({s.type for s in container.streams})
+        kinds = sorted({"a cover picture" if s.type == "video" else s.type for s in container.streams})
         raise Unusable(f"no video stream (only {', '.join(kinds)})" if kinds else "no video stream")
-    if streams[0].codec_context is None:
+    return sorted(streams, key=_rank, reverse=True)
+
+
+def _rank(stream: VideoStream) -> int:
+    context = stream.codec_context
+    size = context.width * context.height if context else 0
+    return size + 5_000_000 * bool(stream.disposition & Disposition.default) + 100_000_000 * (size > 0)
+
+
+def prepare(stream: VideoStream) -> None:
+    """Make a stream ready for decoding.
+
+    Raises:
+        Unusable: there is no decoder for it.
+    """
+    if stream.codec_context is None:
         raise Unusable("no decoder for its video codec")
     # One thread per file: the pool decodes several files at once, and short windows do not repay frame threading.
-    streams[0].codec_context.thread_type = "NONE"
-    streams[0].codec_context.thread_count = 1
-    return streams
+    stream.codec_context.thread_type = "NONE"
+    stream.codec_context.thread_count = 1
 
 
 def codec_name(stream: VideoStream) -> str:
@@ -215,8 +233,9 @@ def packets(file: VideoFile, stream: VideoStream) -> Iterator[av.Packet]:
     try:
         # PyAV's generator loses memory when it is only dropped.
         with closing(cast(Generator[av.Packet, None, None], file.container.demux(stream))) as stored:
+            check = file.reader.check
             for packet in stored:
-                file.check()
+                check()
                 if unpack is not None:
                     yield from unpack.filter(packet if packet.size else None)
                 elif packet.size:
@@ -230,52 +249,22 @@ def packets(file: VideoFile, stream: VideoStream) -> Iterator[av.Packet]:
         file.check()
 
 
-def pictures(codec: str, packet: av.Packet) -> str:
-    """One letter for each picture that a packet shows; empty if it shows none.
-
-    MPEG-4: its type, I, P, B or S. VP8, VP9: "?" unless the frame is marked as not shown (a reference for later
-    frames, VP8: RFC 6386 §9.1, VP9: bitstream specification §6.2). Everything else: "?".
-    """
-    data = memoryview(packet)
-    if codec == "mpeg4":
-        return "".join(
-            "IPBS"[data[m.end()] >> 6] for m in re.finditer(b"\x00\x00\x01\xb6", data) if m.end() < len(data)
-        )
-    if codec == "vp8":
-        return "?" if data[0] >> 4 & 1 else ""
-    if codec == "vp9" and data[-1] & 0xE0 != 0xC0:  # a superframe, known by its last byte, always shows one frame
-        bits = f"{data[0]:08b}{data[1] if len(data) > 1 else 0:08b}"[2:]
-        bits = bits[3:] if bits[:2] == "11" else bits[2:]  # profile 3 has one more bit
-        return "?" if bits[0] == "1" or bits[2] == "1" else ""  # show_existing_frame, frame_type, show_frame
-    return "?"
-
-
 def first_frame(stream: VideoStream, candidates: list[av.Packet]) -> VideoFrame:
     """The picture of the first of these packets that decodes alone, else the first that comes out of all of them."""
-    context = stream.codec_context
     bare = [av.Packet(bytes(packet)) if packet.is_discard else packet for packet in candidates]  # no longer hidden
     for group in [*([packet] for packet in bare), bare]:
-        frames: list[VideoFrame] = []
-        for packet in [*group, None]:
-            try:
-                frames += context.decode(packet)
-            except av.FFmpegError as error:
-                raise_if_of_the_system(error)
-        context.flush_buffers()
-        if frames:
+        if frames := frames_of(stream, group):
             return frames[0]
     raise Unusable(f"its first frame cannot be decoded ({codec_name(stream)})")
 
 
-def orientation(frame: VideoFrame) -> tuple[int, bool]:
-    """How the stored picture is shown: (degrees clockwise to the nearest quarter turn, then flipped left to right).
-
-    From the display matrix (a, b, u, c, d, v, x, y, w): a stored point (p, q) is shown at (a·p + c·q, b·p + d·q).
-    """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return 0, False
-    a, b, _, c, d = np.frombuffer(cast(bytes, matrix), np.int32)[:5].astype(float)
-    mirrored = a * d - b * c < 0
-    angle = math.degrees(math.atan2(b, -a if mirrored else a))
-    return round(angle / 90) % 4 * 90, mirrored
+def frames_of(stream: VideoStream, stored: list[av.Packet]) -> list[VideoFrame]:
+    """The pictures of these packets alone, as far as they can be decoded."""
+    frames: list[VideoFrame] = []
+    for packet in [*stored, None]:
+        try:
+            frames += stream.codec_context.decode(packet)
+        except av.FFmpegError as error:
+            raise_if_of_the_system(error)
+    stream.codec_context.flush_buffers()
+    return frames

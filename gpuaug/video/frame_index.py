@@ -8,28 +8,27 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, NamedTuple
 
 import av
 import numpy as np
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
+from .bitstream import B_PICTURES, PICTURES, is_b_picture, pictures, stands_alone
+from .decoder_state import State
 from .demux import (
-    LARGEST_PLACEHOLDER,
     Unusable,
     VideoFile,
     check_memory,
     codec_name,
     first_frame,
-    orientation,
     packets,
-    pictures,
+    prepare,
     videos,
 )
-
-# Codecs that may show frames in another order than they store them.
-REORDERING = {"h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "vc1", "wmv3", "cavs", "rv30", "rv40"}
+from .first_pictures import all_stand_alone, decodable_stamps, orientation
+from .time_table import leading, since_first_key, time_table
+from .times import DEEPEST, MISSING, Packet, constant_interval, display_times
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +50,11 @@ class FrameIndex:
         matrix: the frames' YUV matrix, as in ISO/IEC 23091-2 (1 BT.709, 2 not told, 5 and 6 BT.601, 9 BT.2020).
         width, height: display size in pixels, after pixel aspect and rotation.
         rotation: degrees clockwise by which the stored picture is turned. mirrored: then flipped left to right.
+        stream: its index in the container.
+        notes: what is implausible about the file, in words for users.
+        interval: ticks from frame to frame where the rate is constant and stamps are rounded to ticks; else 0.
+        state: what packets tell a decoder for later ones, where a key frame does not repeat it.
+        own_pts_N, own_dts_N: where the order must be learnt, the stored packets' stamps, MISSING where unknown.
     """
 
     path: str
@@ -73,6 +77,12 @@ class FrameIndex:
     height: int
     rotation: int
     mirrored: bool
+    stream: int = 0
+    notes: tuple[str, ...] = ()
+    interval: float = 0.0
+    state: State | None = None
+    own_pts_N: NDArray[np.int64] | None = None
+    own_dts_N: NDArray[np.int64] | None = None
 
     @cached_property
     def seconds_N(self) -> NDArray[np.float64]:
@@ -82,25 +92,39 @@ class FrameIndex:
     @property
     def duration_seconds(self) -> float:
         """From the first frame's time to the last frame's end."""
+        if self._even:
+            return len(self.stamp_N) * self.interval * self.tick_seconds
         return float(self.end - self.stamp_N[0]) * self.tick_seconds
+
+    @property
+    def _even(self) -> bool:
+        """Whether the last frame lasts no longer than the others of a constant rate, as far as ticks tell."""
+        return self.interval > 0 and self.end - int(self.stamp_N[-1]) <= self.interval + 1
 
     @property
     def variable_rate(self) -> bool:
         """Whether intervals differ by more than rounding one rate to ticks explains (one tick, and a quarter)."""
         step = np.diff(self.stamp_N)
-        return bool(len(step)) and bool(step.max() - step.min() > 1 or step.max() > 1.25 * step.min())
+        return (
+            not self.interval
+            and bool(len(step))
+            and bool(step.max() - step.min() > 1 or step.max() > 1.25 * step.min())
+        )
 
     def frames_at(self, start_seconds: float, fps: float, frames: int, edge: str = "error") -> NDArray[np.int64]:
         """Positions (T,) of the frames shown at start_seconds + k/fps.
 
         That is the last frame whose time is not later. Times count as equal within one tick, which is what rounding
         both of them to ticks can change their difference by, but at most within an eighth of a frame, so that a coarse
-        tick (AVI: one frame) does not turn "shown at" into "nearest to".
+        tick (AVI: one frame) does not turn "shown at" into "nearest to". Where that is less than a tick and the rate is
+        constant (milliseconds at 240 frames a second), times are those before they were rounded.
 
         Raises:
             Unusable: the window passes the end of the video, and `edge` is not "repeat".
         """
         seconds_N = self.seconds_N
+        if 0 < self.interval < 8:
+            seconds_N = np.arange(len(seconds_N), dtype=np.float64) * (self.interval * self.tick_seconds)
         frame = float(np.median(np.diff(seconds_N))) if len(seconds_N) > 1 else self.duration_seconds
         at_T = start_seconds + np.arange(frames) / fps + min(self.tick_seconds, frame / 8)
         if edge != "repeat" and at_T[-1] >= self.duration_seconds:
@@ -110,35 +134,49 @@ class FrameIndex:
             )
         return np.maximum(np.searchsorted(seconds_N, at_T, side="right") - 1, 0)
 
-    def reordered(self, numbers: list[int]) -> FrameIndex:
-        """The same file, with its frames' packet numbers in display order (frames that are not in it are not shown)."""
+    def reordered(self, numbers: list[int], dts: list[int]) -> FrameIndex:
+        """The same file, with its frames as a decoder gives them (what is not among them is not shown).
+
+        Args:
+            numbers: of each frame, that of its packet. dts: the decoding time of the packet after which it came out, or
+                MISSING.
+        """
         place = {int(number): i for i, number in enumerate(self.packet_N)}
-        shown_N = np.array([place[number] for number in numbers if number in place])
+        found = [(place[number], time) for number, time in zip(numbers, dts) if number in place]
+        shown_N = np.array([i for i, _ in found])
         packet_N = self.packet_N[shown_N]
+        step = max(1, self.end - int(self.stamp_N[-1]))
+        if self.own_pts_N is None:
+            stamp_N = np.sort(self.stamp_N[shown_N])
+        else:
+            stamp_N = display_times(self.own_pts_N[shown_N].tolist(), [time for _, time in found], step)
         where = {int(number): i for i, number in enumerate(packet_N)}
         first_decodable_K = np.array([where.get(int(number), 0) for number in self.key_packet_K])
         return replace(
             self,
-            stamp_N=np.sort(self.stamp_N[shown_N]),
+            stamp_N=stamp_N,
+            end=int(stamp_N[-1]) + step,
             decoder_pts_N=packet_N,
             packet_N=packet_N,
             first_decodable_K=np.maximum.accumulate(first_decodable_K),
             display_order_unknown=False,
+            own_pts_N=None,
+            own_dts_N=None,
+            interval=constant_interval(stamp_N, [], Fraction(self.tick_seconds).limit_denominator(10_000_000)),
         )
 
 
-MISSING = -(2**63)
+# Codecs whose decoders give no picture for what refers to pictures that they have not seen.
+REFUSING = {"ffv1", "vp8", "vp9", "av1", "hevc", "vvc", "png"}
 
 
-class _Packet(NamedTuple):
-    number: int
-    pts: int
-    dts: int
-    duration: int
-    key: bool
-    picture: str
-    size: int
-    hidden: bool
+CANVAS = {"gif", "apng", "webp"}  # pictures are drawn over those before, also over what was called a key frame
+STREAMS = 8  # of one file, of which one with frames is looked for
+NO_FRAMES = "the video stream has no frames"
+
+
+class NoFrames(Unusable):
+    """Nothing is stored of a stream."""
 
 
 def read_index(path: str) -> FrameIndex:
@@ -153,31 +191,51 @@ def read_index(path: str) -> FrameIndex:
             is short.
     """
     try:
-        return _read_index(path)
+        for rank in range(STREAMS):
+            try:
+                return _read_index(path, rank)
+            except NoFrames:
+                continue
+        raise NoFrames(NO_FRAMES)
     finally:
         check_memory()
 
 
-def _read_index(path: str) -> FrameIndex:
+def _read_index(path: str, rank: int) -> FrameIndex:
+    """The time table of the stream that ffmpeg would choose if there were not the `rank` before it."""
     with VideoFile(path) as file:
         container = file.container
         streams = videos(container)
-        stream, codec = streams[0], codec_name(streams[0])
-        total = 0
-        table: list[_Packet] = []
+        if rank >= len(streams):
+            raise Unusable(NO_FRAMES)
+        stream = streams[rank]
+        prepare(stream)
+        codec = codec_name(stream)
+        state = State(codec, stream.codec_context.extradata)
+        total, damaged, latest, typed = 0, 0, MISSING, codec in B_PICTURES
+        table: list[Packet] = []
         heads: list[av.Packet] = []
+        opening: list[av.Packet] = []
         for packet in packets(file, stream):
-            shown = "" if packet.is_corrupt else pictures(codec, packet)
+            shown = pictures(codec, packet) if codec in PICTURES else "?"
+            damaged += packet.is_corrupt
             if shown:
                 pts = MISSING if packet.pts is None else packet.pts
                 dts = MISSING if packet.dts is None else packet.dts
-                flags = packet.is_keyframe, shown, packet.size, packet.is_discard
-                table.append(_Packet(total, pts, dts, packet.duration or 0, *flags))
-                if len(heads) < 4 and (packet.is_keyframe or not heads):
+                key = packet.is_keyframe and stands_alone(codec, packet, shown)
+                if pts >= latest:
+                    latest = pts
+                    if typed and not key and is_b_picture(codec, packet, state.prefixed):
+                        shown = "B"
+                table.append(Packet(total, pts, dts, packet.duration or 0, key, shown, packet.size, packet.is_discard))
+                if len(heads) < 4 and (key or not heads):
                     heads.append(packet)
+                if heads and len(opening) < DEEPEST:
+                    opening.append(packet)
+            state.see(total, packet)
             total += 1
         if not table:
-            raise Unusable("the video stream has no frames")
+            raise NoFrames(NO_FRAMES)
         frame = first_frame(stream, heads)
         rotation, mirrored = orientation(frame)
         aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1
@@ -185,13 +243,24 @@ def _read_index(path: str) -> FrameIndex:
         if rotation % 180:
             width, height = height, width
         tick = stream.time_base or Fraction(1, 1000)
-        rate = stream.average_rate or stream.guessed_rate or 25
-        times = _times(table, codec, container.format.name, max(1, round(1 / (rate * tick))))
+        rates = stream.average_rate, stream.base_rate, stream.guessed_rate
+        rate = rates[0] or rates[2] or 25
+        step = max(1, round(1 / (rate * tick)))
+        table = since_first_key(table)
+        decodable = decodable_stamps(stream, opening) if leading(table) else set()
+        depth = stream.codec_context.reorder_depth
+        alone = stream.codec_context.codec.intra_only or codec in REFUSING
+        lies = not alone and all(p.key for p in table) and not all_stand_alone(stream, opening)
+        if lies or codec in CANVAS:
+            table = [p._replace(key=not i) for i, p in enumerate(table)]
+        columns = time_table(table, codec, container.format.name, float(tick), step, depth, decodable)
         return FrameIndex(
             path=path,
             tick_seconds=float(tick),
-            **times,
-            frame_numbers_agree=not times["pts_unreliable"] and total == len(times["stamp_N"]) and len(streams) == 1,
+            **columns,
+            frame_numbers_agree=not columns["pts_unreliable"]
+            and total == len(columns["stamp_N"])
+            and len(streams) == 1,
             codec=codec,
             pixel_format=frame.format.name,
             matrix=int(frame.colorspace),
@@ -200,72 +269,7 @@ def _read_index(path: str) -> FrameIndex:
             height=height,
             rotation=rotation,
             mirrored=mirrored,
+            stream=stream.index,
+            state=state if state.told else None,
+            interval=constant_interval(columns["stamp_N"], rates, tick),
         )
-
-
-def _times(table: list[_Packet], codec: str, container: str, step: int) -> dict[str, Any]:
-    """The columns of FrameIndex that come from the packets; `step`: the nominal interval in ticks."""
-    first = next((p for p in table if p.key), table[0])
-    table = [p for p in table if p.number >= first.number]
-    stamps = [p.pts for p in table]
-    stored = codec not in REORDERING or all(p.key for p in table)
-    # AVI has no display times: libav guesses them, wrongly for packed B-frames and for H.264. A container that gives
-    # none, or the same twice, is no better.
-    pts_unreliable = (container == "avi" and not stored) or MISSING in stamps or len(set(stamps)) < len(stamps)
-    display_order_unknown = False
-    if not pts_unreliable:
-        shown = sorted((p for p in table if not p.hidden and p.pts >= first.pts), key=lambda p: p.pts)
-        stamp = [p.pts for p in shown]
-    elif codec == "mpeg4" and all(p.size > LARGEST_PLACEHOLDER for p in table):
-        shown, stamp = _mpeg4_order(table, step)
-    else:
-        shown, display_order_unknown = [p for p in table if not p.hidden], not stored
-        stamp = sorted(_coded_time(p, step) if container == "avi" or p.pts == MISSING else p.pts for p in shown)
-    if not shown:
-        raise Unusable("the video stream has no frames")
-    last = shown[-1].duration or (round(float(np.median(np.diff(stamp)))) if len(stamp) > 1 else step)
-    packet_N, stamp_N = np.array([p.number for p in shown], np.int64), np.array(stamp, np.int64)
-    keys = [p for p in table if p.key] or [first]
-    key_packet_K = np.array([p.number for p in keys], np.int64)
-    if pts_unreliable:
-        place = {p.number: i for i, p in enumerate(shown)}
-        first_decodable_K = np.array([place.get(p.number, 0) for p in keys], np.int64)
-    else:
-        first_decodable_K = np.searchsorted(stamp_N, [p.pts for p in keys])
-    return {
-        "stamp_N": stamp_N,
-        "end": int(stamp_N[-1]) + last,
-        "decoder_pts_N": packet_N if pts_unreliable else stamp_N,
-        "packet_N": packet_N,
-        "key_pts_K": key_packet_K if pts_unreliable else np.array([p.pts for p in keys], np.int64),
-        "key_packet_K": key_packet_K,
-        "first_decodable_K": np.maximum.accumulate(first_decodable_K),
-        "pts_unreliable": pts_unreliable,
-        "display_order_unknown": display_order_unknown,
-    }
-
-
-def _mpeg4_order(table: list[_Packet], step: int) -> tuple[list[_Packet], list[int]]:
-    """(packets in display order, their times) of MPEG-4 part 2 from its picture types.
-
-    A picture that others refer to is shown when the next such one is decoded, B-pictures at once. Times are therefore
-    one decoding time late where there are B-pictures, as with ffmpeg.
-    """
-    shown: list[_Packet] = []
-    held = table[0]
-    for packet in table[1:]:
-        if packet.picture[0] == "B":
-            if shown:  # else its first reference is missing
-                shown.append(packet)
-        else:
-            shown.append(held)
-            held = packet
-    shown.append(held)
-    stamp = sorted(_coded_time(p, step) for p in shown)
-    if any(p.picture[0] == "B" for p in table):
-        stamp = [*stamp[1:], stamp[-1] + step]
-    return shown, stamp
-
-
-def _coded_time(packet: _Packet, step: int) -> int:
-    return packet.dts if packet.dts != MISSING else packet.number * step

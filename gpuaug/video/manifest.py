@@ -27,6 +27,9 @@ EXTENSIONS = frozenset({
 # fmt: on
 
 
+NEWER = {"note"}  # columns that manifests of earlier versions lack
+
+
 @dataclass(frozen=True)
 class Video:
     """One file, as far as its container tells.
@@ -34,7 +37,8 @@ class Video:
     duration_seconds: from the first frame's time to the last frame's end. fps: frames / duration. frames: displayed
     frames (an upper bound for streams without time stamps, and where frames turn out to be damaged). width, height:
     display size in pixels, after pixel aspect and rotation. rotation: degrees clockwise, 0, 90, 180 or 270, by which
-    the stored picture is turned for display. error: why it cannot be used; then all numbers are 0.
+    the stored picture is turned for display. error: why it cannot be used; then all numbers are 0. note: what is
+    implausible or damaged about a file that can be used.
     """
 
     path: str
@@ -49,6 +53,7 @@ class Video:
     codec: str = ""
     pixel_format: str = ""
     error: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,10 +97,11 @@ class Manifest:
         folder = os.path.dirname(os.path.abspath(path))
         with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
-            missing = {field.name for field in fields(Video)} - set(reader.fieldnames or ())
+            missing = {field.name for field in fields(Video)} - {*(reader.fieldnames or ()), *NEWER}
             if missing:
                 raise ValueError(f"{os.fspath(path)} is not a manifest: columns {sorted(missing)} are missing")
-            rows = [{f.name: parse[str(f.type)](row[f.name]) for f in fields(Video)} for row in reader]
+            there = [field for field in fields(Video) if field.name in (reader.fieldnames or ())]
+            rows = [{f.name: parse[str(f.type)](row[f.name]) for f in there} for row in reader]
         return cls([Video(**row | {"path": os.path.join(folder, str(row["path"]))}) for row in rows])  # type: ignore[arg-type]
 
 
@@ -177,6 +183,7 @@ def _read(path: str) -> tuple[Video, bool]:
         rotation=index.rotation,
         codec=index.codec,
         pixel_format=index.pixel_format,
+        note="; ".join(index.notes) or None,
     ), True
 
 

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import av
 
 # A change of what is stored, or of the library that reads the files, makes what is stored invalid. (1 took read errors
-# for the end of a file.)
-VERSION = f"2, libavformat {av.library_versions['libavformat']}"
+# for the end of a file; 2 had no notes.)
+VERSION = f"3, libavformat {av.library_versions['libavformat']}"
 COMMIT_EVERY = 500  # files, so that an interrupted run starts again from there
 
 

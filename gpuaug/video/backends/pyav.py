@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
+from typing import cast
 
 import av
 import numpy as np
@@ -19,9 +20,11 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ...kernels import host, host_allocator
-from ..demux import Unusable, VideoFile, check_memory, one_line, packets, raise_if_of_the_system, videos
+from ..demux import Unusable, VideoFile, check_memory, one_line, packets, prepare, raise_if_of_the_system
 from ..frame_index import FrameIndex
+from ..times import MISSING
 from . import Decoded, FrameRequest
+from .parts import Part, split
 
 # Codecs in which a picture marked as "no reference" can be left out without touching any other. (In HEVC such a picture
 # may serve higher temporal layers.)
@@ -30,9 +33,6 @@ CAN_SKIP = {"h264", "mpeg1video", "mpeg2video", "mpeg4"}
 # Bilinear, which is a triangle filter as wide as the reduction; chroma interpolated where it is sited, and rounding
 # that does not depend on the processor. To planar RGB this takes half the time that it takes to packed RGB.
 SCALING = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-
-
-Part = tuple[int, list[int]]  # number of a request, and of some of its windows
 
 
 class PyAV:
@@ -50,7 +50,7 @@ class PyAV:
 
     def decode(self, requests: Sequence[FrameRequest]) -> Iterator[Decoded]:
         """As `Backend.decode`."""
-        parts = _split(requests, self.threads)
+        parts = split(requests, self.threads)
         running = [(part, self._pool.submit(_decode, requests[part[0]].part(part[1]), self.pinned)) for part in parts]
         return self._collect([len(request.positions) for request in requests], running)
 
@@ -65,17 +65,6 @@ class PyAV:
                     frames = frames.to(self.device, non_blocking=self.pinned)
                 results[number][k] = frames
         yield from results
-
-
-def _split(requests: Sequence[FrameRequest], threads: int) -> list[Part]:
-    """Where there are fewer files than threads, those with most windows are halved, by time."""
-    parts = [(number, list(range(len(request.positions)))) for number, request in enumerate(requests)]
-    while 0 < len(parts) < threads and len((most := max(parts, key=lambda part: len(part[1])))[1]) > 1:
-        parts.remove(most)
-        number, windows = most
-        order = sorted(windows, key=lambda k: int(requests[number].positions[k][0]))
-        parts += [(number, order[: len(order) // 2]), (number, order[len(order) // 2 :])]
-    return parts
 
 
 def _decode(request: FrameRequest, pinned: bool) -> Decoded:
@@ -138,7 +127,8 @@ class _File:
 
     def _open(self) -> None:
         self.file = VideoFile(self.index.path)
-        self.stream: VideoStream = videos(self.file.container)[0]
+        self.stream = cast(VideoStream, self.file.container.streams[self.index.stream])
+        prepare(self.stream)
         self.touched = False
 
     def __enter__(self) -> _File:
@@ -190,7 +180,7 @@ class _File:
                 stored = packets(self.file, self.stream)
                 for packet in stored:
                     if packet.pts == index.key_pts_K[key]:
-                        yield packet
+                        yield index.state.remind(number, packet) if index.state else packet
                         yield from stored
                         return
                     if self._number(packet) > number:
@@ -201,6 +191,8 @@ class _File:
         self.touched = True
         for i, packet in enumerate(packets(self.file, self.stream)):
             if i >= number:
+                if i == number and i and index.state:
+                    packet = index.state.remind(number, packet)
                 if index.pts_unreliable:
                     packet.pts = i
                 yield packet
@@ -216,17 +208,25 @@ class _File:
 
 def learn_order(index: FrameIndex) -> FrameIndex:
     """The index of a file whose container does not tell the display order, after decoding all of it once."""
+    own = {} if index.own_dts_N is None else dict(zip(index.packet_N.tolist(), index.own_dts_N.tolist()))
     numbers: list[int] = []
+    dts: list[int] = []
     with _File(index) as file:
         for packet in chain(file._packets_from(None), [None]):
+            if packet:
+                time = own.get(packet.pts, MISSING)
+                packet.dts = None if time == MISSING else time
             try:
-                numbers += [frame.pts for frame in file.stream.codec_context.decode(packet) if frame.pts is not None]
+                for frame in file.stream.codec_context.decode(packet):
+                    if frame.pts is not None:
+                        numbers.append(frame.pts)
+                        dts.append(MISSING if frame.dts is None else frame.dts)
             except av.FFmpegError as error:
                 raise_if_of_the_system(error)
     check_memory()
     if not numbers:
         raise Unusable("none of its frames can be decoded")
-    return index.reordered(numbers)
+    return index.reordered(numbers, dts)
 
 
 def decode_windows(
