@@ -148,7 +148,7 @@ def _columns(answers: Sequence[str]) -> str:
 def _clip(folder: Path, codec: str, frames: int = 12) -> Path:
     encoder, container, options = CODECS[codec]
     file = folder / f"{codec}.{container}"
-    pictures = (np.full((128, 128, 3), 20 * i, np.uint8) for i in range(frames))
+    pictures = (np.full((256, 256, 3), 20 * i, np.uint8) for i in range(frames))  # NVDEC refuses small ones
     pixel_format = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     write_video(file, pictures, 12, encoder, pixel_format=pixel_format, options=options)
     return file

@@ -115,7 +115,7 @@ template <> struct Cast<u8> {  // nearest, halves upwards; NaN gives 0
 };
 template <> struct Cast<BFloat> {  // nearest, ties to even
     GPUAUG_FN static BFloat of(float x) {
-#if defined(__CUDA_ARCH__)
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800  // older ones have no such instruction
         u16 bits;
         asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));
         return (BFloat)bits;
