@@ -88,8 +88,9 @@ def _gpu(advice: list[str]) -> list[tuple[str, str]]:
     rows = [("CuPy", _version("cupy") or "not installed"), ("DALI", _version("nvidia-dali") or "not installed")]
     try:
         from .kernels import cuda
+        from .kernels.launches import Variant
 
-        size = len(cuda.cubin("render", "sm_90", "bfloat16"))
+        size = len(cuda.machine_code(Variant("render", "bfloat16", 3, 2, 1, 1), "sm_90"))
         rows.append(("GPU kernels", f"compile with NVRTC (render for sm_90: {size} bytes)"))
     except (ImportError, RuntimeError, OSError) as error:
         rows.append(("GPU kernels", f"do not compile: {_one_line(error)}"))

@@ -23,6 +23,8 @@ from cupy_backends.cuda.libs import nvrtc
 from numpy.typing import NDArray
 
 from . import kernel_args
+from .launches import Variant
+from .launches import launches as find_launches
 
 TYPES = {"uint8": "u8", "float16": "Half", "bfloat16": "BFloat", "float32": "float"}
 
@@ -39,30 +41,31 @@ def source(kernel: str) -> str:
     return re.sub(r'#include "(.+)"', fill, (here / f"{kernel}.cu").read_text(encoding="utf-8"))
 
 
-def options(dtype: str, channels: int, taps: int, layout: int) -> tuple[str, ...]:
-    """Compiler options for one output dtype, number of channels, K (0: any), and place in `kernel_args.LAYOUTS`."""
-    values = {"TYPE": TYPES[dtype], "CHANNELS": channels, "TAPS": taps, "LAYOUT": layout}
-    values |= {"THREADS": kernel_args.THREADS, "ITEMS": kernel_args.ITEMS}
+def options(variant: Variant) -> tuple[str, ...]:
+    """The compiler's options for a variant."""
+    values: dict[str, int | str] = {"TYPE": TYPES[variant.dtype], "CHANNELS": variant.channels, "TAPS": variant.taps}
+    values |= {"LAYOUT": variant.layout, "ONE": variant.one}
+    values |= {"THREADS": kernel_args.THREADS, "ITEMS": kernel_args.ITEMS, "COLUMNS": kernel_args.COLUMNS}
     return ("--std=c++17", *(f"-D{name}={value}" for name, value in values.items()))
 
 
-def cubin(kernel: str, arch: str, dtype: str, *, channels: int = 3, taps: int = 2, layout: int = 1) -> bytes:
-    """Machine code of `kernel` for `arch` ("sm_90"), compiled without a driver or a device.
+def machine_code(variant: Variant, arch: str, *more: str) -> bytes:
+    """Machine code for "sm_90", or PTX for "compute_90", compiled without a driver or a device.
+
+    Args:
+        more: options beside the usual ones.
 
     Raises:
         RuntimeError: with the compiler's log.
     """
-    return machine_code(kernel, arch, options(dtype, channels, taps, layout))
-
-
-def machine_code(kernel: str, arch: str, compiler_options: tuple[str, ...]) -> bytes:
-    """Machine code for "sm_90", or PTX for "compute_90"; see `cubin`."""
-    program = nvrtc.createProgram(source(kernel), f"{kernel}.cu", (), ())
+    program = nvrtc.createProgram(source(variant.kernel), f"{variant.kernel}.cu", (), ())
     try:
         try:
-            nvrtc.compileProgram(program, (*compiler_options, f"--gpu-architecture={arch}"))
+            nvrtc.compileProgram(program, (*options(variant), *more, f"--gpu-architecture={arch}"))
         except nvrtc.NVRTCError:
-            raise RuntimeError(f"{kernel}.cu does not compile for {arch}: {nvrtc.getProgramLog(program)}") from None
+            raise RuntimeError(
+                f"{variant.kernel}.cu does not compile for {arch}: {nvrtc.getProgramLog(program)}"
+            ) from None
         if arch.startswith("sm_"):
             return bytes(nvrtc.getCUBIN(program)) + b"\0"  # CuPy cuts the last byte off
         ptx = nvrtc.getPTX(program)
@@ -87,23 +90,23 @@ def architecture(capability: tuple[int, int]) -> str:
     return f"compute_{max(older)}"
 
 
-def kept_code(kernel: str, arch: str, compiler_options: tuple[str, ...]) -> bytes:
+def kept_code(variant: Variant, arch: str) -> bytes:
     """`machine_code` from the user's cache, $XDG_CACHE_HOME/gpuaug/kernels, where it is kept once compiled.
 
     A file there is its code and the SHA-256 of it; one that is not whole is compiled again. Where nothing can be kept
     there is one warning, and every process compiles what it needs.
     """
-    made_of = [source(kernel), arch, *compiler_options, *map(str, nvrtc.getVersion())]
+    made_of = [source(variant.kernel), arch, *options(variant), *map(str, nvrtc.getVersion())]
     key = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:32]
     root = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    file = Path(root) / "gpuaug" / "kernels" / f"{kernel}-{arch}-{key}"
+    file = Path(root) / "gpuaug" / "kernels" / f"{variant.kernel}-{arch}-{key}"
     try:
         found = file.read_bytes()
         if hashlib.sha256(found[:-32]).digest() == found[-32:]:
             return found[:-32]
     except OSError:
         pass  # not there yet
-    code = machine_code(kernel, arch, compiler_options)
+    code = machine_code(variant, arch)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as part:
@@ -115,11 +118,11 @@ def kept_code(kernel: str, arch: str, compiler_options: tuple[str, ...]) -> byte
 
 
 @functools.cache
-def _function(device: int, kernel: str, compiler_options: tuple[str, ...]) -> cupy.cuda.function.Function:
+def _function(device: int, variant: Variant) -> cupy.cuda.function.Function:
     with cupy.cuda.Device(device):
         module = cupy.cuda.function.Module()
-        module.load(kept_code(kernel, architecture(torch.cuda.get_device_capability(device)), compiler_options))
-        return module.get_function(f"gpuaug_{kernel}")
+        module.load(kept_code(variant, architecture(torch.cuda.get_device_capability(device))))
+        return module.get_function(f"gpuaug_{variant.kernel}")
 
 
 def launch(kernel: str, work: NDArray[np.uint8], device: torch.device, dtype: str) -> None:
@@ -133,7 +136,6 @@ def launch(kernel: str, work: NDArray[np.uint8], device: torch.device, dtype: st
     Raises:
         RuntimeError: while the stream is captured into a CUDA graph.
     """
-    grid = kernel_args.grid(kernel, work, dtype)
     index = torch.cuda.current_device() if device.index is None else device.index
     with torch.cuda.device(index), cupy.cuda.Device(index):
         if torch.cuda.is_current_stream_capturing():
@@ -142,13 +144,15 @@ def launch(kernel: str, work: NDArray[np.uint8], device: torch.device, dtype: st
                 "that others have by then; call it before the graph, which then reads its result"
             )
         _release()
-        run = _function(index, kernel, options(dtype, grid.channels, grid.taps, grid.layout))
         pinned = torch.empty(work.size, dtype=torch.uint8, device="cpu", pin_memory=True)
         pinned.numpy()[:] = work
         on_device = pinned.to(torch.device("cuda", index), non_blocking=True)
         stream = SimpleNamespace(ptr=torch.cuda.current_stream(index).cuda_stream)  # all that CuPy asks of a stream
-        arguments = (np.uint64(on_device.data_ptr()), np.int64(grid.blocks_per_frame))
-        run((grid.blocks,), (kernel_args.THREADS,), arguments, stream=stream)
+        variant, found = find_launches(kernel, work, dtype, on_device.data_ptr())
+        run = _function(index, variant)
+        for grid, parameters in found:
+            by_value = parameters.view(f"V{parameters.size}")  # an array of one element is a structure by value
+            run(grid, (kernel_args.THREADS,), (by_value,), stream=stream)
 
 
 def hold(arrays: Any, device: torch.device) -> None:

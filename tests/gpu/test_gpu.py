@@ -80,7 +80,7 @@ def test_a_training_step_neither_waits_nor_allocates(device, monkeypatch):
             optimizer.zero_grad(set_to_none=True)
             return loss.detach()
 
-        # The host may run ahead of the device by all the steps that are queued at once, with pinned memory for each: once
+        # The host may run ahead of the device by all the steps that are queued at once, and pins memory for each: once
         # it has run ahead as far, all of that memory is there.
         first = [step(number) for number in range(20)]
         if device == "cuda":

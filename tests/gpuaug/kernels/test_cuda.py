@@ -15,8 +15,10 @@ import torch
 from gpuaug import Plan, arguments
 from gpuaug.arrays import view
 from gpuaug.kernels import kernel_args
+from gpuaug.kernels.launches import BLEND_LAUNCH, Variant
 
 cuda = pytest.importorskip("gpuaug.kernels.cuda", reason="needs CuPy", exc_type=ImportError)
+BLEND = Variant("blend", "uint8", 1, 1, 0, 1)
 GPU = torch.device("cuda", 0)
 
 
@@ -26,9 +28,9 @@ def device(monkeypatch):
     calls: list[SimpleNamespace] = []
     empty, to = torch.empty, torch.Tensor.to
 
-    def function(index, kernel, options):
+    def function(index, variant):
         def run(grid, block, arguments, *, stream):
-            calls.append(SimpleNamespace(kernel=kernel, options=options, grid=grid, block=block, stream=stream.ptr))
+            calls.append(SimpleNamespace(variant=variant, grid=grid, arguments=arguments, stream=stream.ptr))
 
         return run
 
@@ -57,7 +59,10 @@ def test_a_launch_follows_torchs_stream_without_a_warning(device):
         warnings.simplefilter("error")
         cuda.launch("blend", job(), GPU, "uint8")
     (call,) = device
-    assert (call.kernel, call.stream) == ("blend", 4321)
+    assert (call.variant, call.grid, call.stream) == (BLEND, (1, 2, 1), 4321)
+    (by_value,) = call.arguments
+    assert by_value.size == 1  # CuPy takes it by value
+    assert by_value.nbytes == 8 * len(BLEND_LAUNCH)
 
 
 def test_a_launch_while_a_graph_is_captured_is_refused(device, monkeypatch):
@@ -93,25 +98,21 @@ def compiled(monkeypatch, tmp_path):
 
 def test_what_is_tested_is_what_runs(compiled):
     """One set of options for tests, doctor and the device; none that makes subnormal numbers 0."""
-    options = cuda.options("bfloat16", 1, 1, 0)
-    assert cuda.kept_code("blend", "sm_90", options) == cuda.cubin(
-        "blend", "sm_90", "bfloat16", channels=1, taps=1, layout=0
-    )
+    assert cuda.kept_code(BLEND, "sm_90") == cuda.machine_code(BLEND, "sm_90")
     assert compiled[0] == compiled[1]
     assert not any("ftz" in option or "fast" in option for option in compiled[0])
 
 
 def test_compiled_code_is_kept_and_checked(compiled, tmp_path):
-    options = cuda.options("uint8", 1, 1, 0)
-    code = cuda.kept_code("blend", "sm_90", options)
+    code = cuda.kept_code(BLEND, "sm_90")
     (file,) = (tmp_path / "gpuaug" / "kernels").iterdir()
-    assert cuda.kept_code("blend", "sm_90", options) == code
+    assert cuda.kept_code(BLEND, "sm_90") == code
     assert len(compiled) == 1
     for damaged in (file.read_bytes()[:-100], b"", b"\0" * 1000):
         file.write_bytes(damaged)
-        assert cuda.kept_code("blend", "sm_90", options) == code
+        assert cuda.kept_code(BLEND, "sm_90") == code
     assert len(compiled) == 4
-    assert cuda.kept_code("blend", "sm_80", options) != code  # a file per architecture
+    assert cuda.kept_code(BLEND, "sm_80") != code  # a file per architecture
     assert len(list((tmp_path / "gpuaug" / "kernels").iterdir())) == 2
 
 
@@ -119,12 +120,12 @@ def test_without_a_folder_to_keep_it_code_is_compiled_with_a_warning(compiled, m
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.warns(UserWarning, match="compiled GPU kernels cannot be kept"):
-        assert cuda.kept_code("blend", "sm_90", cuda.options("uint8", 1, 1, 0))[:4] == b"\x7fELF"
+        assert cuda.kept_code(BLEND, "sm_90")[:4] == b"\x7fELF"
 
 
 def test_machine_code_is_whole(compiled):
     """The ELF header says where its tables end; CuPy's answer lacks the last byte."""
-    code = cuda.cubin("blend", "sm_90", "uint8", channels=1, taps=1, layout=0)
+    code = cuda.machine_code(BLEND, "sm_90")
     table, entry, count = (int.from_bytes(code[at : at + n], "little") for at, n in ((40, 8), (58, 2), (60, 2)))
     program, size, programs = (int.from_bytes(code[at : at + n], "little") for at, n in ((32, 8), (54, 2), (56, 2)))
     assert len(code) == max(table + entry * count, program + size * programs)
