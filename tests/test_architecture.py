@@ -46,8 +46,8 @@ MODULES = {"": 15, "pretrain/": 10}  # in one folder, __init__ not counted
 PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
-    "gpuaug": 2380,
-    "gpuaug/kernels": 1419,
+    "gpuaug": 2396,
+    "gpuaug/kernels": 1866,
     "gpuaug/video": 2018,
     "pretrain": 79,
     "pretrain/commands": 590,

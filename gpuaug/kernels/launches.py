@@ -63,15 +63,14 @@ def launches(
     values = np.zeros(len(names), np.int64)
     values[: len(field)] = list(field.values())
     values[len(field) : len(field) + rows.shape[1]] = rows[0]
-    for name, value in more.items():
-        if name in names:
-            values[names.index(name)] = value
-    found = []
+    for name in names[len(field) + rows.shape[1] :]:
+        values[names.index(name)] = more[name]
+    runs = []
     for first_n, first_t in itertools.product(range(0, n, most), range(0, t, most)):
-        one_launch = values.copy()
-        one_launch[[names.index("first_n"), names.index("first_t")]] = first_n, first_t
-        found.append(Launch((blocks, min(most, t - first_t), min(most, n - first_n)), one_launch.view(np.uint8)))
-    return Variant(kernel, dtype, channels, taps if taps <= 2 else 0, layout, one), found
+        own = values.copy()
+        own[[names.index("first_n"), names.index("first_t")]] = first_n, first_t
+        runs.append(Launch((blocks, min(most, t - first_t), min(most, n - first_n)), own.view(np.uint8)))
+    return Variant(kernel, dtype, channels, taps if taps <= 2 else 0, layout, one), runs
 
 
 def header(kernel: str, work: NDArray[np.uint8]) -> tuple[dict[str, int], NDArray[np.int64]]:

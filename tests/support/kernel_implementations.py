@@ -23,8 +23,8 @@ import torch
 
 from gpuaug.kernels import host, kernel_args, launches
 
-from . import ptx
 from .paths import REPOSITORY, SUPPORT
+from .ptx import run, translate
 
 KERNELS = Path(host.__file__).parent
 BUILDS = REPOSITORY / ".pytest_cache" / "kernels"
@@ -129,9 +129,9 @@ def execute(_library: ctypes.CDLL, kernel: str, work: np.ndarray, dtype: str, _t
     job = aligned(work)
     variant, found = launches.launches(kernel, job, dtype, job.ctypes.data)
     library = build_ptx(variant)
-    allowed = ptx.ranges(kernel, job, dtype)
+    allowed = run.ranges(kernel, job, dtype)
     for grid, parameters in found:
-        ptx.run(library, parameters, grid, kernel_args.THREADS, allowed)
+        run.run(library, parameters, grid, kernel_args.THREADS, allowed)
 
 
 def aligned(work: np.ndarray) -> np.ndarray:
@@ -170,8 +170,8 @@ def build_ptx(variant: launches.Variant, *options: str, change: tuple[str, str] 
             code = cuda.machine_code(variant, "compute_90", *options)
         write_whole(kept, code.rstrip(b"\0").decode())
     # no reordering of pointers of another type; and no fma where PTX has none
-    flags = [f"-I{SUPPORT}", "-fno-strict-aliasing", "-ffp-contract=off", "-w"]
-    return build("ptx", variant, ptx.Translator(kept.read_text()).program(), flags)
+    flags = [f"-I{SUPPORT / 'ptx'}", "-fno-strict-aliasing", "-ffp-contract=off", "-w"]
+    return build("ptx", variant, translate.Translator(kept.read_text()).program(), flags)
 
 
 def build(name: str, variant: launches.Variant, code: str, flags: list[str]) -> ctypes.CDLL:
@@ -198,5 +198,5 @@ def write_whole(file: Path, text: str) -> None:
 @functools.cache
 def _what_builds_depend_on() -> list[str]:
     compiler = subprocess.run([require_compiler(), "--version"], check=True, capture_output=True, text=True).stdout
-    files = sorted([*KERNELS.glob("*.cu"), *KERNELS.glob("*.cuh"), SUPPORT / "ptx_machine.h"])
+    files = sorted([*KERNELS.glob("*.cu"), *KERNELS.glob("*.cuh"), SUPPORT / "ptx" / "machine.h"])
     return [compiler, *(file.read_text(encoding="utf-8") for file in files)]

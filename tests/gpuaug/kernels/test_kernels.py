@@ -26,7 +26,7 @@ BLEND, RENDER, MIX, TAPS = (
     kernel_args.struct_fields("Taps"),
 )
 KERNELS = kernel_implementations.KERNELS
-ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100")  # sm_75: T4 and RTX 20, the oldest of CUDA 13
+ARCHITECTURES = ("sm_75", "sm_90", *(pytest.param(arch, marks=pytest.mark.slow) for arch in ("sm_80", "sm_100")))
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

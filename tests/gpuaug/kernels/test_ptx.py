@@ -11,8 +11,9 @@ import torch
 
 from gpuaug import Plan, blend, render
 from gpuaug.kernels import host, kernel_args, launches
-from support import kernel_implementations, ptx
+from support import kernel_implementations
 from support.paths import SUPPORT
+from support.ptx import run, translate
 
 pytest.importorskip("gpuaug.kernels.cuda", reason="needs CuPy", exc_type=ImportError)
 ORDER = ("fused(wb, y, wa * x)", "wa * x + wb * y")
@@ -36,7 +37,7 @@ def planted(monkeypatch):
             variant, found = launches.launches(kernel, job, dtype, job.ctypes.data)
             built = kernel_implementations.build_ptx(variant, *options, change=change)
             for grid, parameters in found:
-                ptx.run(built, parameters, grid, kernel_args.THREADS, ptx.ranges(kernel, job, dtype))
+                run.run(built, parameters, grid, kernel_args.THREADS, run.ranges(kernel, job, dtype))
 
         monkeypatch.setattr(host, "library", lambda: library)
         monkeypatch.setattr(host, "launch", launch)
@@ -92,8 +93,8 @@ def test_memory_of_a_job():
     bank, out = torch.zeros(2, 3, 5, 7, 3, dtype=torch.uint8), torch.zeros(1, 3, 1, 4, 4, dtype=torch.bfloat16)
     address = bank.data_ptr()
     steps = [(2, 315), (3, 105), (5, 21), (21, 1)]
-    assert ptx.span(address, steps, 1) == (address, address + bank.numel())
-    assert ptx.span(100, [(3, -8), (2, 4)], 4) == (84, 108)
+    assert run.span(address, steps, 1) == (address, address + bank.numel())
+    assert run.span(100, [(3, -8), (2, 4)], 4) == (84, 108)
     assert out.numel() == 48
 
 
@@ -102,13 +103,13 @@ def test_memory_of_a_job():
 )
 def test_an_unknown_instruction_is_an_error(line):
     with pytest.raises(ValueError, match="is known"):
-        ptx.Translator(".visible .entry kernel(\n.param .u64 kernel_param_0\n)\n{\n" + line + "\nret;\n}")
+        translate.Translator(".visible .entry kernel(\n.param .u64 kernel_param_0\n)\n{\n" + line + "\nret;\n}")
 
 
 def test_instructions_that_c_lacks(tmp_path):
     """Sums rounded down, bytes picked, bits shifted in, against Python's exact numbers."""
     compiler = kernel_implementations.require_compiler()
-    (tmp_path / "try.cpp").write_text("""#include "ptx_machine.h"
+    (tmp_path / "try.cpp").write_text("""#include "machine.h"
 #include <cstdio>
 int main() {
     printf("%.9g %.9g %.9g\\n", add_down(-1e-30f, 1.f), add_down(2.5f, 8388608.f), add_down(1.f, 1.f));
@@ -119,7 +120,7 @@ int main() {
 }
 """)
     assert shutil.which("c++")
-    command = [compiler, "-std=c++17", f"-I{SUPPORT}", str(tmp_path / "try.cpp"), "-o", str(tmp_path / "try")]
+    command = [compiler, "-std=c++17", f"-I{SUPPORT / 'ptx'}", str(tmp_path / "try.cpp"), "-o", str(tmp_path / "try")]
     subprocess.run(command, check=True)
     shown = subprocess.run([str(tmp_path / "try")], check=True, capture_output=True, text=True).stdout
     below = float(np.nextafter(np.float32(1), np.float32(0)))

@@ -7,13 +7,8 @@ to the job and against its alignment. Not modelled: the assembler behind PTX, th
 
 from __future__ import annotations
 
-import ctypes
 import re
 from typing import NamedTuple
-
-import numpy as np
-
-from gpuaug.kernels import kernel_args, launches
 
 # ruff: noqa: E501
 
@@ -274,7 +269,7 @@ class Translator:
         registers = "".join(f"{kind} {name};" for name, kind in self.registers.items())
         entries = "".join(f"case {k}: goto after{k};" for k in range(1, self.barriers + 1))
         body = "\n".join(line for line in self.body if line)
-        return f"""#include "ptx_machine.h"
+        return f"""#include "machine.h"
 struct Thread {{ int at; {registers} }};
 static void step(Thread& s, u64 parameters, u64 shared, const u32* ctaid, const u32* tid, const u32* ntid) {{
 switch (s.at) {{ {entries} default: break; }}
@@ -282,27 +277,8 @@ switch (s.at) {{ {entries} default: break; }}
 s.at=-1;
 }}
 extern "C" long run(const char* parameters, const u32* grid, u32 threads, const u64* allowed, int count, u64* fault) {{
-    std::vector<char> memory({max(self.shared_bytes, 1)} + 16);
-    const u64 shared = ((u64)memory.data() + 15) & ~15ull;
-    ranges.assign((const Range*)allowed, (const Range*)allowed + count);
-    ranges.push_back({{shared, shared + {self.shared_bytes}, 1}});
-    faults = fault_address = fault_kind = 0;
-    std::vector<Thread> state(threads);
-    const u32 ntid[3] = {{threads, 1, 1}};
-    u32 at[3];
-    for (at[2] = 0; at[2] < grid[2]; ++at[2])
-        for (at[1] = 0; at[1] < grid[1]; ++at[1])
-            for (at[0] = 0; at[0] < grid[0]; ++at[0]) {{
-                memset(memory.data(), 0xaa, memory.size());
-                memset((void*)state.data(), 0, threads * sizeof(Thread));
-                for (int phase = 0; phase <= {self.barriers}; ++phase)
-                    for (u32 t = 0; t < threads; ++t) {{
-                        const u32 tid[3] = {{t, 0, 0}};
-                        if (state[t].at >= 0) step(state[t], (u64)parameters, shared, at, tid, ntid);
-                    }}
-            }}
-    fault[0] = fault_address, fault[1] = fault_kind;
-    return faults;
+    return run_blocks<Thread>(step, (u64)parameters, grid, threads, {self.barriers}, {self.shared_bytes},
+                              (const Range*)allowed, count, fault);
 }}
 """
 
@@ -314,60 +290,3 @@ def label(name: str) -> str:
 def split(text: str) -> list[str]:
     """Operands; braces and brackets hold their commas together."""
     return [part.strip() for part in re.findall(r"(?:[^,{\[]|\{[^}]*\}|\[[^\]]*\])+", text)]
-
-
-# ---- running -------------------------------------------------------------------------------------------------------------
-
-
-def ranges(kernel: str, work: np.ndarray, dtype: str) -> np.ndarray:
-    """uint64 (R, 3): begin, end and whether it may be written, of the memory that a job's kernel may touch.
-
-    Words of which one byte belongs to a source are read whole; what is written has to be the output's.
-    """
-    fields, rows = launches.header(kernel, work)
-    found = [(work.ctypes.data, work.ctypes.data + work.size, 0)]
-    size = kernel_args.ITEMSIZE[dtype]
-    for row in rows:
-        source = dict(zip(launches.RENDER_SOURCE if kernel == "render" else launches.BLEND_SOURCE, row.tolist()))
-        clips = [(fields["clips"] if fields["row_step"] == 0 else 1, fields["clip_stride"])]
-        if kernel == "render":
-            steps = [*clips, (source["frames"], source["frame_stride"]), (source["height"], source["row_stride"])]
-            begin, end = span(source["address"], [*steps, (source["width"] * fields["c"], 1)], 1)
-        else:
-            steps = [(source["frames"], size * source["frame_stride"])]
-            steps += [(fields[f"sizes{d}"], size * source[f"strides{d}"]) for d in range(kernel_args.DIMENSIONS)]
-            begin, end = span(source["address"], [*clips, *steps], size)
-        found.append((begin // 4 * 4, -(-end // 4) * 4, 0))
-    steps = [(fields[name], size * fields[f"out_{name}"]) for name in ("nt" if kernel == "blend" else "ntcyx")]
-    if kernel == "blend":
-        steps += [(fields[f"sizes{d}"], size * fields[f"out_strides{d}"]) for d in range(kernel_args.DIMENSIONS)]
-    found.append((*span(fields["out"], steps, size), 1))
-    return np.array(found, np.uint64)
-
-
-def span(address: int, steps: list[tuple[int, int]], size: int) -> tuple[int, int]:
-    """First byte, and the one behind the last, of values at so many steps of so many bytes from an address."""
-    reach = [(count - 1) * step for count, step in steps]
-    return address + sum(r for r in reach if r < 0), address + sum(r for r in reach if r > 0) + size
-
-
-def run(
-    library: ctypes.CDLL, parameters: np.ndarray, grid: tuple[int, int, int], threads: int, allowed: np.ndarray
-) -> None:
-    """Run a kernel; AssertionError where it read, or wrote, what it may not."""
-    library.run.restype = ctypes.c_long
-    fault = np.zeros(2, np.uint64)
-    blocks = (ctypes.c_uint * 3)(*grid)
-    address = ctypes.c_void_p
-    faults = library.run(
-        address(parameters.ctypes.data),
-        blocks,
-        threads,
-        address(allowed.ctypes.data),
-        len(allowed),
-        address(fault.ctypes.data),
-    )
-    kind = ("none", "not on a multiple of its size", "read outside", "written outside")[int(fault[1])]
-    assert faults == 0, (
-        f"{faults} accesses were wrong, the first at {int(fault[0]):#x}: {kind}; allowed: {allowed.tolist()}"
-    )

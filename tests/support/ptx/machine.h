@@ -1,4 +1,4 @@
-// What the C++ that support/ptx.py makes of PTX needs: types, checked memory, and the instructions that C++ lacks.
+// What the C++ that translate.py makes of PTX needs: types, checked memory, and the instructions that C++ lacks.
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -103,4 +103,34 @@ static inline u32 lop3(u32 a, u32 b, u32 c, u32 table) {
     for (int i = 0; i < 8; ++i)
         if (table >> i & 1) out |= (i & 4 ? a : ~a) & (i & 2 ? b : ~b) & (i & 1 ? c : ~c);
     return out;
+}
+
+// ---- a grid of blocks -----------------------------------------------------------------------------------------------
+
+// Blocks one after the other, and in each the threads, from barrier to barrier. Returns how many accesses were wrong;
+// fault: where the first was, and of which kind.
+template <class Thread, class Step>
+static long run_blocks(Step step, u64 parameters, const u32* grid, u32 threads, int barriers, u32 shared_bytes,
+                       const Range* allowed, int count, u64* fault) {
+    std::vector<char> memory(shared_bytes + 16);
+    const u64 shared = ((u64)memory.data() + 15) & ~15ull;
+    ranges.assign(allowed, allowed + count);
+    ranges.push_back({shared, shared + shared_bytes, 1});
+    faults = fault_address = fault_kind = 0;
+    std::vector<Thread> state(threads);
+    const u32 ntid[3] = {threads, 1, 1};
+    u32 at[3];
+    for (at[2] = 0; at[2] < grid[2]; ++at[2])
+        for (at[1] = 0; at[1] < grid[1]; ++at[1])
+            for (at[0] = 0; at[0] < grid[0]; ++at[0]) {
+                memset(memory.data(), 0xaa, memory.size());
+                memset((void*)state.data(), 0, threads * sizeof(Thread));
+                for (int phase = 0; phase <= barriers; ++phase)
+                    for (u32 t = 0; t < threads; ++t) {
+                        const u32 tid[3] = {t, 0, 0};
+                        if (state[t].at >= 0) step(state[t], parameters, shared, at, tid, ntid);
+                    }
+            }
+    fault[0] = fault_address, fault[1] = (u64)fault_kind;
+    return faults;
 }
