@@ -51,16 +51,23 @@ map: .venv/.demo  ## the map of the code in README.md, from the packages' docstr
 study: .venv/.test  ## every pre-training, one localiser, one table; goes on where it was stopped
 	$(BIN)/python -m benchmarks.study.run --out runs/study
 
-# On a GPU machine without a network: make gpu GPU_PYTHON=python3 OUT=dir uses that Python's packages. Within nine
-# minutes: what takes longer is stopped, and what is done by then is in OUT.
+# On a GPU machine without a network: make gpu GPU_PYTHON=python3 OUT=dir uses that Python's packages; packages that it
+# lacks are accepted by name, GPUAUG_ABSENT=nvidia.dali,torchcodec,kornia. Within nine minutes: what takes longer is
+# interrupted, so that pytest writes what is done by then, and each benchmark saves after every case. The examples, which
+# start processes, have a run of their own. benchmarks/gpu_calls.sh does the same in calls of some minutes.
 GPU_PYTHON ?= $(BIN)/python
-GPU_TESTS = $(shell grep -lE 'mark\.gpu|implementations' -r tests --include='test_*.py')
+GPU_FILES = $(shell grep -lE 'mark\.gpu|implementations' -r tests --include='test_*.py')
+GPU_EXAMPLES = $(filter tests/end_to_end/%,$(GPU_FILES))
+GPU_TESTS = $(filter-out $(GPU_EXAMPLES),$(GPU_FILES))
+GPU_VIDEOS ?= $(OUT)/videos
+GPU_RUN = GPUAUG_REQUIRE_GPU=1 timeout -s INT
 gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/.test)  ## all GPU tests, of which none may be skipped; the GPU benchmarks
 	mkdir -p $(OUT)
 	$(GPU_PYTHON) setup.py --quiet build_ext --inplace
-	GPUAUG_REQUIRE_GPU=1 timeout 200 $(GPU_PYTHON) -m pytest -m gpu $(GPU_TESTS) --junitxml=$(OUT)/tests.xml; \
-	tests=$$?; timeout 330 $(GPU_PYTHON) -m benchmarks --device cuda --out $(OUT); \
-	benchmarks=$$?; exit $$((tests + benchmarks))
+	$(GPU_RUN) 150 $(GPU_PYTHON) -m pytest -m gpu $(GPU_TESTS) --junitxml=$(OUT)/tests.xml; tests=$$?; \
+	$(GPU_RUN) 60 $(GPU_PYTHON) -m pytest -m gpu $(GPU_EXAMPLES) --junitxml=$(OUT)/examples.xml; examples=$$?; \
+	timeout -s INT 330 $(GPU_PYTHON) -m benchmarks --device cuda --out $(OUT) --videos $(GPU_VIDEOS); benchmarks=$$?; \
+	exit $$((tests || examples || benchmarks))
 
 clean:
 	rm -rf .venv demo build *.egg-info gpuaug/kernels/*.so

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from . import common
+from . import common, videos
 
 QUESTIONS = ("render", "training", "feed", "edits", "decode")  # those that may be cut short last
 
@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAMES", help=f"of {', '.join(QUESTIONS)} (default: all)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
+    parser.add_argument("--videos", type=Path, metavar="DIR", help="of videos, made once and kept (default: made anew)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="of the JSON files (default: benchmarks/results)")
     args = parser.parse_args(argv)
     names = args.names or QUESTIONS
@@ -34,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"NAMES must be of {', '.join(QUESTIONS)}, got {unknown[0]}")
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda needs a CUDA device")
+    if args.videos:
+        os.environ[videos.READY] = str(args.videos.resolve())
     if args.out:
         os.environ[common.RESULTS] = str(args.out.resolve())  # a benchmark may start another process
     failed = [name for name in names if not run(name, args.device)]

@@ -107,13 +107,14 @@ def on_cuda(suite: common.Suite) -> None:
     frames, files = (60, 2) if suite.smoke else (videos.FRAMES, 32)
     suite.facts["files"] = files
     for codec, height, width, gop in SMOKE if suite.smoke else CUDA:
-        with tempfile.TemporaryDirectory() as folder:
-            first = Path(folder) / ("video.webm" if "vp9" in codec else "video.mp4")
+        with videos.folder(f"{codec} {width} {height} {gop} {frames}") as folder:
+            first = folder / ("video.webm" if "vp9" in codec else "video.mp4")
             size: dict[str, Any] = {"height": height, "width": width, "frames": frames}
             videos.write(first, gop, codec=codec, options=videos.FAST[codec], **size)
             paths = [str(first.with_name(f"{i}{first.suffix}")) for i in range(files)]
             for path in paths:
-                Path(path).symlink_to(first)
+                Path(path).unlink(missing_ok=True)
+                Path(path).symlink_to(first.name)
             few = paths[: max(1, files // (4 if height < 720 else 16))]
             title = f"{codec}, {width}×{height}, GOP {gop}"
             one_by_one(suite, f"{title}, windows of {WINDOW}", draw(paths, WINDOW, frames), gop, whole=False)

@@ -52,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for edit, (ours, others) in cases(first, second, frames, args.threads).items():
             case = f"{edit}, {samples}×{frames}×3×{side}²"
             lost += compare(suite, case, ours, pixel[edit][0], others, compiled=compiled)
+            suite.save()
     print("slower than a peer: " + ("; ".join(lost) or "none"))
     suite.facts["losses"] = lost
     return suite.finish()

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,8 +64,8 @@ def on_cpu(suite: common.Suite, only: str | None, limits: list[int], seconds: fl
     suite.facts["batch"] = BATCH
     real = Path(os.environ.get("GPUAUG_DATA") or common.ROOT.parent.parent / "shared" / "data") / "actions"
     if only != "actions":
-        with tempfile.TemporaryDirectory() as folder:
-            compare(suite, "made", videos.dataset(folder, FILES), limits, seconds)
+        with videos.dataset(FILES) as made:
+            compare(suite, "made", made, limits, seconds)
     if only != "made" and real.is_dir():
         compare(suite, "actions", read_videos(real, cache=False), limits, seconds)
 
@@ -122,9 +121,8 @@ def on_cuda(suite: common.Suite, limits: list[int], seconds: float) -> None:
     """Samples a second at each limit, and the host's time of a batch from a full bank."""
     files, batch, size = (8, 4, 32) if suite.smoke else (32, 64, 224)  # two files per class at least
     suite.facts["batch"] = batch
-    with tempfile.TemporaryDirectory() as folder:
+    with videos.dataset(files, 90 if suite.smoke else videos.FRAMES) as dataset:
         case = Case("tsm_resnet18", batch, FRAMES, size, 30.0)
-        dataset = videos.dataset(folder, files, 90 if suite.smoke else videos.FRAMES)
         trainer = Trainer(case, dataset, suite.device)
         for reuse in limits:
             with trainer.feed(reuse_min=reuse, reuse_max=reuse) as feed:
@@ -133,6 +131,7 @@ def on_cuda(suite: common.Suite, limits: list[int], seconds: float) -> None:
                     next(stream)
                 rounds = [steady(feed, stream, suite.device, seconds) for _ in range(suite.rounds)]
             suite.row(f"reuse {reuse}", "samples/s", np.array([rate for rate, _ in rounds]), **rounds[-1][1])
+            suite.save()
         with trainer.feed(**trainer.whole_bank) as feed:
             limit = "planning and queueing" if suite.device == "cuda" else "rendering"
             suite.host_time(f"host time of a batch of {batch}", functools.partial(next, fill(feed)), limit=limit)

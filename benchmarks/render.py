@@ -55,9 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         blend_case, render_cases = SMOKE if suite.smoke else CUDA
         compiled = not args.no_compile
         blend(suite, *blend_case, compiled=compiled)
+        suite.save()
         for case in render_cases:
             for taps in (1, 2):
                 render(suite, *case, taps, compiled=compiled)
+                suite.save()
             compiled = False  # compiling takes longer than everything else; one case shows what it brings
     else:
         on_cpu(suite)

@@ -15,7 +15,6 @@ import functools
 import itertools
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
@@ -70,8 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     grows = suite.device == "cpu" if args.growth is None else args.growth
     facts: dict[str, Any] = {"holds_from_reuse": {}, "growth": {}, "load_at_start": round(os.getloadavg()[0], 1)}
     suite.facts |= {"bar": BAR, **facts}
-    with tempfile.TemporaryDirectory() as folder:
-        dataset = videos.dataset(folder, FILES[suite.device])
+    with videos.dataset(FILES[suite.device]) as dataset:
         for case in CASES[suite.device]:
             case = case._replace(batch=args.batch or case.batch)
             trainer = Trainer(case, dataset, suite.device, compiled=args.compile)

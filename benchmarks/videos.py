@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from numpy.typing import NDArray
 import gpuaug
 from pretrain.data.dataset import Dataset, read_videos
 
+READY = "GPUAUG_BENCHMARK_VIDEOS"  # environment variable: folder of videos made before, and kept; without it, made anew
 HEIGHT, WIDTH, FPS, FRAMES = 256, 340, 30, 300
 USUAL = {"crf": "23"}
 FAST = {  # options by encoder, for large or many files
@@ -32,10 +36,25 @@ def write(
     width: int = WIDTH,
     frames: int = FRAMES,
 ) -> str:
-    """The path, of a new video with key frames `gop` apart. The same content in any size."""
-    pictures = _pictures(seed, height, width, frames)
-    gpuaug.write_video(path, pictures, FPS, codec, options={"g": str(gop), **options})
+    """The path, of a video with key frames `gop` apart, made unless it is there. The same content in any size."""
+    if not path.exists():
+        pictures = _pictures(seed, height, width, frames)
+        part = path.with_stem(f"{path.stem}.part")
+        gpuaug.write_video(part, pictures, FPS, codec, options={"g": str(gop), **options})
+        part.replace(path)  # whole whenever it exists: the next run takes it
     return str(path)
+
+
+@contextmanager
+def folder(name: str) -> Iterator[Path]:
+    """A folder for the videos that `name` describes: in $GPUAUG_BENCHMARK_VIDEOS, where they stay, or a passing one."""
+    if root := os.environ.get(READY):
+        place = Path(root) / name
+        place.mkdir(parents=True, exist_ok=True)
+        yield place
+    else:
+        with tempfile.TemporaryDirectory() as passing:
+            yield Path(passing)
 
 
 def _pictures(seed: int, height: int, width: int, frames: int) -> Iterator[NDArray[np.uint8]]:
@@ -50,14 +69,16 @@ def _pictures(seed: int, height: int, width: int, frames: int) -> Iterator[NDArr
         yield image
 
 
-def dataset(folder: str | Path, files: int, frames: int = FRAMES) -> Dataset:
+@contextmanager
+def dataset(files: int, frames: int = FRAMES) -> Iterator[Dataset]:
     """Such videos, key frames 250 apart, in folders of four classes."""
-    paths = [Path(folder) / f"class{i % 4}" / f"{i}.mp4" for i in range(files)]
-    for path in paths:
-        path.parent.mkdir(exist_ok=True)
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda i: write(paths[i], 250, seed=i, frames=frames), range(files)))
-    return read_videos(folder, cache=False, progress=False)
+    with folder(f"{files} of {frames} frames") as place:
+        paths = [place / f"class{i % 4}" / f"{i}.mp4" for i in range(files)]
+        for path in paths:
+            path.parent.mkdir(exist_ok=True)
+        with ThreadPoolExecutor() as pool:  # x264 leaves Python alone meanwhile
+            list(pool.map(lambda i: write(paths[i], 250, seed=i, frames=frames), range(files)))
+        yield read_videos(place, cache=False, progress=False)
 
 
 def texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:

@@ -20,16 +20,22 @@ from .plan import Plan
 
 def tensors(plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
     """A plan's clip, time and weight."""
-    return torch.as_tensor(plan.clip), torch.as_tensor(plan.time), torch.as_tensor(plan.weight)
+    clip, time, weight = (torch.as_tensor(part, device="cpu") for part in (plan.clip, plan.time, plan.weight))
+    return clip, time, weight
 
 
-@torch.library.custom_op("gpuaug::blend", mutates_args={"out"})
+# A CUDA graph would replay the plan of one call, which kernels.cuda refuses: torch.compile leaves operators with this
+# tag out of its graphs. Versions of torch without it take no `tags`.
+TAGS: dict[str, Any] = {"tags": (torch.Tag.cudagraph_unsafe,)} if hasattr(torch.Tag, "cudagraph_unsafe") else {}
+
+
+@torch.library.custom_op("gpuaug::blend", mutates_args={"out"}, **TAGS)
 def blend(banks: list[Tensor], clip: Tensor, time: Tensor, weight: Tensor, out: Tensor) -> None:
     views, plan = [view(bank) for bank in banks], Plan(clip.numpy(), time.numpy(), weight.numpy())
     blend_into(views, arguments.shown(plan, kernel_args.lengths(views)), out)
 
 
-@torch.library.custom_op("gpuaug::render", mutates_args={"out"})
+@torch.library.custom_op("gpuaug::render", mutates_args={"out"}, **TAGS)
 def render(
     banks: list[Tensor],
     clip: Tensor,
@@ -58,7 +64,7 @@ def _(banks: Any, clip: Any, time: Any, weight: Any, box: Any, color: Any, *rest
     return None
 
 
-@torch.library.custom_op("gpuaug::edit", mutates_args=())
+@torch.library.custom_op("gpuaug::edit", mutates_args=(), **TAGS)
 def edit(
     rule: str, clips: list[Tensor], names: str, values: list[Tensor], parameters: str, time_dim: int, frames: int
 ) -> Tensor:

@@ -88,8 +88,9 @@ def _gpu(advice: list[str]) -> list[tuple[str, str]]:
     rows = [("CuPy", _version("cupy") or "not installed"), ("DALI", _version("nvidia-dali") or "not installed")]
     try:
         from .kernels import cuda
+        from .kernels.launches import Variant
 
-        size = len(cuda.cubin("render", "sm_90", "bfloat16"))
+        size = len(cuda.machine_code(Variant("render", "bfloat16", 3, 2, 1, 1), "sm_90"))
         rows.append(("GPU kernels", f"compile with NVRTC (render for sm_90: {size} bytes)"))
     except (ImportError, RuntimeError, OSError) as error:
         rows.append(("GPU kernels", f"do not compile: {_one_line(error)}"))
@@ -148,7 +149,7 @@ def _columns(answers: Sequence[str]) -> str:
 def _clip(folder: Path, codec: str, frames: int = 12) -> Path:
     encoder, container, options = CODECS[codec]
     file = folder / f"{codec}.{container}"
-    pictures = (np.full((128, 128, 3), 20 * i, np.uint8) for i in range(frames))
+    pictures = (np.full((256, 256, 3), 20 * i, np.uint8) for i in range(frames))  # NVDEC refuses small ones
     pixel_format = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     write_video(file, pictures, 12, encoder, pixel_format=pixel_format, options=options)
     return file

@@ -9,6 +9,7 @@ Legend: N samples, T output frames, K taps, S clips, L frames of a clip, H W sou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,8 @@ def edit_arrays(rule: str, arrays: Mapping[str, Any], time_dim: int | None, para
     rest.insert(axis % (len(rest) + 2) - 1, frames)
     out = new(device, (samples, *rest), dtype)
     mix_into(views, shown, out if axis == 1 else out.movedim(axis, 1))
+    if out.is_cuda and any(given[name] is not array for name, array in arrays.items()):
+        _cuda(out.device).hold(list(given.values()), out.device)
     return alike(out, arrays.values())
 
 
@@ -135,13 +138,17 @@ def _launch(kernel: str, work: NDArray[np.uint8], out: Tensor) -> None:
         assert library is not None
         host.launch(library, kernel, work, dtype, torch.get_num_threads())
         return
+    _cuda(out.device).launch(kernel, work, out.device, dtype)
+
+
+def _cuda(device: torch.device) -> ModuleType:
     try:
         from .kernels import cuda
     except ImportError as error:
         raise RuntimeError(
-            f"tensors on {out.device} need CuPy (pip install 'gpuaug[cuda12]' or [cuda13]): {error}"
+            f"tensors on {device} need CuPy (pip install 'gpuaug[cuda12]' or [cuda13]): {error}"
         ) from None
-    cuda.launch(kernel, work, out.device, dtype)
+    return cuda
 
 
 def _two_taps(shown: Frames, samples: int, frames: int) -> FrameTaps:

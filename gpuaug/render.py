@@ -119,7 +119,9 @@ def render(
         raise ValueError(f"out must have a place of its own for every value, got strides {out.stride()}")
     means, stds = arguments.per_channel("mean", mean, channels), arguments.per_channel("std", std, channels)
     if torch.compiler.is_compiling():
-        boxes, colors = (None if v is None else torch.as_tensor(v, dtype=torch.float64) for v in (box, color))
+        boxes, colors = (
+            None if v is None else torch.as_tensor(v, dtype=torch.float64, device="cpu") for v in (box, color)
+        )
         compile.render(banks, *compile.tensors(plan), boxes, colors, means, stds, layout, allow_aliasing, out)
     else:
         render_into(banks, plan, box, color, means, stds, layout, allow_aliasing, out)

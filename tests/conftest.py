@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 import torch
 
+from support import skips
 from support.assets import Assets
 from support.fake_decoder import PaintingDecoder
 
@@ -38,11 +39,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """With GPUAUG_REQUIRE_GPU=1 a skip for any reason (no CuPy, no DALI) is a failure too."""
+    """With GPUAUG_REQUIRE_GPU=1 a skip is a failure too, unless it is for a package that GPUAUG_ABSENT names."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = reporter.stats.get("skipped", []) if reporter else []
-    if os.environ.get("GPUAUG_REQUIRE_GPU") == "1" and skipped and session.exitstatus == pytest.ExitCode.OK:
-        reporter.write_line(f"GPUAUG_REQUIRE_GPU=1, but {len(skipped)} were skipped, the first: {skipped[0].nodeid}")
+    if os.environ.get("GPUAUG_REQUIRE_GPU") != "1" or not reporter:
+        return
+    absent = [name.strip() for name in os.environ.get("GPUAUG_ABSENT", "").split(",")]
+    found = skips.sort(reporter.stats.get("skipped", []), [name for name in absent if name])
+    for name, count in found.excused.items():
+        reporter.write_line(f"GPUAUG_ABSENT: {count} skipped for want of {name}")
+    if found.others and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        reporter.write_line(f"GPUAUG_REQUIRE_GPU=1, but {len(found.others)} were skipped, the first: {found.others[0]}")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

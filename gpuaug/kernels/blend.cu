@@ -1,6 +1,7 @@
-// Blends frames over time. TYPE, TAPS (0: any number), THREADS and ITEMS come from cuda.py. A block works on one output frame: THREADS
-// threads, each of which moves ITEMS times 16 bytes, all loads before the first store. Where the frames do not lie in
-// one run, or not on multiples of 16 bytes, or for more than two taps, it goes element by element.
+// Blends frames over time. TYPE, TAPS (0: any number), ONE, THREADS and ITEMS come from cuda.py. A block works on one
+// output frame, the grid is (blocks of a frame, T, N): THREADS threads, each of which moves ITEMS times 16 bytes, all
+// loads before the first store. Where the frames do not lie in one run, or not on multiples of 16 bytes, or for more than
+// two taps, it goes element by element.
 #include "pixel.cuh"
 #include "vector.cuh"
 
@@ -19,7 +20,9 @@ GPUAUG_FN i64 offset(const BlendJob& job, const i64* strides, i64 i) {
 }
 
 // Element by element: any strides, any number of taps.
-GPUAUG_FN void elements(const char* bytes, const BlendJob& job, i64 nt, TYPE* out, i64 begin) {
+GPUAUG_FN void elements(const BlendLaunch& p, i64 nt, TYPE* out, i64 begin) {
+    const BlendJob& job = p.job;
+    const char* bytes = (const char*)p.bytes;
     const int taps = TAPS ? TAPS : (int)job.k;
 #pragma unroll 1
     for (int chunk = 0; chunk < ITEMS * LANES; chunk += CHUNK) {
@@ -28,13 +31,13 @@ GPUAUG_FN void elements(const char* bytes, const BlendJob& job, i64 nt, TYPE* ou
         for (int j = 0; j < CHUNK; ++j) value[j] = 0.f;
         for (int k = 0; k < taps; ++k) {
             i64 tap = nt * taps + k;
-            BlendSource source = find_clip<BlendSource>(bytes, job.taps, tap);
+            BlendSource source = find_clip<BlendSource>(bytes, job.taps, tap, ONE ? &p.source : 0);
             if (source.address == 0) continue;
             const TYPE* frame = (const TYPE*)source.address + at<int>(bytes, job.taps.frame)[tap] * source.frame_stride;
             float weight = at<float>(bytes, job.taps.weight)[tap];
             for (int j = 0; j < CHUNK; ++j) {
                 i64 i = first + j * THREADS;
-                if (i < job.per_frame) value[j] += weight * load(frame[offset(job, source.strides, i)]);
+                if (i < job.per_frame) value[j] = fused(weight, load(frame[offset(job, source.strides, i)]), value[j]);
             }
         }
         for (int j = 0; j < CHUNK; ++j) {
@@ -46,14 +49,16 @@ GPUAUG_FN void elements(const char* bytes, const BlendJob& job, i64 nt, TYPE* ou
 
 #if TAPS
 // 16 bytes at a time; false where these frames do not allow it.
-GPUAUG_FN bool vectors(const char* bytes, const BlendJob& job, i64 nt, TYPE* out, i64 begin) {
+GPUAUG_FN bool vectors(const BlendLaunch& p, i64 nt, TYPE* out, i64 begin) {
+    const BlendJob& job = p.job;
+    const char* bytes = (const char*)p.bytes;
     bool fit = job.flat && job.out_strides[5] == 1 && aligned(out) && job.per_frame % LANES == 0;
     const TYPE* frame[2] = {0, 0};
     float weight[2] = {0.f, 0.f};
 #pragma unroll
     for (int k = 0; k < TAPS; ++k) {
         i64 tap = nt * TAPS + k;
-        BlendSource source = find_clip<BlendSource>(bytes, job.taps, tap);
+        BlendSource source = find_clip<BlendSource>(bytes, job.taps, tap, ONE ? &p.source : 0);
         if (source.address == 0) continue;
         frame[k] = (const TYPE*)source.address + at<int>(bytes, job.taps.frame)[tap] * source.frame_stride;
         weight[k] = at<float>(bytes, job.taps.weight)[tap];
@@ -64,13 +69,14 @@ GPUAUG_FN bool vectors(const char* bytes, const BlendJob& job, i64 nt, TYPE* out
     const TYPE* a = frame[0] ? frame[0] : frame[1];
     const float wa = frame[0] ? weight[0] : weight[1], wb = weight[1];
     const i64 first = begin + (i64)threadIdx.x * LANES;
+    const u32 full = (u32)p.full;
     uint4 from_a[ITEMS], from_b[ITEMS];
 #pragma unroll
     for (int j = 0; j < ITEMS; ++j) {
         const i64 i = first + j * THREADS * LANES;
         from_a[j] = from_b[j] = uint4();
-        if (a && i < job.per_frame) from_a[j] = *(const uint4*)(a + i);
-        if (both && i < job.per_frame) from_b[j] = *(const uint4*)(frame[1] + i);
+        if (a && i < job.per_frame) from_a[j] = read_quad(a + i);
+        if (both && i < job.per_frame) from_b[j] = read_quad(frame[1] + i);
     }
 #pragma unroll
     for (int j = 0; j < ITEMS; ++j) {
@@ -78,24 +84,21 @@ GPUAUG_FN bool vectors(const char* bytes, const BlendJob& job, i64 nt, TYPE* out
         if (i >= job.per_frame) break;
         uint4 word = from_a[j];  // a frame as it is: most frames of most plans
         if (both)
-            word = zip<TYPE>(from_a[j], from_b[j],
-                             [=](TYPE x, TYPE y) { return Cast<TYPE>::of(wa * load(x) + wb * load(y)); });
+            word = zip<TYPE>(from_a[j], from_b[j], full, [=](float x, float y) { return fused(wb, y, wa * x); });
         else if (wa != 1.f)
-            word = zip<TYPE>(from_a[j], from_a[j], [=](TYPE x, TYPE) { return Cast<TYPE>::of(wa * load(x)); });
-        *(uint4*)(out + i) = word;
+            word = zip<TYPE>(from_a[j], from_a[j], full, [=](float x, float) { return wa * x; });
+        write_quad(out + i, word);
     }
     return true;
 }
 #endif
 
-extern "C" __global__ void __launch_bounds__(THREADS) gpuaug_blend(const char* bytes, i64 blocks_per_frame) {
-    const BlendJob& job = *(const BlendJob*)bytes;
-    const u32 nt = blockIdx.x / (u32)blocks_per_frame, block = blockIdx.x - nt * (u32)blocks_per_frame;
-    const u32 n = nt / (u32)job.t, t = nt - n * (u32)job.t;
-    TYPE* out = (TYPE*)job.out + n * job.out_n + t * job.out_t;
-    const i64 begin = (i64)block * THREADS * ITEMS * LANES;
+extern "C" __global__ void __launch_bounds__(THREADS) gpuaug_blend(const __grid_constant__ BlendLaunch p) {
+    const u32 n = (u32)p.first_n + blockIdx.z, t = (u32)p.first_t + blockIdx.y;
+    const i64 nt = n * p.job.t + t, begin = (i64)blockIdx.x * THREADS * ITEMS * LANES;
+    TYPE* out = (TYPE*)p.job.out + n * p.job.out_n + t * p.job.out_t;
 #if TAPS
-    if (vectors(bytes, job, nt, out, begin)) return;
+    if (vectors(p, nt, out, begin)) return;
 #endif
-    elements(bytes, job, nt, out, begin);
+    elements(p, nt, out, begin);
 }

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 LAYOUTS = ("strided", "planar", "packed")  # of an output frame; their places are LAYOUT in render.cu
 THREADS = 256  # of a block of a GPU's kernel
-ITEMS = 4  # a block of blend makes 256 times so many words of 16 bytes; of render, 256 columns of so many rows
+ITEMS = 4  # words of 16 bytes that a thread of blend makes, rows of one of render
+COLUMNS = 2  # columns of a thread of render
 ITEMSIZE = {"uint8": 1, "float16": 2, "bfloat16": 2, "float32": 4}
 DIMENSIONS = 6  # of a frame, at most, in a blend
 
@@ -54,36 +55,6 @@ class FrameTaps:
     clip: NDArray
     frame: NDArray
     weight: NDArray
-
-
-@dataclass(frozen=True)
-class Grid:
-    """How a GPU runs a job: what the kernel is compiled for (taps 0: any number), and its blocks."""
-
-    taps: int
-    channels: int
-    layout: int
-    blocks_per_frame: int
-    blocks: int
-
-
-def grid(kernel: str, work: NDArray[np.uint8], dtype: str) -> Grid:
-    """The grid of a job of `blend` or `render`."""
-    names = RENDER if kernel == "render" else BLEND
-    field = dict(zip(names, work[: 8 * len(names)].view(np.int64).tolist()))
-    taps = field["k"] if field["k"] <= 2 else 0
-    if kernel == "render":
-        y, x, c = field["y"], field["x"], field["c"]
-        per_block, amount, layout = THREADS, -(-y // ITEMS) * x, 0
-        for number, step in ((1, 1), (2, c)):  # a dimension of size 1 has any stride
-            in_one_run = (x == 1 or field["out_x"] == step) and (y == 1 or field["out_y"] == step * x)
-            if in_one_run and (number == 1 or c == 1 or field["out_c"] == 1):
-                layout = number
-                break
-    else:
-        c, per_block, amount, layout = 1, THREADS * ITEMS * 16 // ITEMSIZE[dtype], field["per_frame"], 0
-    blocks_per_frame = -(-amount // per_block)
-    return Grid(taps, c, layout, blocks_per_frame, blocks_per_frame * field["n"] * field["t"])
 
 
 def lengths(views: list[StridedClips]) -> NDArray[np.int64]:
@@ -152,13 +123,13 @@ def render(
 
 
 def axes(box: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float32]:
-    """float32 (…, 2, 5), Axis pairs (y, x) of pixel.cuh for boxes (…, 4) and output size (Y, X).
+    """float32 (…, 2, 6), Axis pairs (y, x) of pixel.cuh for boxes (…, 4) and output size (Y, X).
 
     Output pixel i lies at (i + 0.5)/outputs of the box, source pixel j at j + 0.5, and positions are clamped to the
     centres of the box's outermost pixels (to its middle where it is below one pixel).
 
     >>> axes(np.array([2.0, 0.0, 6.0, 8.0]), (4, 4))[0].tolist()
-    [2.0, 0.0, 1.0, 0.0, 3.0]
+    [2.0, 0.0, 1.0, 0.0, 3.0, 8388608.0]
     """
     begin, end = box[..., :2], box[..., 2:]
     low, high = np.minimum(begin, end), np.maximum(begin, end)
@@ -167,7 +138,9 @@ def axes(box: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float32]
     step = (high - low) / np.array(size)
     start = low - base + step / 2 - 0.5
     signed = np.where(end < begin, -step, step)
-    return np.stack([base, start, signed, low + inset - base - 0.5, high - inset - base - 0.5], -1).astype(np.float32)
+    least = np.maximum(low + inset - 0.5, 0) - base  # a box of less than a pixel at the edge: the outermost pixel alone
+    found = [base, start, signed, least, high - inset - base - 0.5, np.full(base.shape, 2.0**23)]
+    return np.stack(found, -1).astype(np.float32)
 
 
 def _taps(

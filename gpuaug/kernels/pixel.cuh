@@ -41,7 +41,9 @@ struct BlendJob {
     i64 flat;                       // 1: all sizes but the last are 1
     i64 sizes[6], out_strides[6];   // the dimensions behind (N,T), innermost last
 };
-struct BlendSource { i64 address, frames, frame_stride, strides[6]; };  // strides in elements
+struct BlendSource {  // strides in elements
+    i64 address, frames, frame_stride, strides[6];
+};
 
 struct RenderJob {
     i64 n, t, k, y, x, c;
@@ -52,7 +54,26 @@ struct RenderJob {
     i64 diagonal;                             // 1: every matrix is zero off its diagonal and last column
     i64 widest;                               // greatest W
 };
-struct RenderSource { i64 address, frames, height, width, frame_stride, row_stride; };  // uint8, strides in bytes
+struct RenderSource {  // uint8, strides in bytes
+    i64 address, frames, height, width, frame_stride, row_stride;
+};
+
+// What a GPU's kernel takes by value, beside the arrays of its job in memory: a header is read by every thread.
+struct BlendLaunch {
+    BlendJob job;
+    BlendSource source;     // the first row of `sources`, which serves all clips where row_step is 0
+    i64 bytes;              // address of the job
+    i64 first_n, first_t;   // sample and frame of the first block
+    i64 full;               // bits of 2^23
+};
+struct RenderLaunch {
+    RenderJob job;
+    RenderSource source;
+    i64 bytes, first_n, first_t;
+    i64 columns, multiplier, shift;  // threads per row, and thread / columns = thread * multiplier >> 32 >> shift
+    i64 words;              // 1: rows begin on multiples of 4 bytes, and are wide enough to be read by fours of words
+    i64 pairs;              // 1: two neighbouring values of the output lie on a multiple of their size
+};
 
 struct MixJob {    // an edit of one or two arrays with dense frames, on the CPU
     i64 n, t;
@@ -65,8 +86,9 @@ struct MixJob {    // an edit of one or two arrays with dense frames, on the CPU
 };
 
 // Output index i → source position: base + clamp(start + |step| * j, low, high), where j counts backwards if step < 0.
-// Positions are relative to `base`, so that float32 loses nothing to large coordinates.
-struct Axis { float base, start, step, low, high; };
+// Positions are relative to `base`, so that float32 loses nothing to large coordinates. `full` is 2^23: a GPU's threads
+// keep what they have read in a register, and make constants anew at each use.
+struct Axis { float base, start, step, low, high, full; };
 
 template <typename T> GPUAUG_FN const T* at(const void* job, i64 offset) {
     return (const T*)((const char*)job + offset);
@@ -115,7 +137,7 @@ template <> struct Cast<u8> {  // nearest, halves upwards; NaN gives 0
 };
 template <> struct Cast<BFloat> {  // nearest, ties to even
     GPUAUG_FN static BFloat of(float x) {
-#if defined(__CUDA_ARCH__)
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800  // older ones have no such instruction
         u16 bits;
         asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));
         return (BFloat)bits;
@@ -145,13 +167,13 @@ template <> struct Cast<Half> {  // nearest, ties to even
 
 // ---- plan -----------------------------------------------------------------------------------------------------------
 
-// The source row of tap `i` (index into (N,T,K)), moved to the clip's begin; address 0 where nothing may be read:
-// weight 0, or an index out of range.
-template <typename Source> GPUAUG_FN Source find_clip(const void* job, const Taps& taps, i64 i) {
-    i64 clip = at<int>(job, taps.clip)[i], frame = at<int>(job, taps.frame)[i];
-    bool inside = clip >= 0 && clip < taps.clips && at<float>(job, taps.weight)[i] != 0.f;
-    Source source = at<Source>(job, taps.sources)[inside ? clip * taps.row_step : 0];
-    inside = inside && frame >= 0 && frame < source.frames;
+// The source row of tap `i` (index into (N,T,K)), `one` where all clips have it, moved to the clip's begin; address 0
+// where nothing may be read: weight 0, or an index out of range.
+template <typename Source> GPUAUG_FN Source find_clip(const void* job, const Taps& taps, i64 i, const Source* one = 0) {
+    const u32 clip = (u32)at<int>(job, taps.clip)[i], frame = (u32)at<int>(job, taps.frame)[i];  // below 0: beyond all
+    bool inside = clip < (u32)taps.clips && at<float>(job, taps.weight)[i] != 0.f;
+    Source source = one ? *one : at<Source>(job, taps.sources)[inside ? clip * taps.row_step : 0];
+    inside = inside && frame < (u32)source.frames;
     source.address = inside ? source.address + clip * taps.clip_stride : 0;
     return source;
 }
@@ -160,24 +182,57 @@ template <typename Source> GPUAUG_FN Source find_clip(const void* job, const Tap
 
 struct Lerp { int first, second; float part; };  // value = mix(pixel[first], pixel[second], part)
 
-GPUAUG_FN Lerp sample(const Axis& axis, int i, int outputs, int pixels) {
-    float j = (float)(axis.step < 0.f ? outputs - 1 - i : i);
-    float position = axis.start + fabsf(axis.step) * j;
-    position = position > axis.low ? position : axis.low;
-    position = position < axis.high ? position : axis.high;
-    float whole = floorf(position);
-    int first = (int)axis.base + (int)whole, second = first + 1, last = pixels - 1;
-    first = first < 0 ? 0 : first > last ? last : first;
-    second = second < 0 ? 0 : second > last ? last : second;
-    return {first, second, position - whole};
+// a · b + c; on a GPU rounded once, whatever stands around it, so that equal pixels are equal wherever they are made.
+GPUAUG_FN float fused(float a, float b, float c) {
+#if defined(__CUDA_ARCH__)
+    return __fmaf_rn(a, b, c);
+#else
+    return a * b + c;
+#endif
 }
 
-GPUAUG_FN float mix(float a, float b, float part) { return a + part * (b - a); }
+// Of two numbers, as one instruction on a GPU; a comparison is what other compilers vectorise.
+#if defined(__CUDA_ARCH__)
+GPUAUG_FN float least(float a, float b) { return fminf(a, b); }
+GPUAUG_FN float most(float a, float b) { return fmaxf(a, b); }
+GPUAUG_FN int least(int a, int b) { return min(a, b); }
+#else
+GPUAUG_FN float least(float a, float b) { return a < b ? a : b; }
+GPUAUG_FN float most(float a, float b) { return a > b ? a : b; }
+GPUAUG_FN int least(int a, int b) { return a < b ? a : b; }
+#endif
+
+struct Whole { float value; int number; };
+
+// The greatest whole number ≤ x, |x| < 2^22; on a GPU by a sum in which 1 is the last place, as its conversions are slow.
+GPUAUG_FN Whole floored(float x) {
+#if defined(__CUDA_ARCH__)
+    const float sum = __fadd_rd(x, 12582912.f);
+    return {sum - 12582912.f, (int)(to_bits(sum) - to_bits(12582912.f))};
+#else
+    const float whole = floorf(x);
+    return {whole, (int)whole};
+#endif
+}
+
+// Where output j lies, counted in the direction of the box. Of an axis' bounds `low` keeps `first` ≥ 0.
+GPUAUG_FN Lerp sample_at(const Axis& axis, float j, int pixels) {
+    const float position = least(most(fused(fabsf(axis.step), j, axis.start), axis.low), axis.high);
+    const Whole whole = floored(position);
+    const int first = (int)axis.base + whole.number;
+    return {first, least(first + 1, pixels - 1), position - whole.value};
+}
+
+GPUAUG_FN Lerp sample(const Axis& axis, int i, int outputs, int pixels) {
+    return sample_at(axis, (float)(axis.step < 0.f ? outputs - 1 - i : i), pixels);
+}
+
+GPUAUG_FN float mix(float a, float b, float part) { return fused(part, b - a, a); }
 
 // Row c of a colour matrix with CH channels, on a pixel's values 0…255.
 template <int CH> GPUAUG_FN float color(const float* matrix, const float* pixel, int c) {
     const float* row = matrix + c * (CH + 1);
     float value = row[CH];
-    for (int i = 0; i < CH; ++i) value += row[i] * pixel[i];
+    for (int i = 0; i < CH; ++i) value = fused(row[i], pixel[i], value);
     return value;
 }

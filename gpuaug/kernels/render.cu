@@ -1,146 +1,250 @@
-// Renders a batch of plans. TYPE, CHANNELS, TAPS (0: any number) and LAYOUT, THREADS and ITEMS come from cuda.py. A thread makes ROWS
-// pixels, one below the other, whose loads do not wait for one another; a block of THREADS threads makes that many
-// neighbouring columns, counted on through the output frame's groups of ROWS rows, so that a warp reads neighbouring
-// source pixels. The pixels pass through shared memory, and leave it 16 bytes at a time.
+// Renders a batch of plans. TYPE, CHANNELS, TAPS (0: any number), LAYOUT, ONE, COLUMNS, ITEMS and THREADS come from cuda.py. A thread makes
+// COLUMNS × ROWS neighbouring pixels of an output frame; its threads are counted through the frame's groups of ROWS rows, so
+// that a warp reads neighbouring source pixels and writes neighbouring output ones, straight from its registers. The grid
+// is (blocks of a frame, T, N). What is the same for all threads comes by value.
 #include "pixel.cuh"
 #include "vector.cuh"
 
 #define ROWS ITEMS
-#define LANES (16 / (int)sizeof(TYPE))
-#define STRIDED 0  // LAYOUT of the output: any strides; no shared memory
-#define PLANAR 1   // the pixels of a channel in one run: NCTHW, NTCHW
-#define PACKED 2   // pixels in one run, channels innermost: NTHWC
-#define RUNS (LAYOUT == PACKED ? 1 : CHANNELS)      // per row of the output
-#define SPAN (LAYOUT == PACKED ? CHANNELS : 1)      // elements per pixel in one of them
-#define PIXELS (THREADS * ROWS)
+#define STRIDED 0  // LAYOUT of the output: any strides
+#define PLANAR 1   // columns lie side by side: NCTHW, NTCHW
+#define PACKED 2   // pixels lie side by side, channels innermost: NTHWC
 
-// Two neighbours of a row of pixels, as the lowest bits of 32.
-struct Pair { u32 left, right; };
-
-// Columns of a source row that a thread reads: where they begin, in bytes, and which pixels of the pair there.
-struct Columns { i64 begin; u32 reach; bool left_second, right_second; float part; };
+// Where two neighbouring output pixels lie in a row of the source. Each is a mix of a pair of source pixels; `low` is the
+// pair nearer to the row's begin: of the right one where the box is mirrored.
+struct Columns {
+    int low, high;                // the pairs' first pixels
+    float low_part, high_part;    // weights of their second ones
+};
 
 GPUAUG_FN Columns columns(const Axis& axis, int x, int outputs, int width) {
-    const Lerp s = sample(axis, x, outputs, width);
-    const int last = width > 1 ? width - 2 : 0, pair = s.first < last ? s.first : last;
-    return {(i64)pair * CHANNELS, width > 1 ? 2u * CHANNELS - 1 : CHANNELS - 1u, s.first != pair, s.second != pair, s.part};
+    const float j = (float)(axis.step < 0.f ? outputs - COLUMNS - x : x);
+    const Lerp low = sample_at(axis, j, width), high = sample_at(axis, j + 1.f, width);
+    const int last = width > 1 ? width - 2 : 0;
+    const float edge = width > 1 ? 1.f : 0.f;  // the last pixel is the second one of the last pair
+    Columns c;
+    c.low = low.first < last ? low.first : last, c.high = high.first < last ? high.first : last;
+    c.low_part = low.first <= last ? low.part : edge, c.high_part = high.first <= last ? high.part : edge;
+    return c;
 }
 
-GPUAUG_FN Pair fetch(const u8* row, const Columns& c) {
-    const u8* begin = row + c.begin;
 #if CHANNELS == 3
-    // Three aligned words, each of which holds a byte of the pair: nothing outside the frame's memory is touched.
-    const u32 inside = (u32)(u64)begin & 3, reach = (inside + c.reach) & ~3u;
+// The twelve bytes of both pairs: bytes 0 to 5 of the words, when shifted right by `shift` bits, and six from byte 3 * gap.
+struct Bytes { u32 word[4]; };
+struct Place { u32 full, shift, gap, first, second; };  // FULL_ROUND's bits, and selectors of the high pair's bytes
+
+GPUAUG_FN Place place(u32 full, u32 lead, u32 gap) {
+    return {full, 8 * lead, gap, 0x3210u + 0x1111u * (gap == 2 ? 2 : 3 * gap), 0x3210u + 0x3333u * gap};
+}
+
+// A pair of pixels anywhere: the three words of which each holds a byte of it, so that no word is read without one.
+GPUAUG_FN void read_pair(const u8* begin, u32 last, u32& four, u32& two) {
+    const u32 inside = (u32)(u64)begin & 3, reach = (inside + last) & ~3u;
     const u8* word = begin - inside;
-    const u32 w0 = *(const u32*)word, w1 = *(const u32*)(word + (reach < 4 ? reach : 4)), w2 = *(const u32*)(word + reach);
-    const u32 low = (u32)(((u64)w1 << 32 | w0) >> 8 * inside), high = (u32)(((u64)w2 << 32 | w1) >> 8 * inside);
-    const u32 second = low >> 24 | high << 8;
-    return {c.left_second ? second : low, c.right_second ? second : low};
+    const u32 w0 = read_word(word), w1 = read_word(word + (reach < 4 ? reach : 4)), w2 = read_word(word + reach);
+    four = funnel(w0, w1, 8 * inside), two = funnel(w1, w2, 8 * inside);
+}
+
+GPUAUG_FN Bytes read_apart(const u8* row, const Columns& c, u32 last) {
+    u32 four, two, high_four, high_two;
+    read_pair(row + 3 * (i64)c.low, last, four, two);
+    read_pair(row + 3 * (i64)c.high, last, high_four, high_two);
+    return {four, bytes_of(two, high_four, 0x5410u), bytes_of(high_four, high_two, 0x5432u), 0};
+}
+
+// mix(top, bottom, part) of the low pair's and the high pair's pixels.
+GPUAUG_FN void mix_rows(const Bytes& top, const Bytes& bottom, const Place& at, float part, float pixel[COLUMNS][2][CHANNELS]) {
+    u32 row[2][4];
+    for (int e = 0; e < 2; ++e) {
+        const u32* w = e ? bottom.word : top.word;
+        const u32 a = funnel(w[0], w[1], at.shift), b = funnel(w[1], w[2], at.shift), c = funnel(w[2], w[3], at.shift);
+        row[e][0] = a, row[e][1] = b;
+        row[e][2] = bytes_of(at.gap == 2 ? b : a, at.gap == 2 ? c : b, at.first);
+        row[e][3] = bytes_of(b, c, at.second);
+    }
+    for (int p = 0; p < COLUMNS; ++p)
+        for (int i = 0; i < 2 * CHANNELS; ++i) {
+            const int word = 2 * p + i / 4;
+            const float t = biased(row[0][word], i % 4, at.full), b = biased(row[1][word], i % 4, at.full);
+            pixel[p][i / CHANNELS][i % CHANNELS] = fused(part, b - t, t - FULL_ROUND);
+        }
+}
 #else
-    const u32 first = begin[0], second = begin[c.reach];
-    return {c.left_second ? second : first, c.right_second ? second : first};
+struct Bytes { u32 word; };
+struct Place { u32 full; };
+
+GPUAUG_FN Bytes read_apart(const u8* row, const Columns& c, u32 last) {
+    const u8 *low = row + c.low, *high = row + c.high;
+    return {read_byte(low) | read_byte(low + last) << 8 | read_byte(high) << 16 | read_byte(high + last) << 24};
+}
+
+GPUAUG_FN void mix_rows(const Bytes& top, const Bytes& bottom, const Place& at, float part, float pixel[COLUMNS][2][CHANNELS]) {
+    for (int i = 0; i < 4; ++i) {
+        const float t = biased(top.word, i, at.full), b = biased(bottom.word, i, at.full);
+        pixel[i / 2][i % 2][0] = fused(part, b - t, t - FULL_ROUND);
+    }
+}
 #endif
-}
 
-GPUAUG_FN float channel(u32 pixel, int c) { return load((u8)(pixel >> 8 * c)); }
+struct alignas(16) Axes { Axis down, across; };
+struct alignas(CHANNELS == 3 ? 16 : 8) Matrix { float of[CHANNELS * (CHANNELS + 1)]; };
 
-struct Place { u32 n, t, nt, begin; TYPE* frame; };  // begin: column of the block, counted through the groups of rows
-
-GPUAUG_FN Place place(const RenderJob& job, u32 block, i64 blocks_per_frame) {
-    const u32 nt = block / (u32)blocks_per_frame, n = nt / (u32)job.t, t = nt - n * (u32)job.t;
-    const u32 begin = (block - nt * (u32)blocks_per_frame) * THREADS;
-    return {n, t, nt, begin, (TYPE*)job.out + n * job.out_n + t * job.out_t};
-}
-
-// The pixels of one thread, into the tile [RUNS][ROWS][THREADS * SPAN].
-GPUAUG_FN void make(const char* bytes, u32 block, int thread, i64 blocks_per_frame, TYPE* tile) {
-    const RenderJob& job = *(const RenderJob*)bytes;
-    const Place p = place(job, block, blocks_per_frame);
-    const int taps = TAPS ? TAPS : (int)job.k, width = (int)job.x, height = (int)job.y;
-    const u32 column = p.begin + thread, group = column / (u32)width;
-    const int x = (int)(column - group * (u32)width), y = (int)group * ROWS;
-    if (y >= height) return;
-
-    float value[ROWS][CHANNELS];
+GPUAUG_FN void clear(float value[ROWS][COLUMNS][CHANNELS]) {
 #pragma unroll
     for (int r = 0; r < ROWS; ++r)
-        for (int c = 0; c < CHANNELS; ++c) value[r][c] = 0.f;
-    for (int k = 0; k < taps; ++k) {
-        const i64 tap = (i64)p.nt * taps + k;
-        const RenderSource source = find_clip<RenderSource>(bytes, job.taps, tap);
-        if (source.address == 0) continue;
-        const Axis* axes = at<Axis>(bytes, job.axes) + 2 * (p.n * job.axes_n + p.t * job.axes_t + k * job.axes_k);
-        const Axis down = axes[0];
-        const Columns across = columns(axes[1], x, width, (int)source.width);
-        const u8* frame = (const u8*)source.address + at<int>(bytes, job.taps.frame)[tap] * source.frame_stride;
-        const float weight = at<float>(bytes, job.taps.weight)[tap];
-        Pair top[ROWS], bottom[ROWS];
-        float part[ROWS];
-#pragma unroll
-        for (int r = 0; r < ROWS; ++r) {  // below the picture the last row once more: a branch would hold the loads up
-            const Lerp s = sample(down, y + r < height ? y + r : height - 1, height, (int)source.height);
-            top[r] = fetch(frame + s.first * source.row_stride, across);
-            bottom[r] = fetch(frame + s.second * source.row_stride, across);
-            part[r] = s.part;
-        }
-#pragma unroll
-        for (int r = 0; r < ROWS; ++r)
-            for (int c = 0; c < CHANNELS; ++c) {
-                const float left = mix(channel(top[r].left, c), channel(bottom[r].left, c), part[r]);
-                const float right = mix(channel(top[r].right, c), channel(bottom[r].right, c), part[r]);
-                value[r][c] += weight * mix(left, right, across.part);
-            }
-    }
+        for (int c = 0; c < COLUMNS; ++c)
+            for (int i = 0; i < CHANNELS; ++i) value[r][c][i] = 0.f;
+}
 
-    const float* matrix = at<float>(bytes, job.colors) + p.n * job.colors_n * CHANNELS * (CHANNELS + 1);
-    float rows[CHANNELS * (CHANNELS + 1)];
-    for (int i = 0; i < CHANNELS * (CHANNELS + 1); ++i) rows[i] = matrix[i];
+GPUAUG_FN void swap(float value[ROWS][COLUMNS][CHANNELS]) {
 #pragma unroll
     for (int r = 0; r < ROWS; ++r)
         for (int c = 0; c < CHANNELS; ++c) {
-            const float* row = rows + c * (CHANNELS + 1);
-            const float out = job.diagonal ? row[CHANNELS] + row[c] * value[r][c] : color<CHANNELS>(rows, value[r], c);
-#if LAYOUT == STRIDED
-            if (y + r < height) p.frame[c * job.out_c + (y + r) * job.out_y + x * job.out_x] = Cast<TYPE>::of(out);
-#else
-            const int run = LAYOUT == PLANAR ? c : 0, within = LAYOUT == PLANAR ? thread : thread * CHANNELS + c;
-            tile[(run * ROWS + r) * THREADS * SPAN + within] = Cast<TYPE>::of(out);
-#endif
+            const float kept = value[r][0][c];
+            value[r][0][c] = value[r][1][c], value[r][1][c] = kept;
         }
 }
 
-// The tile of a block to the output, by runs of THREADS * SPAN elements.
-GPUAUG_FN void put(const char* bytes, u32 block, int thread, i64 blocks_per_frame, const TYPE* tile) {
-    const RenderJob& job = *(const RenderJob*)bytes;
-    const Place p = place(job, block, blocks_per_frame);
-    const u32 width = (u32)job.x * SPAN, begin = p.begin * SPAN;  // elements
-    const i64 plane = LAYOUT == PLANAR ? job.out_c : 0;
-    const bool words = aligned(p.frame) && width % LANES == 0 && plane % LANES == 0;
-    const int step = words ? LANES : 1, per_run = THREADS * SPAN / step;
-#pragma unroll 1
-    for (int i = thread; i < RUNS * ROWS * per_run; i += THREADS) {
-        const int run = i / per_run, within = (i - run * per_run) * step;
-        const u32 element = begin + within, group = element / width;
-        const int y = (int)group * ROWS + run % ROWS;
-        if (y >= (int)job.y) continue;
-        TYPE* to = p.frame + (run / ROWS) * plane + (i64)y * width + (element - group * width);
-        const TYPE* from = tile + run * THREADS * SPAN + within;
-        if (words)
-            *(uint4*)to = *(const uint4*)from;
-        else
-            *to = *from;
+// Adds one tap to the pixels, or sets them where it is the ONLY one. Their columns stand in the order of the source.
+template <bool ONLY> GPUAUG_FN void add_tap(const RenderLaunch& p, const u8* frame, const RenderSource& source, const Axes& axes, float weight,
+                       int x, int y, float value[ROWS][COLUMNS][CHANNELS]) {
+    const RenderJob& job = p.job;
+    const int width = (int)source.width, height = (int)source.height;
+    const Columns c = columns(axes.across, x, (int)job.x, width);
+    const bool upwards = axes.down.step < 0.f;
+    const float j = (float)(upwards ? (int)job.y - 1 - y : y), step = upwards ? -1.f : 1.f;
+    Lerp rows[ROWS];
+#pragma unroll
+    for (int r = 0; r < ROWS; ++r) rows[r] = sample_at(axes.down, fused((float)r, step, j), height);  // beyond: the last one
+
+    const u32 full = to_bits(axes.across.full), last = (u32)(width > 1 ? 2 * CHANNELS - 1 : CHANNELS - 1);
+    Bytes top[ROWS], bottom[ROWS];
+    Place at;
+#if CHANNELS == 3
+    const u32 begin = 3u * (u32)c.low, word = begin & ~3u, gap = (u32)(c.high - c.low);
+    const int lowest = rows[0].second > rows[ROWS - 1].second ? rows[0].second : rows[ROWS - 1].second;
+    // Four words may reach into the row below; there is none below the last.
+    if ((int)p.words && gap <= 2 && (word + 16 <= ((3u * (u32)width + 3) & ~3u) || lowest < height - 1)) {
+        at = place(full, begin - word, gap);
+        const u8* column = whole(frame + word);
+#pragma unroll
+        for (int r = 0; r < ROWS; ++r) {
+            const u8* above = ahead(column, (u32)rows[r].first, (u32)source.row_stride);
+            const u8* below = ahead(column, (u32)rows[r].second, (u32)source.row_stride);
+            for (int i = 0; i < 4; ++i) top[r].word[i] = read_word(above + 4 * i), bottom[r].word[i] = read_word(below + 4 * i);
+        }
+    } else {  // never on a full tile: rows anywhere, columns far apart {
+        at = place(full, 0, 2);
+#pragma unroll
+        for (int r = 0; r < ROWS; ++r) {
+            top[r] = read_apart(frame + rows[r].first * source.row_stride, c, last);
+            bottom[r] = read_apart(frame + rows[r].second * source.row_stride, c, last);
+        }
+    }  // }
+#else
+    at.full = full;
+#pragma unroll
+    for (int r = 0; r < ROWS; ++r) {
+        top[r] = read_apart(frame + rows[r].first * source.row_stride, c, last);
+        bottom[r] = read_apart(frame + rows[r].second * source.row_stride, c, last);
+    }
+#endif
+#pragma unroll
+    for (int r = 0; r < ROWS; ++r) {
+        float pixel[COLUMNS][2][CHANNELS];
+        mix_rows(top[r], bottom[r], at, rows[r].part, pixel);
+        for (int p = 0; p < COLUMNS; ++p)
+            for (int i = 0; i < CHANNELS; ++i) {
+                const float mixed = mix(pixel[p][0][i], pixel[p][1][i], p ? c.high_part : c.low_part);
+                value[r][p][i] = ONLY ? weight * mixed : fused(weight, mixed, value[r][p][i]);
+            }
     }
 }
 
-#if defined(__CUDACC_RTC__)  // the tests run make and put by themselves: a CPU has no barrier
-extern "C" __global__ void __launch_bounds__(THREADS) gpuaug_render(const char* bytes, i64 blocks_per_frame) {
-#if LAYOUT == STRIDED
-    make(bytes, blockIdx.x, (int)threadIdx.x, blocks_per_frame, 0);
-#else
-    __shared__ uint4 tile[PIXELS * CHANNELS / LANES];
-    make(bytes, blockIdx.x, (int)threadIdx.x, blocks_per_frame, (TYPE*)tile);
-    __syncthreads();
-    put(bytes, blockIdx.x, (int)threadIdx.x, blocks_per_frame, (const TYPE*)tile);
-#endif
+// Two values to the output, when it has pairs of them. `frame` is the same for a block, the rest a thread's.
+GPUAUG_FN void put_pair(char* frame, u32 offset, float first, float second) {
+    *(typename Two<TYPE>::Word*)(frame + offset) = Two<TYPE>::of(first, second);
 }
-#endif
+
+// The pixels as pairs of neighbours, of which `SWAPPED` ones stand the other way round.
+template <bool SWAPPED> GPUAUG_FN void put_pairs(const RenderJob& job, char* frame, int x, int y, const Matrix& matrix,
+                                                 const float value[ROWS][COLUMNS][CHANNELS]) {
+    const u32 step = (u32)job.out_y * (u32)sizeof(TYPE), begin = (u32)y * step + (u32)x * (u32)job.out_x * (u32)sizeof(TYPE);
+#pragma unroll
+    for (int r = 0; r < ROWS; ++r) {
+        if (y + r >= (int)job.y) break;
+        float shown[COLUMNS][CHANNELS];
+        for (int c = 0; c < COLUMNS; ++c)
+            for (int i = 0; i < CHANNELS; ++i)
+                shown[c][i] = fused(matrix.of[i * (CHANNELS + 2)], value[r][SWAPPED ? 1 - c : c][i], matrix.of[i * (CHANNELS + 1) + CHANNELS]);
+        for (int i = 0; i < (LAYOUT == PLANAR ? CHANNELS : 0); ++i)
+            put_pair(frame + i * job.out_c * sizeof(TYPE), begin + r * step, shown[0][i], shown[1][i]);
+        for (int i = 0; i < (LAYOUT == PACKED ? 2 * CHANNELS : 0); i += 2) {
+            const float a = shown[i / CHANNELS][i % CHANNELS], b = shown[(i + 1) / CHANNELS][(i + 1) % CHANNELS];
+            put_pair(frame + i * sizeof(TYPE), begin + r * step, a, b);
+        }
+    }
+}
+
+// The pixels anywhere, with any matrix.
+GPUAUG_FN void put_apart(const RenderJob& job, TYPE* frame, int x, int y, const Matrix& matrix, bool swapped,
+                         const float value[ROWS][COLUMNS][CHANNELS]) {
+#pragma unroll
+    for (int r = 0; r < ROWS; ++r) {
+        if (y + r >= (int)job.y) break;
+        TYPE* to = frame + (y + r) * job.out_y + x * job.out_x;
+        for (int c = 0; c < COLUMNS; ++c) {
+            if (x + c >= (int)job.x) break;
+            float pixel[CHANNELS];
+            for (int i = 0; i < CHANNELS; ++i) pixel[i] = swapped ? value[r][1 - c][i] : value[r][c][i];
+            for (int i = 0; i < CHANNELS; ++i) {
+                const float* row = matrix.of + i * (CHANNELS + 1);
+                const float shown = job.diagonal ? fused(row[i], pixel[i], row[CHANNELS]) : color<CHANNELS>(matrix.of, pixel, i);
+                to[i * job.out_c + c * job.out_x] = Cast<TYPE>::of(shown);
+            }
+        }
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) gpuaug_render(const __grid_constant__ RenderLaunch p) {
+    const RenderJob& job = p.job;
+    const char* bytes = (const char*)p.bytes;
+    const u32 thread = blockIdx.x * THREADS + threadIdx.x;
+    const u32 group = (u32)((u64)thread * (u32)p.multiplier >> 32) >> (u32)p.shift;
+    const int x = (int)(thread - group * (u32)p.columns) * COLUMNS, y = (int)group * ROWS;
+    if (y >= (int)job.y || x >= (int)job.x) return;
+    const u32 n = (u32)p.first_n + blockIdx.z, t = (u32)p.first_t + blockIdx.y;
+    const u32 nt = n * (u32)job.t + t;
+    const int taps = TAPS ? TAPS : (int)job.k;
+
+    float value[ROWS][COLUMNS][CHANNELS];
+    bool swapped = false, any = false;
+    if (TAPS != 1) clear(value);
+#pragma unroll 1
+    for (int k = 0; k < taps; ++k) {
+        const u32 tap = nt * (u32)taps + (u32)k;
+        const RenderSource source = find_clip<RenderSource>(bytes, job.taps, tap, ONE ? &p.source : 0);
+        if (source.address == 0) {  // never on a full tile: a tap of weight 0 {
+            branch();
+            if (TAPS == 1) clear(value);
+            continue;
+        }  // }
+        const Axes axes = at<Axes>(bytes, job.axes)[n * (u32)job.axes_n + t * (u32)job.axes_t + (u32)k * (u32)job.axes_k];
+        const u8* frame = (const u8*)source.address + (u32)at<int>(bytes, job.taps.frame)[tap] * source.frame_stride;
+        const bool mirrored = axes.across.step < 0.f;
+        if (any && mirrored != swapped) {  // never on a full tile: taps of which one is mirrored {
+            branch();
+            swap(value);
+        }  // }
+        swapped = mirrored, any = true;
+        add_tap<TAPS == 1>(p, frame, source, axes, at<float>(bytes, job.taps.weight)[tap], x, y, value);
+    }
+    const Matrix matrix = at<Matrix>(bytes, job.colors)[n * (u32)job.colors_n];
+    TYPE* frame = (TYPE*)job.out + n * job.out_n + t * job.out_t;
+    if (LAYOUT == STRIDED || !(int)p.pairs)
+        put_apart(job, frame, x, y, matrix, swapped, value);  // never on a full tile
+    else if (swapped)
+        put_pairs<true>(job, (char*)frame, x, y, matrix, value);  // never on a full tile
+    else
+        put_pairs<false>(job, (char*)frame, x, y, matrix, value);
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
+import os
 import re
 import time
 
@@ -183,10 +184,48 @@ def test_what_a_gpu_is_asked_runs_on_the_cpu(module, flags, row, capfd):
     assert re.search(rf"^{re.escape(row)} +\d+\.\d{{3}} ", capfd.readouterr().out, re.M)
 
 
+def test_ready_videos_are_used_and_kept(monkeypatch, tmp_path):
+    """A run on a borrowed machine encodes nothing; one that was cut short leaves no half file."""
+    monkeypatch.setenv(videos.READY, str(tmp_path))
+    with videos.dataset(2, 5) as made:
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+        assert len(before) == len(made.segments) == 2
+    with videos.dataset(2, 5) as made:
+        assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+    first, second = before
+    first.unlink()
+
+    def broken(path, *_, **__):
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(videos.gpuaug, "write_video", broken)
+    with pytest.raises(KeyboardInterrupt), videos.dataset(2, 5):
+        pass
+    assert not first.exists()
+    assert second.exists()
+    monkeypatch.undo()
+    with videos.dataset(1, 5) as made:
+        passing = made.segments[0].path
+    assert not os.path.exists(passing)
+
+
 @pytest.mark.slow
-def test_a_training_step_is_compared(tmp_path):
-    made, dataset = suite("--rounds", "1"), videos.dataset(tmp_path, 8, 90)
-    trainer = training.Trainer(training.Case("tsm_resnet18", 2, 8, 32, 15.0), dataset, "cpu")
-    training.compare(made, trainer, [1, 8], 0.1)
+def test_every_case_is_saved(monkeypatch, tmp_path):
+    """What is done by the time a borrowed machine is given back is there."""
+    saved = []
+    monkeypatch.setattr(common.Suite, "save", lambda self: saved.append(len(self.rows)))
+    assert render.main(["--smoke", "--rounds", "1", "--no-compile"]) == 0
+    assert len(saved) == 4  # blend, K = 1, K = 2, and the end
+    assert saved == sorted(saved)
+    assert saved[0] < saved[1] < saved[2]
+
+
+@pytest.mark.slow
+def test_a_training_step_is_compared():
+    made = suite("--rounds", "1")
+    with videos.dataset(8, 90) as dataset:
+        trainer = training.Trainer(training.Case("tsm_resnet18", 2, 8, 32, 15.0), dataset, "cpu")
+        training.compare(made, trainer, [1, 8], 0.1)
     ends = ["frozen batch", *(f"reuse {n}{end}" for n in (1, 8) for end in ("", ", step / step on a frozen batch"))]
     assert [row["name"] for row in made.rows] == [f"tsm_resnet18, 8×32², batch 2: {end}" for end in ends]

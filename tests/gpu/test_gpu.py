@@ -88,10 +88,14 @@ def test_a_training_step_neither_waits_nor_allocates(device, monkeypatch):
             optimizer.zero_grad(set_to_none=True)
             return loss.detach()
 
-        first = [step(number) for number in range(10)]
+        # The host may run ahead of the device by all the steps that are queued at once, and pins memory for each: once
+        # it has run ahead as far, all of that memory is there.
+        first = [step(number) for number in range(20)]
+        if device == "cuda":
+            torch.cuda.synchronize()
         assert feed.resident
         with steady(device):
-            last = [step(number) for number in range(10, 20)]
+            last = [step(number) for number in range(20, 30)]
     assert torch.isfinite(torch.stack(first + last)).all()
 
 
@@ -136,8 +140,41 @@ def test_every_device_serves_whichever_is_current():
 
 
 @pytest.mark.gpu
+def test_a_graph_is_not_captured_in_silence():
+    """Captured, a replay would read a plan that is gone; torch.compile's graphs leave the operators out."""
+    bank = torch.randint(0, 256, (3, 4, 20, 30, 3), dtype=torch.uint8, device="cuda")
+    plan = gpuaug.Plan.take([0, 2], [[3, 1]])
+    expected = gpuaug.render(bank, plan, size=(16, 24))  # compiled and allocated
+    torch.cuda.synchronize()
+    with pytest.raises(RuntimeError, match="render cannot be captured"), torch.cuda.graph(torch.cuda.CUDAGraph()):
+        gpuaug.render(bank, plan, size=(16, 24))
+
+    def step(bank):
+        return gpuaug.render(bank + 0, plan, size=(16, 24)) * 2
+
+    fast = torch.compile(step, mode="reduce-overhead")
+    for _ in range(4):
+        torch.testing.assert_close(fast(bank), expected * 2)
+
+
+@pytest.mark.gpu
+def test_a_dropped_array_of_another_library_is_read_before_it_is_reused():
+    """CuPy hands a dropped array's memory out at once; what is queued on torch's stream reads it first."""
+    cupy = pytest.importorskip("cupy")
+    expected = np.arange(1 << 20, dtype=np.uint8).reshape(1, 16, -1)
+    torch.cuda._sleep(50_000_000)
+    array = cupy.asarray(expected)
+    address = array.data.ptr
+    shown = gpuaug.take(array, range(15, -1, -1))
+    del array
+    other = cupy.full(expected.shape, 77, np.uint8)
+    assert other.data.ptr != address
+    np.testing.assert_array_equal(shown.get(), expected[:, ::-1])
+
+
+@pytest.mark.gpu
 def test_kernels_are_compiled_once_and_kept_on_disk(tmp_path):
-    """A second process finds the machine code of the first: one file for each dtype, layout and K, and no new one."""
+    """A second process finds the machine code of the first: one file for each variant, and no new one."""
     program = (
         "import torch, gpuaug; bank = torch.zeros(1, 2, 8, 8, 3, dtype=torch.uint8, device='cuda')\n"
         "for layout in ('NCTHW', 'NTHWC'):\n"
@@ -145,7 +182,7 @@ def test_kernels_are_compiled_once_and_kept_on_disk(tmp_path):
         "        gpuaug.render(bank, gpuaug.Plan.take(0, [0, 1]), size=(8, 8), dtype=dtype, layout=layout)\n"
         "torch.cuda.synchronize()"
     )
-    environment = {**os.environ, "CUPY_CACHE_DIR": str(tmp_path)}
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     kept = []
     for _ in range(2):
         subprocess.run([sys.executable, "-c", program], env=environment, check=True)

@@ -13,7 +13,7 @@ from gpuaug.kernels import kernel_args
 from gpuaug.render import blend_into, view
 from support import kernel_implementations
 
-implementation = kernel_implementations.fixture
+implementation = kernel_implementations.pixels
 kernels = kernel_implementations.kernels
 DTYPES = [torch.uint8, torch.float16, torch.bfloat16, torch.float32]
 

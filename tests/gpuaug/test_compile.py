@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from gpuaug import Plan, blend, crossfade, fade, freeze, paste, render, resample_speed, take
+from gpuaug import compile as compile_operators
 from support import kernel_implementations
 
 implementation = kernel_implementations.built
@@ -138,3 +139,22 @@ def test_operators_pass_torchs_own_check(implementation):
     parameters = [torch.tensor(4), torch.tensor(2), torch.tensor([2, 0, 2])]
     arguments = ("crossfade", [bank, bank + 1], "first second", parameters, "length center overlap", -4, 4)
     torch.library.opcheck(torch.ops.gpuaug.edit, arguments)
+
+
+@pytest.mark.parametrize(
+    "default", ["meta", pytest.param("cuda", marks=pytest.mark.gpu)], ids=["elsewhere", "on a GPU"]
+)
+def test_the_default_device_does_not_matter(default):
+    """Plans, boxes and parameters are looked at on the CPU, wherever new tensors are made by default."""
+
+    def step(bank, plan):
+        shown = render(bank, plan, size=(4, 5), box=[[1.0, 2.0, 9.0, 12.0]] * 2, color=[[0.5, 0.0, 0.0, 0.1]] * 3)
+        return shown.sum((1, 2, 3, 4)) + take(bank[:2], [1, 0]).sum((1, 2, 3, 4))
+
+    bank, plan = make("cpu" if default == "meta" else default)
+    expected = step(bank, plan)
+    with torch.device(default):
+        assert torch.equal(step(bank, plan), expected)
+        assert {part.device.type for part in compile_operators.tensors(plan)} == {"cpu"}
+        if default != "meta":  # where torch.compile puts NumPy's arrays
+            assert torch.equal(compiled(step)(bank, plan), expected)

@@ -16,7 +16,7 @@ from torchvision.transforms.v2 import functional as tv
 from gpuaug import Plan, fade, reference, render
 from support import kernel_implementations
 
-implementation = kernel_implementations.fixture
+implementation = kernel_implementations.pixels
 kernels = kernel_implementations.kernels
 MEAN, STD = (0.43, 0.39, 0.37), (0.228, 0.221, 0.217)
 
@@ -257,6 +257,34 @@ def test_rendering_twice_equals_rendering_the_composed_plan(implementation, data
     pixels = render(bank, inner, size=(9, 11), dtype=torch.uint8, layout="NTHWC")
     twice = render(pixels, Plan.take(range(n), order), size=(7, 8), box=box)
     assert torch.equal(once, twice)
+
+
+@pytest.mark.parametrize("size", [(3, 2), (17, 30), (40, 88), (5, 4)])
+@pytest.mark.parametrize("width", [2, 4, 5, 8, 20, 44])
+def test_rows_on_multiples_of_four_bytes(implementation, width, size):
+    """A GPU reads such rows by words that two columns share; the values are those of the same pixels anywhere else.
+
+    Boxes to every edge, mirrored ones, and reductions by more than two, whose columns share no words.
+    """
+    rng = np.random.default_rng(13)
+    pitch = -(-width // 4) * 4
+    bank = random_bank(rng, 3, 2, 9, pitch)[:, :, :, :width].to(implementation)
+    odd = torch.zeros(3, 2, 9, pitch + 1, 3, dtype=torch.uint8, device=implementation)[:, :, :, 1 : width + 1]
+    odd.copy_(bank)
+    plan = random_plan(rng, 3, 2, n=4, t=2)
+    whole = [[0, 0, 9, width], [0, width, 9, 0], [9, 0, 0, width]]
+    some = random_box(rng, (4, 2), 9, width, (9, width), whole=False)
+    for box in (None, np.array([*whole, [8, width - 1, 9, width]], float), some):
+        keep = {"size": size, "box": box, "allow_aliasing": True}
+        out, around = filled(plan, size, torch.float32, "NCTHW", implementation)
+        got = render(bank, plan, out=out, **keep)
+        expected = reference.render(bank.cpu().numpy(), plan, size=size, box=box)
+        np.testing.assert_allclose(got.cpu(), expected, atol=1e-5)
+        assert torch.equal(render(odd, plan, **keep), got)
+        fresh = render(bank, plan, **keep)  # pairs of values where the output allows them
+        assert torch.equal(fresh, got)
+        got.fill_(torch.nan)
+        assert around.isnan().all()
 
 
 def test_strided_bank(implementation):

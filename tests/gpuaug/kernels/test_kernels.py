@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from gpuaug import Plan, blend, render
-from gpuaug.kernels import host, kernel_args
+from gpuaug.kernels import host, kernel_args, launches
+from gpuaug.kernels.launches import Variant
 from support import kernel_implementations
 from support.paths import REPOSITORY
 
@@ -25,7 +26,7 @@ BLEND, RENDER, MIX, TAPS = (
     kernel_args.struct_fields("Taps"),
 )
 KERNELS = kernel_implementations.KERNELS
-ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+ARCHITECTURES = ("sm_75", "sm_90", *(pytest.param(arch, marks=pytest.mark.slow) for arch in ("sm_80", "sm_100")))
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -34,9 +35,11 @@ ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 def test_kernels_compile_for_gpus(kernel, dtype, arch):
     """An ELF file that holds the kernel's entry, for every dtype, channels and specialisation of K."""
     cuda = pytest.importorskip("gpuaug.kernels.cuda", reason="needs CuPy", exc_type=ImportError)
-    cases = [(1, 1), (1, 2), (1, 0)] if kernel == "blend" else [(3, 1), (3, 2), (3, 0), (1, 1)]
-    for (channels, taps), layout in zip(cases, (1, 2, 0, 1)):
-        code = cuda.cubin(kernel, arch, dtype, channels=channels, taps=taps, layout=layout if kernel == "render" else 0)
+    cases = [(1, 1, 0, 1), (1, 2, 0, 0), (1, 0, 0, 1)]
+    if kernel == "render":
+        cases = [(3, 1, 1, 1), (3, 2, 2, 0), (3, 0, 0, 1), (1, 1, 1, 1)]
+    for case in cases:
+        code = cuda.machine_code(Variant(kernel, dtype, *case), arch)
         assert code[:4] == b"\x7fELF"
         assert f"gpuaug_{kernel}".encode() in code
 
@@ -45,23 +48,28 @@ def test_compile_errors_show_the_log(monkeypatch):
     cuda = pytest.importorskip("gpuaug.kernels.cuda", reason="needs CuPy", exc_type=ImportError)
     monkeypatch.setitem(cuda.TYPES, "uint8", "no_such_type")
     with pytest.raises(RuntimeError, match=r"render\.cu does not compile for sm_90: (.|\n)*no_such_type"):
-        cuda.cubin("render", "sm_90", "uint8")
+        cuda.machine_code(Variant("render", "uint8", 3, 1, 1, 1), "sm_90")
 
 
 def test_jobs_are_laid_out_as_the_compiler_lays_them_out(tmp_path):
     """Every field read from pixel.cuh is where C++ has it, and a job ends behind its last one."""
+    structs = {"BlendJob": BLEND, "RenderJob": RENDER, "MixJob": MIX}
+    structs |= {"BlendLaunch": launches.BLEND_LAUNCH, "RenderLaunch": launches.RENDER_LAUNCH}
     lines = ['#include "pixel.cuh"', "#include <stddef.h>", "#include <stdio.h>", "int main() {"]
-    for struct, names in (("BlendJob", BLEND), ("RenderJob", RENDER), ("MixJob", MIX)):
+    for struct, names in structs.items():
+        kind = struct.removesuffix("Launch")
+        job, source = structs[f"{kind}Job"] if kind != struct else (), getattr(launches, f"{kind.upper()}_SOURCE", ())
         for name in names:
-            place = re.sub(r"^(sizes|out_strides)(\d)$", r"\1[\2]", name)
+            place = re.sub(r"^(sizes|strides|out_strides)(\d)$", r"\1[\2]", name)
             place = f"taps.{place}" if struct != "MixJob" and name in TAPS else place
+            place = f"job.{place}" if name in job else f"source.{place}" if name in source else place
             lines.append(f'printf("%d ", (int)offsetof({struct}, {place}));')
         lines.append(f'printf("%d\\n", (int)sizeof({struct}));')
     (tmp_path / "layout.cpp").write_text("\n".join([*lines, "}"]))
     command = [kernel_implementations.require_compiler(), "-std=c++17", f"-I{KERNELS}", "-Wno-invalid-offsetof"]
     subprocess.run([*command, str(tmp_path / "layout.cpp"), "-o", str(tmp_path / "layout")], check=True)
     shown = subprocess.run([str(tmp_path / "layout")], check=True, capture_output=True, text=True).stdout
-    for line, names in zip(shown.splitlines(), (BLEND, RENDER, MIX), strict=True):
+    for line, names in zip(shown.splitlines(), structs.values(), strict=True):
         assert [int(word) for word in line.split()] == [8 * k for k in range(len(names) + 1)]
 
 

@@ -1,0 +1,108 @@
+"""How a GPU runs a job: what its kernel is compiled for, the grid of its blocks, and what they take by value.
+
+Legend: N samples, T output frames, K taps, Y X output. NumPy only.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .kernel_args import BLEND, COLUMNS, ITEMS, ITEMSIZE, RENDER, THREADS, struct_fields
+
+BLEND_SOURCE, RENDER_SOURCE = (tuple(struct_fields(f"{name}Source")) for name in ("Blend", "Render"))
+BLEND_LAUNCH, RENDER_LAUNCH = (tuple(struct_fields(f"{name}Launch")) for name in ("Blend", "Render"))
+MOST_BLOCKS = 65535  # of a grid along y and z
+
+
+class Variant(NamedTuple):
+    """What a GPU's kernel is compiled for: numbers in its source, and the type of the values (of the output)."""
+
+    kernel: str
+    dtype: str
+    channels: int  # 1 or 3; 1 for blend
+    taps: int  # K, 0: any number
+    layout: int  # place in LAYOUTS; 0 for blend
+    one: int  # 1: one tensor holds all clips
+
+
+class Launch(NamedTuple):
+    """A run of a variant: blocks along (x, y, z), and the bytes that the kernel takes by value."""
+
+    grid: tuple[int, int, int]
+    parameters: NDArray[np.uint8]
+
+
+def launches(
+    kernel: str, work: NDArray[np.uint8], dtype: str, address: int, most: int = MOST_BLOCKS
+) -> tuple[Variant, list[Launch]]:
+    """How a GPU runs a job of `blend` or `render` that lies at `address` of its memory.
+
+    Args:
+        most: blocks along y and z, T and N; what is more takes further launches.
+    """
+    field, rows = header(kernel, work)
+    names = RENDER_LAUNCH if kernel == "render" else BLEND_LAUNCH
+    n, t, taps = field["n"], field["t"], field["k"]
+    more = {"bytes": address, "full": int(np.float32(2.0**23).view(np.int32)), "first_n": 0, "first_t": 0}
+    channels, layout, one = 1, 0, int(field["row_step"] == 0)
+    if kernel == "render":
+        channels, layout = field["c"], _layout(field)
+        found, threads = _render_threads(field, rows, layout, ITEMSIZE[dtype])
+        more |= found
+    else:
+        threads = -(-field["per_frame"] * ITEMSIZE[dtype] // (16 * ITEMS))
+    blocks = -(-threads // THREADS)
+    if max(n * t * taps, blocks * THREADS if kernel == "render" else blocks) >= 2**31:
+        raise ValueError(
+            f"a plan must be below 2³¹ taps, and a frame below 2³¹ threads, got {n * t * taps} and {threads}"
+        )
+    values = np.zeros(len(names), np.int64)
+    values[: len(field)] = list(field.values())
+    values[len(field) : len(field) + rows.shape[1]] = rows[0]
+    for name in names[len(field) + rows.shape[1] :]:
+        values[names.index(name)] = more[name]
+    runs = []
+    for first_n, first_t in itertools.product(range(0, n, most), range(0, t, most)):
+        own = values.copy()
+        own[[names.index("first_n"), names.index("first_t")]] = first_n, first_t
+        runs.append(Launch((blocks, min(most, t - first_t), min(most, n - first_n)), own.view(np.uint8)))
+    return Variant(kernel, dtype, channels, taps if taps <= 2 else 0, layout, one), runs
+
+
+def header(kernel: str, work: NDArray[np.uint8]) -> tuple[dict[str, int], NDArray[np.int64]]:
+    """The fields of a job, and the rows of its sources."""
+    names, source = (RENDER, RENDER_SOURCE) if kernel == "render" else (BLEND, BLEND_SOURCE)
+    field = dict(zip(names, work[: 8 * len(names)].view(np.int64).tolist()))
+    rows = work[field["sources"] :][: 8 * len(source) * (field["clips"] if field["row_step"] else 1)]
+    return field, np.frombuffer(rows.tobytes(), np.int64).reshape(-1, len(source))
+
+
+def _layout(field: dict[str, int]) -> int:
+    """The place in LAYOUTS of a render's output; a dimension of size 1 has any stride."""
+    for number, step in ((1, 1), (2, field["c"])):
+        if (field["x"] == 1 or field["out_x"] == step) and (number == 1 or field["out_c"] == 1):
+            return number
+    return 0
+
+
+def _render_threads(
+    field: dict[str, int], rows: NDArray[np.int64], layout: int, itemsize: int
+) -> tuple[dict[str, int], int]:
+    """Fields of RenderLaunch that say what threads may do, and how many there are for a frame."""
+    columns = max(2, -(-field["x"] // COLUMNS))  # no division by 1 is needed
+    shift = (columns - 1).bit_length() - 1
+    threads = columns * -(-field["y"] // ITEMS)
+    address, _, height, width, frame_step, row_step = rows.T
+    steps = np.concatenate([address, frame_step, row_step, [field["clip_stride"]]])
+    words = field["c"] == 3 and not (steps % 4).any() and (width >= 2).all()
+    words = words and ((row_step >= 3 * width) & (row_step < 2**32) | (height == 1)).all()
+    strides = [field[f"out_{name}"] for name in ("n", "t", "y", *("c" if layout == 1 else ""))]
+    pairs = field["x"] % COLUMNS == 0 and field["out"] % (COLUMNS * itemsize) == 0
+    pairs = pairs and not any(stride % COLUMNS for stride in strides)
+    pairs = pairs and field["out_y"] >= 0 and (field["out_y"] * field["y"] + 3 * field["x"]) * itemsize < 2**32
+    found = {"columns": columns, "shift": shift, "multiplier": (1 << 32 + shift) // columns + 1}
+    return found | {"words": int(words), "pairs": int(pairs)}, threads
