@@ -56,7 +56,7 @@ def pinned():
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_training_step_neither_waits_nor_allocates(device, monkeypatch):
     """All windows in the bank; a step is a batch of the feed, forward, backward, clipping and update."""
-    monkeypatch.setattr(gpuaug, "Decoder", Grey)
+    monkeypatch.setattr("gpuaug.supply.loader.Decoder", Grey)
     segments = [Segment(str(v), 0.0, 0.8, v % 3, v) for v in range(6)]
 
     def sample(rng, bank, n):
