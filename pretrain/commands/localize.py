@@ -8,7 +8,6 @@ Steps: a linear classifier of single features scores segments of 0.2 s (actionne
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from ..common.cli import command, prog, read
 from ..common.files import readable, write_json
@@ -27,9 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings: LocalizerSettings
     kinds = {"files": LocalizeSettings, "localiser": LocalizerSettings}
     args, settings = read(argv, kinds, prog=prog("localize"), description=__doc__)
-    features, annotations = Path(args.features), Path(args.annotations)
-    train, test = (read_subset(features, annotations, each) for each in (args.train_subset, args.subset))
-    trained_on = trained_videos(features, train, test)
+    train, test = (read_subset(args.features, args.annotations, each) for each in (args.train_subset, args.subset))
+    trained_on = trained_videos(args.features, train, test)
     if args.task == "steps":
         write_frame_scores(args.out, STEP_SECONDS, actionness(train, test, seed=settings.seed), trained_on=trained_on)
     else:
@@ -39,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if path:
                 write_activitynet_results(path, segments, videos=test.sequences, trained_on=trained_on)
         print(f"{len(found.predictions)} predictions, training loss {found.loss:.3f}")
-    write_json(Path(args.out).with_suffix(".config.json"), {"flags": saved(args, settings)})
+    write_json(args.out.with_suffix(".config.json"), {"flags": saved(args, settings)})
     print(f"{len(train.sequences)} videos to learn from, {len(test.sequences)} localised: {args.out}")
     for name, subset in ((args.train_subset, train), (args.subset, test)):
         parts = [f"{count} actions {what}" for what, count in sorted(subset.counts.items())]

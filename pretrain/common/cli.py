@@ -200,7 +200,7 @@ def _without_old_names(argv: Sequence[str], kinds: Kinds) -> list[str]:
 
 
 def _parsing(kind: Any, default: Any) -> dict[str, Any]:
-    """The arguments of `add_argument` for a field's type: int, float, bool, str, Literal, tuples of them, or None."""
+    """The arguments of `add_argument` for a field's type: number, bool, str, Path, Literal, tuples of them, or None."""
     if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
         kind, *words = (part for part in typing.get_args(kind) if part is not type(None))
         if words:  # a number, or one of some words
@@ -213,8 +213,8 @@ def _parsing(kind: Any, default: Any) -> dict[str, Any]:
         return {"choices": parts, "type": type(parts[0])}
     if kind is bool:
         return {"action": argparse.BooleanOptionalAction}
-    if kind not in (int, float, str):
-        raise TypeError(f"settings must be int, float, bool, str, Literal, tuples of them or None, got {kind}")
+    if kind not in (int, float, str, Path):
+        raise TypeError(f"settings must be int, float, bool, str, Path, Literal, tuples of them or None, got {kind}")
     return {"type": kind}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from ..common.distributed import DEVICES
@@ -13,11 +14,11 @@ from ..common.settings import BadSetting, check, required, setting
 class LocalizeSettings:
     """What is read and written."""
 
-    features: str = required("folder or HDF5 file written by extract", metavar="PATH")
-    annotations: str = required("ActivityNet JSON (plain or gzip)", metavar="FILE")
-    out: str = required("predictions, or scores of 0.2 s for steps (JSON)", metavar="FILE")
-    proposals: str | None = setting(None, "write the proposals without class there as well", metavar="FILE")
-    video_scores: str | None = setting(
+    features: Path = required("folder or HDF5 file written by extract", metavar="PATH")
+    annotations: Path = required("ActivityNet JSON (plain or gzip)", metavar="FILE")
+    out: Path = required("predictions, or scores of 0.2 s for steps (JSON)", metavar="FILE")
+    proposals: Path | None = setting(None, "write the proposals without class there as well", metavar="FILE")
+    video_scores: Path | None = setting(
         None, "classification results JSON in place of the classifier of proposals", metavar="FILE"
     )
     train_subset: str = setting("training", "subset to learn from")
