@@ -28,7 +28,7 @@ def test_thresholds_that_are_none(text):
 
 @pytest.mark.parametrize("text", ["", "1", "1,1", "2,1", "1,nan", "1,x"])
 def test_lengths_that_are_none(text):
-    with pytest.raises(BadSetting, match="^lengths must be two or more increasing seconds"):
+    with pytest.raises(BadSetting, match=r"^lengths must be two or more increasing seconds"):
         DetectionSettings(truth="a", predictions="b", lengths=text)
 
 
