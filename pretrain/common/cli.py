@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import functools
-import inspect
 import io
 import json
 import os
-import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -75,7 +73,9 @@ class Parser(argparse.ArgumentParser):
     origin = ""
 
     def error(self, message: str) -> typing.NoReturn:
-        self.exit(2, f"{self.prog}: error: {self.origin}{message}\n")
+        from .files import readable  # here: NumPy
+
+        self.exit(2, f"{self.prog}: error: {readable(' '.join((self.origin + message).split()))}\n")
 
 
 def add_flags(parser: argparse.ArgumentParser, kinds: Kinds, recipes: Mapping[str, Recipe] | None = None) -> None:
@@ -200,7 +200,7 @@ def _without_old_names(argv: Sequence[str], kinds: Kinds) -> list[str]:
 
 
 def _parsing(kind: Any, default: Any) -> dict[str, Any]:
-    """The arguments of `add_argument` for a field's type: int, float, bool, str, Literal, tuples of them, or None."""
+    """The arguments of `add_argument` for a field's type: number, bool, str, Path, Literal, tuples of them, or None."""
     if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
         kind, *words = (part for part in typing.get_args(kind) if part is not type(None))
         if words:  # a number, or one of some words
@@ -213,8 +213,8 @@ def _parsing(kind: Any, default: Any) -> dict[str, Any]:
         return {"choices": parts, "type": type(parts[0])}
     if kind is bool:
         return {"action": argparse.BooleanOptionalAction}
-    if kind not in (int, float, str):
-        raise TypeError(f"settings must be int, float, bool, str, Literal, tuples of them or None, got {kind}")
+    if kind not in (int, float, str, Path):
+        raise TypeError(f"settings must be int, float, bool, str, Path, Literal, tuples of them or None, got {kind}")
     return {"type": kind}
 
 
@@ -245,60 +245,3 @@ def _shown(default: Default) -> str:
     values = value if isinstance(value, tuple) else (value,)
     text = " ".join(f"{each:g}" if isinstance(each, float) else str(each) for each in values)
     return f"{text} {default.source}".rstrip()
-
-
-def add_options(group: Any, functions: Iterable[Callable[..., Any]], taken: Iterable[str] = ()) -> None:
-    """Add a flag per keyword-only parameter of the functions, with the help text of its line under "Args:".
-
-    Parameters of one name become one flag. Types: int, float, bool, str, Literal, tuples of them, or None.
-
-    Args:
-        group: a parser or a group of one.
-        functions: functions or classes.
-        taken: names that other flags have already.
-    """
-    seen = set(taken)
-    for function in functions:
-        kinds = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
-        notes = _notes(function)
-        for name, parameter in _options(function).items():
-            if name in seen:
-                continue
-            seen.add(name)
-            text = notes.get(name, "").replace("%", "%%")
-            group.add_argument(
-                "--" + name.replace("_", "-"),
-                default=parameter.default,
-                help=f"{text} (default {_shown(Default(parameter.default)) or 'none'})",
-                **_parsing(kinds[name], None),
-            )
-
-
-def take_options(function: Callable[..., Any], args: argparse.Namespace) -> dict[str, Any]:
-    """The keyword arguments of a function among parsed flags; lists as tuples."""
-    found = {name: getattr(args, name) for name in _options(function) if hasattr(args, name)}
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
-
-
-def _options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    parameters = inspect.signature(function).parameters
-    return {name: p for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
-
-
-def _notes(function: Callable[..., Any]) -> dict[str, str]:
-    """name → text of the section "Args:" of the docstring; a line that begins further in continues an entry."""
-    lines = (inspect.getdoc(function) or "").split("\n")
-    if "Args:" not in lines:
-        return {}
-    notes: dict[str, str] = {}
-    names: list[str] = []
-    for line in lines[lines.index("Args:") + 1 :]:
-        if line and not line.startswith("    "):
-            break
-        entry = re.match(r"    (\w+(?:, \w+)*): (.*)", line)
-        if entry:
-            names = entry[1].split(", ")
-            notes.update((name, entry[2]) for name in names)
-        elif line.strip():
-            notes.update((name, f"{notes[name]} {line.strip()}") for name in names)
-    return notes

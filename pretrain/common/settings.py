@@ -11,6 +11,7 @@ import math
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def check(settings: DataclassInstance) -> None:
         low = f"> {above}" if least is None else f"≥ {least}"
         rule = low if most is None else f"in {f'({above}' if least is None else f'[{least}'}, {most}]"
         for one in value if isinstance(value, tuple) else (value,):
-            if one is None or isinstance(one, str):
+            if not isinstance(one, int | float):
                 continue
             if not math.isfinite(one):
                 raise BadSetting(each.name, "finite", value)
@@ -108,9 +109,10 @@ def check(settings: DataclassInstance) -> None:
 
 
 def saved(*settings: DataclassInstance) -> dict[str, Any]:
-    """What a config.json says of them: name → value, tuples as lists; `parse` takes it back."""
+    """What a config.json says of them: name → value, tuples as lists, paths as text; `parse` takes it back."""
     found = {each.name: getattr(s, each.name) for s in settings for each in flags_of(s) if each.metadata["saved"]}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in found.items()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
 
 def renamed(flags: Mapping[str, Any], kinds: Iterable[type[DataclassInstance]]) -> dict[str, Any]:

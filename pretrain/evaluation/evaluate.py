@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,29 +17,37 @@ from ..data.overlap import Named, of_predictions, refuse
 from ..data.segments import Segments, beyond
 from . import actionness, detection, grounding
 from .grounding import GROUNDING
+from .settings import DetectionSettings, GroundingSettings, ProposalSettings, StepsSettings, edges, tious
 
 Row = tuple[str, str]
 
 
-def _detection(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
+def _detection(args: DetectionSettings, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
     truth, predictions, notes = _read_segments(args, progress, labelled=True)
-    options = {"thresholds": args.thresholds, "ties": args.ties}
-    found = detection.detection_map(truth, predictions, zero_length=args.zero_length, unknown=args.unknown, **options)
+    thresholds = tious(args.thresholds)
+    found = detection.detection_map(
+        truth, predictions, thresholds=thresholds, ties=args.ties, zero_length=args.zero_length, unknown=args.unknown
+    )
     notes += [f"class {name!r}: {count} predictions ignored, no ground truth" for name, count in found.ignored.items()]
     unpredicted = len(set(found.classes) - set(predictions.label.tolist()))
     if unpredicted:
         notes.append(f"{unpredicted} classes without predictions count as 0")
     result: dict[str, Any] = {
-        "thresholds": args.thresholds,
+        "thresholds": thresholds,
         "map": found.map_I,
         "average_map": found.average_map,
         "ap": dict(zip(found.classes, found.ap_CI)),
     }
-    rows = [(f"mAP@{t:.2f}", _percent(value)) for t, value in zip(args.thresholds, found.map_I)]
+    rows = [(f"mAP@{t:.2f}", _percent(value)) for t, value in zip(thresholds, found.map_I)]
     rows.append(("average mAP", _percent(found.average_map)))
     if args.length_convention != "none":
         by_length = detection.map_by_length(
-            truth, predictions, edges_seconds=args.lengths, convention=args.length_convention, **options
+            truth,
+            predictions,
+            edges_seconds=edges(args.lengths),
+            convention=args.length_convention,
+            thresholds=thresholds,
+            ties=args.ties,
         )
         result["by_length"] = {"convention": args.length_convention, "seconds": by_length}
         name = "average mAP_N" if args.length_convention == "detad" else "average mAP"
@@ -49,34 +56,34 @@ def _detection(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any]
     return {**result, "notes": notes}, rows
 
 
-def _proposals(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
+def _proposals(args: ProposalSettings, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
     truth, proposals, notes = _read_segments(args, progress, labelled=False)
+    thresholds = tious(args.thresholds)
     curve = detection.average_recall(
-        truth, proposals, max_proposals=args.max_proposals or None, thresholds=args.thresholds, ties=args.ties
+        truth, proposals, max_proposals=args.max_proposals or None, thresholds=thresholds, ties=args.ties
     )
     points = [an for an in (1, 5, 10, 50, 100) if an <= curve.an_A[-1] + 1e-9]
     rows = [(f"AR@{an}", _percent(curve.at(an))) for an in points]
     rows.append(("AUC", _percent(curve.auc)))
     progress.update()
     result = {
-        "thresholds": args.thresholds,
+        "thresholds": thresholds,
         "auc": curve.auc,
         "an": curve.an_A,
         "ar": curve.ar_A,
-        "recall": dict(zip((f"{t:.4g}" for t in args.thresholds), curve.recall_IA)),
+        "recall": dict(zip((f"{t:.4g}" for t in thresholds), curve.recall_IA)),
     }
     return {**result, "notes": notes}, rows
 
 
-def _grounding(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
+def _grounding(args: GroundingSettings, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
     truth = charades_crosstask.read_charades(args.truth)
     progress.update()
     predicted = charades_crosstask.answers(args.predictions, truth, charades_crosstask.read_charades(args.predictions))
     progress.update()
     duration = None
     if args.convention == "2d-tan":
-        if args.durations is None:
-            raise ValueError("--durations must be given for --convention 2d-tan: it cuts the ground truth to the video")
+        assert args.durations is not None
         known = charades_crosstask.read_charades_durations(args.durations)
         missing = next((query.video for query in truth if query.video not in known), None)
         if missing is not None:
@@ -94,7 +101,7 @@ def _grounding(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any]
     return {**result, "notes": []}, [*rows, ("mIoU", _percent(found.mean_iou))]
 
 
-def _steps(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
+def _steps(args: StepsSettings, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
     steps: dict[str, list[tuple[float, float]]]
     durations: dict[str, float] = {}
     notes = list[str]()
@@ -125,12 +132,19 @@ def _steps(args: argparse.Namespace, progress: tqdm) -> tuple[dict[str, Any], li
     progress.update()
     extra = len(set(scores) - set(steps))
     notes += [f"{extra} predicted videos are not in the truth and were left out"] * bool(extra)
-    result = {"segment_seconds": seconds, "rule": args.rule, "videos": len(steps), "segments": len(pooled)}
+    result: dict[str, Any] = {
+        "segment_seconds": seconds,
+        "rule": args.rule,
+        "videos": len(steps),
+        "segments": len(pooled),
+    }
     result.update(positive_share=float(pooled.mean()), average_precision=found, notes=notes)
     return result, [("AP", _percent(found)), ("share of positives (AP by chance)", _percent(pooled.mean()))]
 
 
-def _read_segments(args: argparse.Namespace, progress: tqdm, *, labelled: bool) -> tuple[Segments, Segments, list[str]]:
+def _read_segments(
+    args: DetectionSettings | ProposalSettings, progress: tqdm, *, labelled: bool
+) -> tuple[Segments, Segments, list[str]]:
     """Ground truth, predictions and notes on what was left out."""
     notes = list[str]()
     if args.truth.is_dir():
@@ -174,14 +188,14 @@ def _beyond(truth: Segments, durations: Mapping[str, float]) -> list[str]:
     return [f"actions of the truth: {', '.join(parts)}; they are kept as published"] * bool(parts)
 
 
-def _refuse_trained_on(args: argparse.Namespace, videos: Iterable[str]) -> None:
+def _refuse_trained_on(args: DetectionSettings | ProposalSettings | StepsSettings, videos: Iterable[str]) -> None:
     """ValueError if the predictions say that they were trained on a video of the truth."""
     held_out = [Named(id=video) for video in sorted(videos)]
     by, hint = f" by what made {args.predictions}", "; --subset or --exclude leaves them out"
     refuse(of_predictions(args.predictions), held_out, "--truth", by=by, hint=hint)
 
 
-def _subset(args: argparse.Namespace) -> str | None:
+def _subset(args: DetectionSettings | ProposalSettings | StepsSettings) -> str | None:
     return None if args.subset == "all" else args.subset
 
 
@@ -189,4 +203,10 @@ def _percent(value: float) -> str:
     return "-" if math.isnan(value) else f"{100 * value:.2f} %"
 
 
-TASKS = {"detection": _detection, "proposals": _proposals, "grounding": _grounding, "steps": _steps}
+Evaluate = Callable[[Any, tqdm], tuple[dict[str, Any], list[Row]]]
+TASKS: dict[str, tuple[type[Any], Evaluate]] = {
+    "detection": (DetectionSettings, _detection),
+    "proposals": (ProposalSettings, _proposals),
+    "grounding": (GroundingSettings, _grounding),
+    "steps": (StepsSettings, _steps),
+}

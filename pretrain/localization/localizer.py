@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..common.distributed import pick_device
 from ..data.formats import file_id
 from ..data.overlap import Named, refuse
 from ..data.segments import Segments
@@ -26,6 +27,7 @@ from .bmn import BoundaryMatching, Maps, fit, targets
 from .classifier import LinearProbe, mean_features
 from .inputs import FeatureWindow, Subset, WindowValues
 from .postprocess import decode, soft_nms
+from .settings import LocalizerSettings
 
 STEP_SECONDS = 0.2  # segments of CrossTask's actionness protocol (Zhukov et al. 2020)
 STEP_SAMPLES = 200_000  # segments that the actionness classifier is trained on, at most
@@ -43,58 +45,27 @@ class Found(NamedTuple):
 def localize(
     train: Subset,
     test: Subset,
+    settings: LocalizerSettings,
     *,
     video_scores: Mapping[str, Mapping[str, float]] | None = None,
-    mode: Literal["rescale", "windows"] = "rescale",
-    length: int | None = None,
-    max_duration: int | None = None,
-    labels: int = 1,
-    keep: int = 100,
-    epochs: int | None = None,
-    batch: int = 16,
-    lr: float = 1e-3,
-    width: int = 32,
-    samples: int = 16,
-    dropout: float = 0.5,
-    memory: int = 1024,
-    seed: int = 0,
-    device: str = "cpu",
 ) -> Found:
     """Train on `train`, localise the actions of `test`. The same seed gives the same result on the same CPU.
 
     Args:
         video_scores: {video: {class: score}} in place of the linear classifier of proposals.
-        mode: rescale interpolates every video to one window; windows slides one over the rows, half overlapping.
-        length: snippets of a window; none: 100 for rescale (BMN, ActivityNet), 256 for windows (G-TAD, THUMOS14).
-        max_duration: longest proposal in snippets; none: the length for rescale (BMN), 64 for windows (G-TAD).
-        labels: classes given to each proposal, the best first; score = proposal's score · class probability.
-        keep: proposals per video after soft-NMS (ActivityNet's results have 100).
-        epochs: passes over the training windows; none: 20, or as many as make 200 steps (ours).
-        batch: windows per step (BMN: 16).
-        lr: learning rate of Adam (BMN: 0.001), a tenth for the last 30 % of the steps.
-        width: channels of the map of proposals (BMN has 128, its sampled features 512; ours).
-        samples: sample points per proposal (BMN has 32; ours).
-        dropout: fraction of the features left out in training, in 0…1 (BMN: none; ours, for sets of tens of videos).
-        memory: MiB of features that are kept in memory; the others are read again in every epoch.
-        seed: of the initial weights and the order of the windows.
-        device: torch device.
     """
     scores = video_scores or {}
     if video_scores is not None and not scores.keys() >= test.sequences.keys():
         lacking = min(test.sequences.keys() - scores.keys())
         raise ValueError(f"video_scores must have every video of the test subset, has not {lacking!r}")
-    counts = {"labels": labels, "keep": keep, "batch": batch, "width": width, "samples": samples, "epochs": epochs}
-    for name, value in (counts | {"length": length, "memory": memory}).items():
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, got {name}={value}")
-    length = (100 if mode == "rescale" else 256) if length is None else length
-    longest = (length if mode == "rescale" else min(64, length)) if max_duration is None else max_duration
+    mode, length, longest = settings.mode, settings.snippets, settings.longest
+    device, keep, batch, epochs = str(pick_device(settings.device)), settings.keep, settings.batch, settings.epochs
     used, seen = inputs.cut(train, mode, length), inputs.cut(test, mode, length)
     if mode == "windows":  # as BMN does on THUMOS14, train on windows with an action only
         used = [w for w in used if len(inputs.visible(w, train.actions[w.video].segment)[1])]
     if not any(len(inputs.visible(w, train.actions[w.video].segment)[1]) for w in used):
         raise ValueError("the training subset must have an action with a length, got none")
-    values = WindowValues(used, memory << 20)
+    values = WindowValues(used, settings.memory << 20)
 
     def examples(numbers: Sequence[int]) -> tuple[torch.Tensor, Maps]:
         shown = (inputs.visible(used[n], train.actions[used[n].video].segment)[0] for n in numbers)
@@ -104,11 +75,18 @@ def localize(
 
     epochs = max(20, -(-LEAST_STEPS // -(-len(used) // batch))) if epochs is None else epochs
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(settings.seed)
         model = BoundaryMatching(
-            len(values.mean_F), length=length, durations=longest, samples=samples, width=width, dropout=dropout
+            len(values.mean_F),
+            length=length,
+            durations=longest,
+            samples=settings.samples,
+            width=settings.width,
+            dropout=settings.dropout,
         )
-        last = fit(model, len(used), examples, epochs=epochs, batch=batch, lr=lr, seed=seed, device=device)
+        last = fit(
+            model, len(used), examples, epochs=epochs, batch=batch, lr=settings.lr, seed=settings.seed, device=device
+        )
     classes, classifier = _classifier(values, train) if video_scores is None else ([], None)
     by_video: dict[str, list[FeatureWindow]] = {}
     for window in seen:
@@ -122,7 +100,7 @@ def localize(
         else:
             names = list(scores[video])
             probability_PC = np.tile(list(scores[video].values()), (len(score_P), 1))
-        for p, best in enumerate(np.argsort(-probability_PC, 1, kind="stable")[:, :labels]):
+        for p, best in enumerate(np.argsort(-probability_PC, 1, kind="stable")[:, : settings.labels]):
             rows += [(video, *segments_P2[p].tolist(), names[c], score_P[p] * probability_PC[p, c]) for c in best]
     return Found(Segments.of(rows), Segments.of(bare), last)
 

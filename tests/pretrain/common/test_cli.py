@@ -1,88 +1,13 @@
-"""Commands: dispatch, exit statuses, one-line errors, and flags made from functions."""
+"""Commands: dispatch, exit statuses, one-line errors. (Flags: test_settings.py.)"""
 
-import argparse
 import sys
-from typing import Literal
 
 import pytest
 
 import gpuaug
 import gpuaug.__main__ as library
 from pretrain.__main__ import COMMANDS, LIBRARY, main
-from pretrain.common.cli import Failed, add_options, command, prog, take_options
-
-
-def options(
-    rng: int,
-    *,
-    count: int = 3,
-    rates: tuple[float, ...] = (1.0, 2.0),
-    span: tuple[int, int] | None = None,
-    mode: Literal["a", "b"] = "a",
-    sync: bool = True,
-    path: str = "",
-) -> None:
-    """A function.
-
-    Args:
-        rng: not an option.
-        count: how many, ≥ 1
-            and no more than 100 %.
-        rates, span: two of
-            a kind.
-
-    Errors: none: nothing here.
-    """
-
-
-class Thing:
-    """A class.
-
-    Args:
-        count: taken from the function before.
-        size: in pixels.
-    """
-
-    def __init__(self, features: int, *, count: int = 3, size: int = 5) -> None:
-        pass
-
-
-def parser():
-    made = argparse.ArgumentParser()
-    add_options(made, (options, Thing))
-    return made
-
-
-def test_flags_have_the_types_and_defaults_of_the_parameters():
-    args = parser().parse_args([])
-    assert take_options(options, args) == {
-        "count": 3,
-        "rates": (1.0, 2.0),
-        "span": None,
-        "mode": "a",
-        "sync": True,
-        "path": "",
-    }
-    words = ["--rates", "0.5", "4", "8", "--span", "1", "2", "--mode", "b", "--no-sync", "--path", "x", "--count", "7"]
-    args = parser().parse_args([*words, "--size", "9"])
-    assert take_options(options, args) == {
-        "count": 7,
-        "rates": (0.5, 4.0, 8.0),
-        "span": (1, 2),
-        "mode": "b",
-        "sync": False,
-        "path": "x",
-    }
-    assert take_options(Thing, args) == {"count": 7, "size": 9}
-
-
-def test_help_comes_from_the_docstring():
-    text = " ".join(parser().format_help().split())
-    assert "how many, ≥ 1 and no more than 100 %. (default 3)" in text
-    assert text.count("two of a kind.") == 2
-    assert "nothing here" not in text
-    with pytest.raises(SystemExit):
-        parser().parse_args(["--mode", "c"])
+from pretrain.common.cli import Failed, command, prog
 
 
 def test_dispatch(capsys):

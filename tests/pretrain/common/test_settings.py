@@ -186,5 +186,5 @@ def test_only_types_that_a_flag_can_have():
     class Odd:
         table: dict[str, int] | None = setting(None, "of numbers")
 
-    with pytest.raises(TypeError, match="settings must be int, float, bool, str, Literal"):
+    with pytest.raises(TypeError, match="settings must be int, float, bool, str, Path, Literal"):
         add_flags(argparse.ArgumentParser(), {"odd": Odd})

@@ -19,6 +19,7 @@ from pretrain.data.segments import Segments
 from pretrain.localization import inputs as windows
 from pretrain.localization import localizer
 from pretrain.localization.inputs import FeatureSequence, FeatureWindow
+from pretrain.localization.settings import LocalizerSettings
 from support.planted import SETTINGS, SMALL, plant
 
 
@@ -112,10 +113,10 @@ def test_errors_and_exit_status(planted, tmp_path, capsys):
     cases = [
         ([*files, *out, "--subset", "testing"], 1, "must have videos of the subset 'testing'"),
         (["--features", str(tmp_path), *files[2:], *out], 1, "features must be in a folder or an HDF5 file"),
-        ([*files, *out, "--max-duration", "200"], 1, "durations must be in [1, length=100]"),
-        ([*files, *out, "--keep", "0"], 1, "keep must be at least 1, got keep=0"),
-        ([*files, *out, "--epochs", "0"], 1, "epochs must be at least 1, got epochs=0"),
-        ([*files, *out, "--device", "tpu"], 2, "invalid choice"),
+        ([*files, *out, "--max-duration", "200"], 2, "--max-duration must be ≤ the length, 100, got 200"),
+        ([*files, *out, "--keep", "0"], 2, "--keep must be ≥ 1, got 0"),
+        ([*files, *out, "--epochs", "0"], 2, "--epochs must be ≥ 1, got 0"),
+        ([*files, *out, "--device", "tpu"], 1, "--device must be auto, cpu, cuda"),
         (files, 2, "--out"),
     ]
     (tmp_path / "scores.json").write_text('{"results": {"video1": []}}')
@@ -259,8 +260,9 @@ def test_what_is_read_again_gives_the_same_result(mode):
     for memory in (1, 1024):
         (train, read), (test, _) = generated(range(20), width=512), generated(range(20, 22), width=512)
         options = {"mode": mode, "length": 32, "max_duration": 16, "epochs": 2, "width": 4, "samples": 4}
+        settings = LocalizerSettings(memory=memory, **options)
         scores = None if mode == "windows" else {video: {"a": 0.5} for video in test.sequences}  # or the linear probe
-        found.append(localizer.localize(train, test, memory=memory, video_scores=scores, **options))
+        found.append(localizer.localize(train, test, settings, video_scores=scores))
         reads.append(len(read))
     for name in ("video", "segment", "label", "score"):
         one, two = (getattr(each.predictions, name) for each in found)
