@@ -202,6 +202,7 @@ def test_a_folder_with_a_run_is_left_alone(videos, whole, capsys):
         (["--videos", "/nowhere"], "/nowhere"),
         (["--holdout", 0.04], "the held-out videos do not suffice"),
         (["--fps", 8, "--boundaries", "ds", "ss"], "shorter than 26 frames at 8 per second"),
+        (["--bank-gib", 1e-4], "the bank of decoded windows is too small: slots must be ≥ 1"),
         (["--init", "/nowhere.pt"], "init must be a file of weights, there is no /nowhere.pt"),
         (["--device", "tpu9"], "--device must be auto, cpu, cuda or cuda:1"),
     ],
@@ -251,6 +252,17 @@ def test_a_run_of_the_last_version_is_resumed_and_its_config_read(videos, tmp_pa
     lines = [(folder / "log.jsonl").read_text().splitlines()[-1] for folder in (run, tmp_path / "again")]
     losses = [json.loads(line)["validation"]["loss"] for line in lines]
     assert losses[0] == losses[1]  # the same run, all at once
+
+
+def test_a_run_goes_on_with_data_that_were_moved(videos, tmp_path, capsys):
+    flags = ["--reuse-min", 1, "--reuse-max", 1, "--val-batches", 0, "--checkpoint-every", 2]
+    assert train("--videos", videos, "--out", tmp_path / "whole", *flags, "--steps", 4) == 0
+    shutil.copytree(videos, tmp_path / "here")
+    assert train("--videos", tmp_path / "here", "--out", tmp_path / "run", *flags, "--steps", 2) == 0
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert train("--videos", tmp_path / "there", "--out", tmp_path / "run", *flags, "--steps", 4, "--resume") == 0
+    assert "epochs = 4 steps = 2 passes over 24 segments" in capsys.readouterr().err
+    same(*(checkpoint.read(tmp_path / name / checkpoint.NAME) for name in ("whole", "run")))
 
 
 def test_other_videos_do_not_resume_a_run(videos, tmp_path, capsys):

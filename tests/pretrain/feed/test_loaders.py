@@ -1,0 +1,140 @@
+"""What settings and a task make of the loader: the bank's size, epochs in passes, held-out samples."""
+
+import functools
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import gpuaug
+from pretrain.feed.loaders import Draws, EncoderInput, held_out_loader, passes, training_loader
+from pretrain.feed.settings import AugmentSettings, FeedSettings
+from pretrain.tasks.bsp import task as bsp
+from pretrain.tasks.pal import task as pal
+from pretrain.tasks.task import TASKS, load
+from pretrain.tasks.tsp import task as tsp
+
+INPUT = EncoderInput((0.0,) * 3, (1.0,) * 3, torch.float32, torch.device("cpu"))
+FEED = FeedSettings(batch=128, size=8, fps=10.0, window_frames=64, deterministic=True)
+
+
+def data(videos, seconds=8.0, classes=10):
+    return [gpuaug.Segment(str(v), 0.0, seconds, v % classes, v) for v in range(videos)]
+
+
+def made(task, settings):
+    """What `training_loader` and `held_out_loader` want of a task."""
+    return functools.partial(task.sample, settings=settings), task.draws(settings, FEED.windows_per_segment)
+
+
+@pytest.mark.parametrize("reuse", [1, 32])
+def test_bsps_first_batch_of_128_comes_from_as_many_windows(decoder, reuse):
+    """With the recipe's batch and window, and more videos than any bank."""
+    feed = replace(FEED, reuse_min=min(8, reuse), reuse_max=reuse)
+    with training_loader(data(2000), *made(bsp, bsp.Settings()), feed, AugmentSettings(), INPUT) as loader:
+        plan = loader.batch(0).plan
+    first = plan.clip[:, 0, 0]
+    assert len(set(first.tolist())) == len(first) == 128
+    both = Counter(slot for row in plan.clip for slot in set(row.ravel().tolist()))
+    assert len(both) >= 150 or reuse > 1, "and partners, of which a window shown once has none for another"
+
+
+def test_at_the_recipes_size_the_bank_has_two_windows_per_sample_and_some_4_gib():
+    """Without making it: 64 frames of 256 × 341, half of which each sample needs two of."""
+    from gpuaug.supply.room import room
+
+    group = 64 * 256 * 341 * 3
+    groups, resident = room(None, None, windows=1, group_bytes=group, batch=128, need=256, once=False, kept=None)
+    assert (groups, resident) == (256, False)
+    assert 4.2e9 < groups * group < 4.4e9
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "options"),
+    [
+        (bsp, bsp.Settings(), {"reuse_min": 1, "reuse_max": 1, "slots": 200}),
+        (tsp, tsp.Settings(frames=16), {"reuse_min": 1, "reuse_max": 1, "bank_gib": 1e-4}),
+        (pal, pal.Settings(), {"reuse_min": 2, "reuse_max": 2, "windows_per_segment": 8, "bank_gib": 1e-3}),
+    ],
+)
+def test_a_bank_that_cannot_serve_a_batch_is_refused_with_the_flags_that_mend_it(decoder, task, settings, options):
+    feed = replace(FEED, **options)
+    sample = functools.partial(task.sample, settings=settings)
+    with pytest.raises(
+        ValueError, match=r"the bank .* is too small: slots must be ≥ \d+ .*--bank-gib and --reuse-max up"
+    ):
+        training_loader(
+            data(50), sample, task.draws(settings, feed.windows_per_segment), feed, AugmentSettings(), INPUT
+        )
+
+
+@pytest.mark.parametrize(
+    ("draws", "options", "samples", "said"),
+    [
+        (Draws(), {"windows_per_segment": 5, "reuse_max": 1}, 40, "8 passes"),
+        (Draws(), {"reuse_min": 20, "reuse_max": 20}, 8, "0.4 passes at reuse 20"),
+        (Draws(), {"deterministic": False}, 64, "2 to 8 passes at reuse 8 to 32"),
+        (Draws(uses_per_sample=1.5), {}, 64, "3 passes at reuse 32"),
+    ],
+)
+def test_epochs_in_passes(draws, options, samples, said):
+    assert passes(draws, replace(FEED, **options), samples, resident=False) == said
+
+
+def test_passes_told_are_those_that_come_about(decoder):
+    feed = replace(FEED, batch=12, reuse_min=4, reuse_max=4)
+    with training_loader(data(200), *made(bsp, bsp.Settings()), feed, AugmentSettings(), INPUT) as loader:
+        for step in range(200):
+            loader.batch(step)
+        report = loader.report()
+    told = passes(bsp.draws(bsp.Settings(), 1), feed, 200 * 12 / 200, resident=False)
+    assert told == "4.5 passes at reuse 4"
+    assert report["passes"] == pytest.approx(4.5, rel=0.1)
+
+
+def test_every_held_out_clip_of_bsp_is_shown_in_every_kind(decoder):
+    """But for those of a class of their own, which have no partner to be cut to."""
+    videos = [*data(20, classes=4), gpuaug.Segment("20", 0.0, 8.0, 4, 20)]
+    for world in (1, 2):
+        seen = Counter()
+        for rank in range(world):
+            feed = replace(FEED, batch=10)
+            with held_out_loader(videos, *made(bsp, bsp.Settings()), feed, INPUT, rank=rank, world=world) as loader:
+                for batch in loader:
+                    assert len(batch.clips) == len(batch.target["kind"]) == len(batch.video) == len(batch.segment)
+                    red = (batch.clips[:, 0, 0, 0, 0] * 255).round().int().tolist()
+                    assert red == batch.video.tolist() == batch.segment.tolist()
+                    seen.update(zip(batch.video.tolist(), batch.target["kind"].tolist()))
+        assert seen == dict.fromkeys({(v, k) for v in range(21) for k in range(4)} - {(20, bsp.SC)}, 1)
+
+
+def test_held_out_pairs_of_pal_have_every_video_as_action_once(decoder):
+    feed = replace(FEED, batch=4, windows_per_segment=4, window_frames=10)
+    settings = pal.Settings(frames=4)
+    sample = functools.partial(pal.sample, settings=settings)
+    with held_out_loader(data(11), sample, pal.draws(settings, 4), feed, INPUT) as loader:
+        runs = []
+        for _ in range(2):
+            videos, plans = [], []
+            for batch in loader:
+                start, video = batch.target["start"], batch.target["video"]
+                pairs = len(start) // 2
+                action = video.gather(1, start[:, None])[:, 0]
+                assert action[:pairs].tolist() == action[pairs:].tolist() == batch.video.tolist()
+                backgrounds = video[:, 0]
+                three = torch.stack([action[:pairs], backgrounds[:pairs], backgrounds[pairs:]])
+                assert all(len(set(column)) == 3 for column in three.T.tolist())
+                videos += batch.video.tolist()
+                plans.append(batch.plan.time)
+            runs.append((videos, np.concatenate(plans)))
+    assert runs[0][0] == list(range(11))
+    assert (runs[0][1] == runs[1][1]).all()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_says_how_it_draws(name):
+    task = load(name)
+    draws = task.draws(task.Settings(), 8)
+    assert draws.windows_per_sample >= draws.uses_per_sample >= 1
