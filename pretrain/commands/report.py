@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--out",
         type=Path,
         metavar="FILE",
-        help="default RUN/report.html; pictures go into the folder figures beside it",
+        help="default RUN/report.html, with pictures in RUN/figures; else in NAME_figures beside NAME.html",
     )
     args = parser.parse_args(argv)
     if bool(args.features) != bool(args.annotations):

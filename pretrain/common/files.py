@@ -61,11 +61,10 @@ def _alive(process: int) -> bool:
 
 @contextmanager
 def new_text(path: str | Path) -> Iterator[IO[str]]:
-    """A text file to write, UTF-8, compressed if its name ends in .gz."""
-    zipped = Path(path).suffix == ".gz"
-    with atomic(path) as part, gzip.open(part, "wt", encoding="utf-8") if zipped else open(
-        part, "w", encoding="utf-8", newline="\n"
-    ) as file:  # fmt: skip
+    """A text file to write, UTF-8 (but for bytes in names of files), compressed if its name ends in .gz."""
+    how: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
+    opened = gzip.open if Path(path).suffix == ".gz" else open
+    with atomic(path) as part, opened(part, "wt", **how) as file:
         yield file
 
 

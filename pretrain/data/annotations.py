@@ -144,6 +144,8 @@ def _activitynet(file: str | Path, text: str, subset: str | None = None) -> Anno
         duration = record.get("duration")
         if duration and duration == duration:  # THUMOS14 states 0 for unknown, other files NaN
             entry.duration_seconds = number_of(file, name, "duration", duration)
+            if entry.duration_seconds < 0:
+                raise BadFile(file, name, f"duration must be ≥ 0, got {entry.duration_seconds}")
         annotations = list_of(file, name, "annotations", record.get("annotations"))
         rows += [(video, f"annotation {k}", annotation) for k, annotation in enumerate(annotations)]
     return Annotations(videos, segments_of(file, rows, scored=False))

@@ -17,7 +17,7 @@ from gpuaug import Segment, Video
 
 from .annotations import Entry, read_published
 from .formats import BadFile
-from .overlap import Named, keys, one_label
+from .overlap import Named, identity, keys, one_label
 from .segments import CLIP_SECONDS, Background, cut
 
 
@@ -243,7 +243,8 @@ def _match(
         by_name[os.path.basename(path)].append(path)
         by_name[Path(path).stem].append(path)
     found: dict[str, Video] = {}
-    owner: dict[str, str] = {}  # of a file; a second one is refused: both sides of a split would share the file
+    owner: dict[str, str] = {}
+    first: dict[Any, str] = {}  # name of a file, links included; for a second one its actions would be background
     skipped = []
     for video, entry in entries.items():
         stated = os.path.abspath(named[video])
@@ -254,7 +255,8 @@ def _match(
                 match = match or by_name.get(name, [])
         if len(match) == 1:
             found[video] = by_path[match[0]]
-            if (other := owner.setdefault(match[0], video)) != video:
+            owner[match[0]] = video
+            if (other := first.setdefault(identity(match[0]), video)) != video:
                 raise BadFile(match[0], "", f"must be annotated under one name, got {other!r} and {video!r}")
         elif match:
             skipped.append((video, f"{len(match)} files have this name: {match[0]}, {match[1]} …"))

@@ -86,7 +86,8 @@ class Store:
         for part in self.folder.rglob(".*.part"):
             if re.search(r"\.\d+\.part$", part.name):
                 part.unlink(missing_ok=True)
-        sweep(self.out)
+        for path in (self.out, self.settings_file):
+            sweep(path)
 
     def write(self, name: str, rows: NDArray[np.float32]) -> None:
         """Put the features of a video, (T, F) or (F,), in place.

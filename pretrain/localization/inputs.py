@@ -120,12 +120,14 @@ def _read(features: Features, name: str, start: int, stop: int | None) -> NDArra
         values = features.part(name, start, stop)
     except (OSError, ValueError, EOFError) as error:
         raise BadFile(features.path, repr(name), f"must be readable features ({error})") from None
-    if values.ndim != 2 or len(values) == 0 or not np.issubdtype(values.dtype, np.floating):
+    if values.ndim != 2 or 0 in values.shape or not np.issubdtype(values.dtype, np.floating):
         raise BadFile(features.path, repr(name), f"must be (T, F) floating point, got {values.dtype} {values.shape}")
+    with np.errstate(over="ignore"):  # float64 may hold what float32 cannot
+        values = values.astype(np.float32, copy=False)
     if not np.isfinite(values).all():
         row = start + np.flatnonzero(~np.isfinite(values).all(1))[0]
         raise BadFile(features.path, repr(name), f"row {row} must be finite")
-    return values.astype(np.float32, copy=False)
+    return values
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,8 @@ def localize(
     if mode == "windows":  # as BMN does on THUMOS14, train on windows with an action only
         used = [w for w in used if len(inputs.visible(w, train.actions[w.video].segment)[1])]
     if not any(len(inputs.visible(w, train.actions[w.video].segment)[1]) for w in used):
-        raise ValueError("the training subset must have an action with a length, got none")
+        left = "".join(f", {count} {what}" for what, count in sorted(train.counts.items()))
+        raise ValueError(f"the training subset must have an action with a length, got none{left}")
     values = WindowValues(used, settings.memory << 20)
 
     def examples(numbers: Sequence[int]) -> tuple[torch.Tensor, Maps]:
@@ -161,6 +162,8 @@ def actionness(train: Subset, test: Subset, *, seed: int = 0) -> dict[str, np.nd
         count = max(1, int(subset.duration[video] / STEP_SECONDS + 1e-6))
         return subset.sequences[video].rescaled(count * STEP_SECONDS, count)
 
+    if not any(len(actions) for actions in train.actions.values()):
+        raise ValueError("the training subset must have an action, got none")
     rng = np.random.default_rng(seed)
     fraction = STEP_SAMPLES * STEP_SECONDS / sum(train.duration.values())
     x, y, videos = [], [], []

@@ -47,15 +47,16 @@ class Picture(NamedTuple):
 def write(run: Path, out: Path, sets: Mapping[str, Differences]) -> Path:
     """Write the page of a run folder and its pictures; the page's path.
 
-    The folder may come from anybody: nothing is written but the page and the folder figures beside it, nothing in it
-    is run, and what is broken is named on standard error and left out.
+    The folder may come from anybody: nothing is written but the page and its pictures beside it (in the folder figures,
+    or NAME_figures for a page NAME.html elsewhere), nothing in it is run, and what is broken is named on standard error
+    and left out.
 
     Errors (ValueError): no log in the folder, or none of its lines can be read; the folder figures is a link.
     """
     found = read_run(run)
     rows, config, summary = found.rows, found.config, found.summary
     problems = [*found.problems, *(f"{name}: {line}" for name, each in sets.items() for line in each.left_out)]
-    folder = out.parent / "figures"
+    folder = out.parent / ("figures" if out.parent == run else f"{out.stem}_figures")
     if folder.is_symlink():
         raise ValueError(f"{folder} must be a folder, got a link, through which pictures would be written elsewhere")
     train = [row for row in rows if "step_ms" in row]

@@ -12,16 +12,20 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from gpuaug import BadFile, Video, read_text
+from gpuaug import BadFile, read_text
 from gpuaug.video import table
 from gpuaug.video.write import write_video
 from pretrain.commands import evaluate, localize
 from pretrain.data.annotations import read_actions, read_activitynet_truth, read_published
 from pretrain.data.charades_crosstask import read_charades_durations
-from pretrain.data.dataset import Dataset, Segment, read_annotations, read_videos
+from pretrain.data.dataset import read_annotations, read_videos
 from pretrain.data.formats import read_json
-from pretrain.data.needs import Needs, lacking
-from pretrain.data.results import read_activitynet_results, read_video_scores
+from pretrain.data.results import (
+    read_activitynet_results,
+    read_video_scores,
+    write_activitynet_results,
+    write_thumos_results,
+)
 from pretrain.data.segments import Segments, beyond, cut, inside
 from pretrain.localization.inputs import read_subset
 
@@ -87,6 +91,16 @@ def test_a_file_of_the_very_name_comes_first(tmp_path, film):
         (tmp_path / "a.json").write_text(json.dumps({"database": {name: ROW}}))
         found = read_annotations(tmp_path / "a.json", tmp_path, clip_seconds=1.0, cache=False, progress=False)
         assert [video.path for video in found.videos] == [str(tmp_path / f"{name}.mkv")]
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_two_annotated_names_of_one_file_are_refused(tmp_path, film, link):
+    """What is an action under one name would be background under the other."""
+    shutil.copy(film, tmp_path / "a.mkv")
+    link(tmp_path / "a.mkv", tmp_path / "b.mkv")
+    (tmp_path / "a.json").write_text(json.dumps({"database": {"a": ROW, "b": ROW}}))
+    with pytest.raises(BadFile, match="must be annotated under one name, got 'a' and 'b'"):
+        read_annotations(tmp_path / "a.json", tmp_path, clip_seconds=1.0, cache=False, progress=False)
 
 
 def test_a_key_twice_is_refused_everywhere(tmp_path):
@@ -175,6 +189,8 @@ HOSTILE = {
     + "9," * 100_000
     + '9], "segment": [0, 1]}]}}}',
     "long id": '{"database": {"' + "v" * 1_000_000 + '": {"annotations": [{"label": "a", "segment": [2, 1]}]}}}',
+    "negative duration": '{"database": {"v": {"duration": -3, "annotations": []}}}',
+    "infinite duration": '{"database": {"v": {"duration": 1e999, "annotations": []}}}',
     "a list": "[]",
     "cut off": '{"database": {"v": {"annotations": [{"la',
 }
@@ -226,6 +242,14 @@ def test_lengths_of_charades(tmp_path, text, rule):
         read_charades_durations(tmp_path / "lengths.csv")
 
 
+def test_names_of_bytes_are_written_and_read(tmp_path):
+    found = Segments.of([("v\udcff", 1, 2, "a", 0.5)])
+    write_activitynet_results(tmp_path / "found.json", found, videos=["w\udcfe"])
+    assert read_activitynet_results(tmp_path / "found.json").video.tolist() == ["v\udcff"]
+    write_thumos_results(tmp_path / "found.txt", found, {1: "a"})
+    assert (tmp_path / "found.txt").read_bytes() == b"v\xff 1.0 2.0 1 0.5\n"
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, "[1" + "0" * 5000 + "]", "{", "7"])
 def test_a_list_of_excluded_videos_that_is_none(tmp_path, text, capsys):
     (tmp_path / "truth.json").write_text(json.dumps({"database": {"a": ROW}}))
@@ -235,50 +259,3 @@ def test_a_list_of_excluded_videos_that_is_none(tmp_path, text, capsys):
     exclude = ["--exclude", tmp_path / "exclude.json", "--subset", "training"]
     assert evaluate.main(["detection", *map(str, files + exclude)]) == 1
     assert "exclude.json: must be a JSON list of video names" in capsys.readouterr().err
-
-
-# ---- what a task needs ---------------------------------------------------------------------------------------------
-
-PAIRS = Needs(two_classes="dc", same_class="sc", otherwise="--boundaries ds ss")
-BALANCE = Needs(label="actions", background="balance", otherwise="--no-balance")
-
-
-def labelled(*labels):
-    """A data set of one video per label, or tuple of labels of its segments; None is background."""
-    rows = [each if isinstance(each, tuple) else (each,) for each in labels]
-    classes = sorted({label for row in rows for label in row if label})
-    number = {label: classes.index(label) for label in classes} | {None: -1}
-    segments = [Segment(f"{k}", 0.0, 1.0, number[label], k) for k, row in enumerate(rows) for label in row]
-    return Dataset(segments, classes, [Video(f"{k}") for k in range(len(rows))])
-
-
-@pytest.mark.parametrize(
-    ("dataset", "needs", "words"),
-    [
-        (
-            labelled(None, None),
-            PAIRS,
-            ["must have labels for dc and sc, the 2 videos have none", "a folder of its own"],
-        ),
-        (labelled(None), PAIRS, ["the 1 video has none", "or give --boundaries ds ss"]),
-        (labelled("a", "a"), PAIRS, ["videos of two classes for dc, the 2 videos have only 'a'", "--boundaries ds ss"]),
-        (labelled("a", "b"), PAIRS, ["two videos of a class for sc, the 2 videos have 1 of each", "--boundaries"]),
-        (labelled("a", None), Needs(label="--mode action"), []),
-        (labelled(None), Needs(label="--mode action"), ["must have labels for --mode action", "path,label"]),
-        (labelled("a", "b", "b"), PAIRS, []),
-        (labelled(None, None), Needs(), []),
-        (
-            labelled(("a", "a"), "b"),
-            BALANCE,
-            ["must have background beside actions for balance", "or give --no-balance"],
-        ),
-        (labelled(None), BALANCE, ["must have labels for actions and balance", "--annotations says where"]),
-        (labelled(("a", None)), BALANCE, []),
-    ],
-)
-def test_what_is_lacking_is_said_with_the_flag_that_helps(dataset, needs, words):
-    found = lacking(dataset, needs, "--val-videos")
-    assert bool(found) == bool(words)
-    assert not found or found.startswith("--val-videos must have ")
-    for each in words:
-        assert each in found

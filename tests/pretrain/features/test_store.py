@@ -1,6 +1,5 @@
 """Feature files as other projects' loaders take them; each reader here does what theirs does, and nothing else."""
 
-import errno
 import json
 import os
 import pickle
@@ -10,14 +9,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pretrain.commands.extract import main
 from pretrain.features.grid import rescale
-from pretrain.features.names import flat_name, stored_name
-from pretrain.features.store import Features, Store
-from support.tiny_extraction import TINY, film, folder_of, install, make_films, shown
+from pretrain.features.store import Features
+from support.tiny_extraction import TINY, folder_of, install, make_films, shown
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +31,7 @@ def tsp(films, tmp_path_factory):
     """TSP's clips on ActivityNet: 16 frames at 15 a second, every 16; video "long", named as ActivityNet's are."""
     folder = tmp_path_factory.mktemp("anet")
     (folder / "v_abcdefghijk.mp4").symlink_to(films["long"][0])
-    return ["--videos", str(folder), *TINY, "--fps", "15", "--frames", "16", "--stride", "16"]
+    return ["--videos", str(folder), *TINY, "--fps", "15", "--clip", "16", "--stride", "16"]
 
 
 def second_shown(features_CT, grid_position, clip=16):
@@ -84,7 +80,7 @@ def test_tsp_pickles_become_the_hdf5(tsp, tmp_path):
 
 def test_gtad_on_thumos(films, tmp_path):
     """One HDF5 file, a row per frame; the loader takes every fifth, and windows of 256 that overlap by half."""
-    dense = ["--fps", "20", "--frames", "9", "--stride", "1"]
+    dense = ["--fps", "20", "--clip", "9", "--stride", "1"]
     assert main(["--videos", str(films["long"][0]), "--out", str(tmp_path / "rgb_val.h5"), *TINY, *dense]) == 0
     with h5py.File(tmp_path / "rgb_val.h5", "r") as file:
         df_data = file["long"][::5, ...]
@@ -130,130 +126,69 @@ def test_gvf(films, tmp_path, pool):
     assert not (tmp_path / "gvf.h5.parts").exists()
 
 
-# ---- names that cannot be stored as they are -------------------------------------------------------------------------
-
-LONG = "ü" + "x" * 245  # 247 bytes; with ".mp4" a name that every disk takes, with more behind it one that none does
-AWKWARD = [
-    "a",
-    "a/b",
-    ".hidden",
-    ".folder/c",
-    "..",
-    "d.npy/e",
-    "d",
-    LONG,
-    "50%25",
-    "50%",
-    "x\udcff",
-    "line\nbreak",
-    "[1-2]",
-]
+# ---- files that somebody sent ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def awkward(tmp_path_factory):
-    """A CSV of one short film under names that files may have."""
-    folder = tmp_path_factory.mktemp("awkward")
-    film(folder / "film.mp4", 20)
-    for name in AWKWARD:
-        path = folder / "videos" / f"{name}.mp4"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.link(folder / "film.mp4", path)
-    return [str(folder / "videos" / f"{name}.mp4") for name in AWKWARD]
+def test_numbers_in_other_files_are_refused(tmp_path):
+    (tmp_path / "secret").write_bytes(np.arange(8, dtype=np.float32).tobytes())
+    with h5py.File(tmp_path / "sent.h5", "w") as file:
+        file.create_dataset("ours", data=np.ones((2, 4), np.float32))
+        file.create_dataset("theirs", (2, 4), np.float32, external=str(tmp_path / "secret"))
+        file["link"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/x")
+    features = Features(tmp_path / "sent.h5")
+    assert list(features) == ["ours", "theirs"]
+    assert features["ours"].tolist() == np.ones((2, 4)).tolist()
+    with pytest.raises(ValueError, match="'theirs': must hold its numbers itself"):
+        features["theirs"]
 
 
-@pytest.mark.parametrize("out", ["out", "out.h5"])
-@pytest.mark.parametrize("first", [["a"], ["a/b"], []])  # what an earlier run has stored
-def test_every_name_is_stored_and_found_again(awkward, tmp_path, capsys, out, first):
-    if first:
-        before = [path for path, name in zip(awkward, AWKWARD) if name in (*first, "d")]
-        assert main(["--videos", *before, "--out", str(tmp_path / out), *TINY, "--names", "path"]) == 0
-        names = set(Features(tmp_path / out))
-        assert len(names) == 2
-    capsys.readouterr()
-    assert main(["--videos", *awkward, "--out", str(tmp_path / out), *TINY, "--names", "path"]) == 0
-    new = len(AWKWARD) - 2 * bool(first)
-    assert f"{new} videos extracted" in capsys.readouterr().out
-    features = Features(tmp_path / out)
-    assert sorted(features) == sorted(AWKWARD)
-    assert features.settings["complete"]
-    for name in AWKWARD:
-        assert shown(features[name])[0].tolist() == [0, 2, 4, 6]
-        assert len(features.center_seconds(name)) == len(features[name])
-    assert main(["--videos", *awkward, "--out", str(tmp_path / out), *TINY, "--names", "path"]) == 0
-    assert f"0 videos extracted, {len(AWKWARD)} were there" in capsys.readouterr().out
+def test_features_that_claim_more_than_they_hold(tmp_path):
+    """A few bytes that would fill the memory."""
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (100000000000, 2048), }"
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + (len(header) + 1).to_bytes(2, "little") + header + b"\n")
+    with pytest.raises(ValueError, match="mmap length is greater than file size"):
+        Features(tmp_path)["a"]
+    with h5py.File(tmp_path / "sent.h5", "w") as file:
+        file.create_dataset("a", (10**9, 2048), np.float32, chunks=(1024, 2048), compression="gzip")
+    with pytest.raises(ValueError, match="'a': must not unpack to more than 100 times what is stored"):
+        Features(tmp_path / "sent.h5")["a"]
 
 
-PART = st.text("ab.%25npy\udcff\n ", min_size=1, max_size=9) | st.integers(240, 260).map(lambda n: "é" + "x" * (n - 2))
-NAMES = st.lists(PART, min_size=1, max_size=3).map("/".join)
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("[1]", "must be a JSON object"),
+        ("{", "must be JSON"),
+        ('{"videos": 3}', "must be a JSON object"),
+        ('{"videos": {"a": 3}}', "a: must be a JSON object"),
+        ('{"videos": {"a": {"stored_as": ["x"]}}}', "'a': path and stored_as must be text"),
+        ('{"videos": {"a": {"path": 7}}}', "'a': path and stored_as must be text"),
+        ('{"trained_on": [3]}', "trained_on: must be ids of videos"),
+        ("[" * 100_000, "must be JSON of moderate depth"),
+    ],
+)
+def test_broken_settings_are_named(tmp_path, text, rule):
+    np.save(tmp_path / "a.npy", np.ones((2, 3), np.float32))
+    (tmp_path / "features.json").write_text(text)
+    with pytest.raises(ValueError, match=rf"features\.json.*{rule}"):
+        Features(tmp_path)
 
 
-@given(st.lists(NAMES, unique=True, max_size=6), st.booleans())
-def test_different_names_are_stored_differently(names, utf8):
-    keys = [stored_name(name, ".npy", utf8=utf8) for name in names]
-    assert len(set(keys)) == len(names)
-    if utf8:  # in HDF5
-        assert len({*keys, *map(flat_name, keys)}) == 2 * len(names)
-    for key in keys:
-        assert all(len(os.fsencode(part)) <= 251 for part in key.split("/"))
-        assert not any(part.startswith(".") for part in key.split("/"))
-        if utf8:
-            key.encode()
-
-
-def test_a_name_that_is_refused_costs_itself_only(films, tmp_path, monkeypatch, capsys):
-    def refused(store, path, rows):
-        if path.stem == "b":
-            raise OSError(errno.ENAMETOOLONG, "File name too long")
-        return write(store, path, rows)
-
-    write = Store._write
-    monkeypatch.setattr(Store, "_write", refused)
-    assert main(["--videos", folder_of(films), "--out", str(tmp_path / "out"), *TINY]) == 0
-    printed = capsys.readouterr()
-    assert "3 videos extracted, 1 failed" in printed.out
-    assert "its features cannot be stored under the name 'b' (File name too long)" in printed.err
-    assert sorted(Features(tmp_path / "out")) == ["a", "c", "long"]
-
-
-def test_a_full_disk_is_not_a_name(films, tmp_path, monkeypatch, capsys):
-    def full(store, path, rows):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Store, "_write", full)
-    assert main(["--videos", folder_of(films), "--out", str(tmp_path / "out"), *TINY]) == 1
-    assert "No space left on device" in capsys.readouterr().err
-
-
-def test_a_part_that_cannot_be_read_is_named_and_made_again(films, tmp_path, capsys):
-    out = ["--videos", folder_of(films), "--out", str(tmp_path / "all.h5"), *TINY]
-    assert main(out) == 0
-    whole = dict(Features(tmp_path / "all.h5"))
-    (tmp_path / "all.h5").unlink()
-    (tmp_path / "all.h5.parts").mkdir()
-    (tmp_path / "all.h5.parts" / "b.npy").write_bytes(b"\x93NUMPY")  # as a failing disk leaves it
-    capsys.readouterr()
-    assert main(out) == 0
-    printed = capsys.readouterr()
-    assert "3 videos extracted, 1 failed" in printed.out
-    assert "its features could not be read again" in printed.err
-    assert list(Features(tmp_path / "all.h5").settings["failed"]) == [str(films["b"][0])]
-    assert main(out) == 0
-    assert "1 videos extracted, 3 were there" in capsys.readouterr().out
-    assert {name: rows.tolist() for name, rows in Features(tmp_path / "all.h5").items()} == {
-        name: rows.tolist() for name, rows in whole.items()
-    }
-
-
-def test_another_video_of_the_same_name_is_not_taken_for_extracted(films, tmp_path, capsys):
-    assert main(["--videos", str(films["a"][0]), "--out", str(tmp_path / "out"), *TINY]) == 0
-    (tmp_path / "other").mkdir()
-    os.symlink(films["b"][0], tmp_path / "other" / "a.mp4")
-    assert main(["--videos", str(tmp_path / "other"), "--out", str(tmp_path / "out"), *TINY]) == 1
-    assert "out must hold features of the same videos, got" in capsys.readouterr().err
-
-
-def test_a_video_given_twice_is_one(films, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(films["a"][0].parent)
-    assert main(["--videos", "a.mp4", "./a.mp4", "--out", str(tmp_path / "out"), *TINY]) == 0
-    assert "1 videos extracted" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"fps": "ten", "clip_frames": 8, "stride_frames": 8}, "fps must be a number, got 'ten'"),
+        ({"fps": 10, "clip_frames": [8], "stride_frames": 8}, "clip_frames must be a number"),
+        ({"fps": 10, "clip_frames": 8}, "must state 'stride_frames'"),
+        ({"fps": 10, "clip_frames": 8, "stride_frames": 0}, "stride must be ≥ 1"),
+        ({"fps": 0, "clip_frames": 8, "stride_frames": 8}, "fps must be above 0"),
+        ({"fps": "native", "clip_frames": 8, "stride_frames": 8}, "must state 'fps' to place the rows of a"),
+        ({"rescaled_rows": 100}, "must state 'duration_seconds' to place the rows of a"),
+        ({"rescaled_rows": 100, "videos": {"a": {"duration_seconds": True}}}, "duration_seconds must be a number"),
+    ],
+)
+def test_settings_that_do_not_place_rows(tmp_path, settings, rule):
+    np.save(tmp_path / "a.npy", np.ones((2, 3), np.float32))
+    (tmp_path / "features.json").write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match=rule):
+        Features(tmp_path).center_seconds("a")

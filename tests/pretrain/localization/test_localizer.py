@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tracemalloc
 from functools import partial
@@ -140,6 +141,30 @@ def test_features_without_their_settings(planted, tmp_path):
     np.save(tmp_path / "video31.npy", np.zeros((3, 4), np.float32))
     with pytest.raises(BadFile, match=r"must have one width, got \[2, 4\]"):
         windows.read_subset(tmp_path, planted / "truth.json", "validation")
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        (np.full((5, 2), 1e200), "row 0 must be finite"),
+        (np.zeros((5, 0), np.float32), r"must be \(T, F\) floating point, got float32 \(5, 0\)"),
+        (np.zeros((0, 2), np.float32), r"must be \(T, F\) floating point, got float32 \(0, 2\)"),
+        (np.zeros((5, 2), np.int64), "must be .* floating point, got int64"),
+        (np.zeros(5, np.float32), r"must be \(T, F\) floating point, got float32 \(5,\)"),
+    ],
+)
+def test_features_that_cannot_be_used_cost_themselves(tmp_path, values, rule):
+    np.save(tmp_path / "a.npy", np.zeros((3, 2), np.float32))
+    np.save(tmp_path / "b.npy", values)
+    (tmp_path / "features.json").write_text(json.dumps(SETTINGS))
+    row = {"subset": "training", "duration": 3, "annotations": []}
+    (tmp_path / "truth").write_text(json.dumps({"database": {"a": row, "b": row}}))
+    found = windows.read_subset(tmp_path, tmp_path / "truth", "training")
+    assert list(found.sequences) == ["a"]
+    assert len(found.left_out) == 1
+    assert re.search(f"'b': {rule}", found.left_out[0])
+    with pytest.raises(ValueError, match="the training subset must have an action, got none"):
+        localizer.actionness(found, found)
 
 
 # ---------------------------------------------------------------- windows

@@ -261,3 +261,12 @@ def test_messages_do_not_steer_the_terminal(tmp_path, capsys):
     told = capsys.readouterr().err
     assert "\\x1b]0;evil\\x07" in told
     assert "\x1b" not in told
+
+
+def test_a_page_elsewhere_has_its_pictures_under_its_own_name(tmp_path, monkeypatch):
+    run = write(tmp_path / "run", RUN)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert report.main([str(run), "--out", "full.html"]) == 0
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["full.html", "full_figures"]
+    assert not (run / "figures").exists()
