@@ -1,9 +1,13 @@
-"""Sharing out windows of files to threads."""
+"""Sharing out windows of files to threads, and frames to key frames."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..frame_index import FrameIndex
 from . import FrameRequest
 
 Part = tuple[int, list[int]]  # number of a request, and of some of its windows
@@ -18,3 +22,18 @@ def split(requests: Sequence[FrameRequest], threads: int) -> list[Part]:
         order = sorted(windows, key=lambda k: int(requests[number].positions[k][0]))
         parts += [(number, order[: len(order) // 2]), (number, order[len(order) // 2 :])]
     return parts
+
+
+def stretches_of(index: FrameIndex, wanted: NDArray[np.int64]) -> list[tuple[int, list[int]]]:
+    """(key frame to start from, positions) such that no start skips fewer packets than it costs."""
+    found: list[tuple[int, list[int]]] = []
+    reached = -1  # number of the last packet that must be decoded for what was wanted so far
+    for i in wanted.tolist():
+        key = int(np.searchsorted(index.first_decodable_K, i, side="right")) - 1
+        while key > 0 and index.key_packet_K[key] > index.packet_N[i]:
+            key -= 1
+        if not found or index.key_packet_K[key] > reached:
+            found.append((max(key, 0), []))
+        found[-1][1].append(i)
+        reached = max(reached, int(index.packet_N[i]))
+    return found
