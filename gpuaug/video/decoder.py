@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from .backends import BackendName, Decoded, FrameRequest, open_backends
+from .backends.pool import Pool
 from .backends.pyav import learn_order
 from .demux import Unusable, check_file, one_line
 from .frame_index import FrameIndex, read_index
-from .pool import Pool
 from .window import Failure, Window
 
 KEPT_INDICES = 4096  # time tables of files kept in memory; one takes about 50 bytes a frame

@@ -228,14 +228,16 @@ def _read_index(path: str, rank: int) -> FrameIndex:
         stream = streams[rank]
         prepare(stream)
         codec = codec_name(stream)
-        state = State(codec, stream.codec_context.extradata)
+        paletted = stream.codec_context.pix_fmt == "pal8"
+        state = State(codec, stream.codec_context.extradata, paletted=paletted)
         total, damaged, latest, typed = 0, 0, MISSING, codec in B_PICTURES
+        see, parsed = state.see, codec in PICTURES
         table: list[Packet] = []
         sizes: list[int] = []
         heads: list[av.Packet] = []
         opening: list[av.Packet] = []
         for packet in packets(file, stream):
-            shown = pictures(codec, packet) if codec in PICTURES else "?"
+            shown = pictures(codec, packet) if parsed else "?"
             damaged += packet.is_corrupt
             if shown:
                 pts = MISSING if packet.pts is None else packet.pts
@@ -250,7 +252,7 @@ def _read_index(path: str, rank: int) -> FrameIndex:
                     heads.append(packet)
                 if heads and len(opening) < DEEPEST:
                     opening.append(packet)
-            state.see(total, packet)
+            see(total, packet)
             sizes.append(packet.size)
             total += 1
         if not table:

@@ -9,9 +9,9 @@ import torch
 
 from ..demux import one_line
 from ..frame_index import FrameIndex
-from ..pool import Pool
 from . import Decoded, FrameRequest
 from .parts import Part, split
+from .pool import Pool
 from .pyav import decode_windows
 
 

@@ -1,6 +1,6 @@
 """Threads that a process forked from this one has, too.
 
-Used by decoder.py and backends/pyav_pool.py; imports nothing of gpuaug.
+Used by decoder.py and pyav_pool.py; imports nothing of gpuaug.
 """
 
 from __future__ import annotations

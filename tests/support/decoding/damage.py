@@ -1,7 +1,7 @@
 """Damaged variants of real videos, decoded here and from first to last packet: a seeded run that can be resumed.
 
-    PYTHONPATH=tests python -m support.damage --variants 10000 --out damage.jsonl [--seed 0] [--data FOLDER]
-    PYTHONPATH=tests python -m support.damage --table damage.jsonl
+    PYTHONPATH=tests python -m support.decoding.damage --variants 10000 --out damage.jsonl [--seed 0] [--data FOLDER]
+    PYTHONPATH=tests python -m support.decoding.damage --table damage.jsonl
 
 A variant is a file of FOLDER/decode with one of KINDS done to it. It is right where it is refused, where all frames are
 those of the sequential decode by PyAV's FFmpeg on one thread, or where the frames that are not were counted as damaged.
@@ -30,7 +30,7 @@ from gpuaug import probe
 from gpuaug.video.backends.pyav import read_frames
 from gpuaug.video.demux import Unusable, one_line
 from support.assets import ffmpeg_program
-from support.sequential import digest, index_of
+from support.decoding.sequential import digest, index_of
 
 HANGS_AFTER = 60.0  # seconds
 LARGEST = 60_000_000  # pixels of all frames of a source, unless no other file has its container and codec
