@@ -29,7 +29,7 @@ class State:
 
     Args:
         extradata: what the container tells a decoder before the first packet.
-        paletted: pictures are indices into a palette, which may change at any packet; other side data does at key frames.
+        paletted: pictures are indices into a palette, which may change anywhere; other side data does at key frames.
     """
 
     def __init__(self, codec: str, extradata: bytes | None, *, paletted: bool = False) -> None:

@@ -37,6 +37,13 @@ class Unusable(ValueError):
         self.lasting = lasting
 
 
+NO_FRAMES = "the video stream has no frames"
+
+
+class NoFrames(Unusable):
+    """Nothing is stored of a stream."""
+
+
 def one_line(error: Exception) -> str:
     """The reason that a user is told: our own as they are, the system's without numbers, others with their type."""
     if isinstance(error, Unusable):
@@ -79,6 +86,7 @@ class VideoFile:
     def __init__(self, path: str) -> None:
         _regular(path)
         self.reader = Reader(path)
+        self.damaged = False  # an error, and not by the file's end
         try:
             self.container: InputContainer = self._open(path)
         except BaseException:
@@ -211,6 +219,7 @@ def packets(file: VideoFile, stream: VideoStream) -> Iterator[av.Packet]:
         # looks for them among those that the file began with.
         file.check()
         raise_if_of_the_system(error)
+        file.damaged = not isinstance(error, IndexError)
     else:
         file.check()
 

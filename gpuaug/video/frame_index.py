@@ -16,9 +16,20 @@ from numpy.typing import NDArray
 
 from .bitstream import B_PICTURES, PICTURES, is_b_picture, pictures, stands_alone
 from .decoder_state import State
-from .demux import Unusable, VideoFile, check_memory, codec_name, first_frame, packets, prepare, videos
-from .first_pictures import all_stand_alone, decodable_stamps, orientation
-from .time_table import leading, since_first_key, time_table
+from .demux import (
+    NO_FRAMES,
+    NoFrames,
+    Unusable,
+    VideoFile,
+    check_memory,
+    codec_name,
+    first_frame,
+    packets,
+    prepare,
+    videos,
+)
+from .first_pictures import decodable_stamps, keys_lie, orientation
+from .time_table import damage_notes, leading, since_first_key, time_table
 from .times import DEEPEST, MISSING, Packet, constant_interval, display_times
 
 
@@ -183,17 +194,7 @@ class FrameIndex:
         )
 
 
-# Codecs whose decoders give no picture for what refers to pictures that they have not seen.
-REFUSING = {"ffv1", "vp8", "vp9", "av1", "hevc", "vvc", "png"}
-
-
-CANVAS = {"gif", "apng", "webp"}  # pictures are drawn over those before, also over what was called a key frame
 STREAMS = 8  # of one file, of which one with frames is looked for
-NO_FRAMES = "the video stream has no frames"
-
-
-class NoFrames(Unusable):
-    """Nothing is stored of a stream."""
 
 
 def read_index(path: str) -> FrameIndex:
@@ -270,11 +271,18 @@ def _read_index(path: str, rank: int) -> FrameIndex:
         table = since_first_key(table)
         decodable = decodable_stamps(stream, opening) if leading(table) else set()
         depth = stream.codec_context.reorder_depth
+        if keys_lie(stream, codec, opening, all_keys=all(p.key for p in table)):
+            table = [p._replace(key=not i) for i, p in enumerate(table)]
+        table = since_first_key(table)
+        decodable = decodable_stamps(stream, opening) if leading(table) else set()
+        depth = stream.codec_context.reorder_depth
         alone = stream.codec_context.codec.intra_only or codec in REFUSING
         lies = not alone and all(p.key for p in table) and not all_stand_alone(stream, opening)
         if lies or codec in CANVAS:
             table = [p._replace(key=not i) for i, p in enumerate(table)]
         columns = time_table(table, codec, container.format.name, float(tick), step, depth, decodable)
+        expected = stream.frames if container.format.name.startswith("mov") else 0
+        columns["notes"] += damage_notes(total, damaged, expected, ended_early=file.damaged)
         return FrameIndex(
             path=path,
             tick_seconds=float(tick),

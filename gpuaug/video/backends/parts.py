@@ -1,12 +1,15 @@
-"""Sharing out windows of files to threads, and frames to key frames."""
+"""Sharing out windows to threads, frames to key frames, and memory for what comes out."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from ...kernels import host_allocator
 from ..frame_index import FrameIndex
 from . import FrameRequest
 
@@ -37,3 +40,12 @@ def stretches_of(index: FrameIndex, wanted: NDArray[np.int64]) -> list[tuple[int
         found[-1][1].append(i)
         reached = max(reached, int(index.packet_N[i]))
     return found
+
+
+def room(shape: tuple[int, ...], pinned: bool) -> torch.Tensor:
+    """An uninitialised uint8 tensor on the CPU."""
+    if pinned:
+        return torch.empty(shape, dtype=torch.uint8, pin_memory=True, device="cpu")
+    if math.prod(shape) >= host_allocator.SMALLEST:
+        return host_allocator.new(shape, torch.uint8)
+    return torch.from_numpy(np.empty(shape, np.uint8))  # in large pages: the first write takes a quarter of the time

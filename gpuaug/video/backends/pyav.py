@@ -5,26 +5,24 @@ Legend: T frames of a window, H W output height and width.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from itertools import chain
 from typing import cast
 
 import av
 import numpy as np
-import torch
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ...kernels import host, host_allocator
+from ...kernels import host
 from ..bitstream import recovers_later
 from ..demux import Unusable, VideoFile, check_memory, one_line, packets, prepare, raise_if_of_the_system
 from ..frame_index import FrameIndex
 from ..times import MISSING
 from . import Decoded
-from .parts import stretches_of
+from .parts import room, stretches_of
 
 # Codecs in which a picture marked as "no reference" can be left out without touching any other. (In HEVC such a picture
 # may serve higher temporal layers.)
@@ -112,16 +110,19 @@ class _File:
         index, context = self.index, self.stream.codec_context
         held: list[tuple[int, VideoFrame]] = []  # positions, and frames that may turn out to depend on a damaged one
         clean = refreshing = False
-        entry: int | None = None  # position of the first packet's frame, until it has come out
+        entry: int | None = None  # position of the first packet's frame
+        first = 0
         for packet in chain(self._packets_from(key), [None]):
             if skip and packet:
                 context.skip_frame = "DEFAULT" if packet.pts in want else "NONREF"
             if entry is None and packet:
-                entry = index.position(packet.pts)
+                entry, first = index.position(packet.pts), self._time(packet.pts)
                 refreshing = index.codec == "h264" and recovers_later(packet, index.prefixed)
             # After the last packet that is needed, what has not come out is only held back for reordering.
             done = packet is None or packet.pts == last
-            frames, until = self._decode(packet, flush=done and packet is not None)
+            # What is shown before the first picture, and stored after it, may need others, and nothing else needs it.
+            leads = packet is not None and self._time(packet.pts) < first
+            frames, until = self._decode(packet, flush=done and packet is not None, forgive=leads or self.lenient)
             out = -1
             for frame in frames:
                 out = max(out, index.position(frame.pts))
@@ -135,7 +136,7 @@ class _File:
                 ):
                     until = min(until, int(index.packet_N[entry]))  # the first picture was dropped
                 if frame.is_corrupt and not self.lenient:
-                    if not refreshing or clean:
+                    if self._time(frame.pts) >= first and (not refreshing or clean):
                         until = min(until, self._number(frame.pts))
                     continue
                 clean = True
@@ -150,10 +151,10 @@ class _File:
             if done or not want:
                 return
 
-    def _decode(self, packet: av.Packet | None, *, flush: bool) -> tuple[list[VideoFrame], int]:
+    def _decode(self, packet: av.Packet | None, *, flush: bool, forgive: bool) -> tuple[list[VideoFrame], int]:
         """What comes out, and the number of the packet from which on nothing is right (NEVER: none).
 
-        flush: also what is held back. After an error, too, unless it is lenient, for the decoder is then given up.
+        flush: also what is held back; after an error, too, for the decoder is then given up. forgive: errors are none.
         """
         context = self.stream.codec_context
         frames, until = list[VideoFrame](), NEVER
@@ -162,10 +163,10 @@ class _File:
                 frames += context.decode(given)
             except av.FFmpegError as error:
                 raise_if_of_the_system(error)
-                if not self.lenient and until == NEVER:
+                if not forgive and until == NEVER:
                     until = self._number(packet.pts) if packet else -1
         if until < NEVER and not flush and packet:
-            frames += self._decode(None, flush=False)[0]
+            frames += self._decode(None, flush=False, forgive=True)[0]
         return frames, until
 
     def _packets_from(self, key: int | None) -> Iterator[av.Packet]:
@@ -204,6 +205,10 @@ class _File:
                 if index.pts_unreliable:
                     packet.pts = i
                 yield packet
+
+    def _time(self, pts: int | None) -> int:
+        """Something that ascends in display order."""
+        return self.index.position(pts) if self.index.pts_unreliable or pts is None else pts
 
     def _number(self, pts: int | None) -> int:
         """A packet's place in the file by its stamp, −1 if it is not that of a displayed frame."""
@@ -249,7 +254,7 @@ def decode_windows(
     `width` are those of the picture as displayed. `damaged`: takes the positions of frames with errors.
     """
     shapes = [(len(p), height, width, 3) for p in positions]
-    frames_WTHW3 = [_room(shape, pinned) for shape in shapes]
+    frames_WTHW3 = [room(shape, pinned) for shape in shapes]
     places: dict[int, list[NDArray[np.uint8]]] = {}
     for frames_THW3, positions_T in zip(frames_WTHW3, positions):
         array_THW3 = frames_THW3.numpy()
@@ -264,15 +269,6 @@ def decode_windows(
         reason = one_line(error)
     left = set(places)
     return [reason if left.intersection(p.tolist()) else f for f, p in zip(frames_WTHW3, positions)]
-
-
-def _room(shape: tuple[int, ...], pinned: bool) -> torch.Tensor:
-    """An uninitialised uint8 tensor on the CPU."""
-    if pinned:
-        return torch.empty(shape, dtype=torch.uint8, pin_memory=True, device="cpu")
-    if math.prod(shape) >= host_allocator.SMALLEST:
-        return host_allocator.new(shape, torch.uint8)
-    return torch.from_numpy(np.empty(shape, np.uint8))  # in large pages: the first write takes a quarter of the time
 
 
 class _Converter:
