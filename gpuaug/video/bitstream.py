@@ -72,6 +72,31 @@ def _h264_slice_type(head: memoryview) -> int:
     return value
 
 
+def recovers_later(packet: av.Packet, prefixed: bool) -> bool:
+    """Whether an H.264 packet begins a gradual refresh: its recovery point (H.264 §D.2.8) is some frames later."""
+    data = memoryview(packet)
+    for kind, start in nal_units("h264", data, prefixed):
+        if kind in VCL["h264"]:
+            return False
+        if kind == 6:
+            at = start + 1
+            while at + 2 < len(data) and data[at] != 0x80:  # messages: type and size, each in bytes that 255 goes on
+                of, at = _until_not_255(data, at)
+                size, at = _until_not_255(data, at)
+                if of == 6:
+                    return at < len(data) and data[at] < 0x80  # ue(v): a first bit of 1 is zero frames
+                at += size
+    return False
+
+
+def _until_not_255(data: memoryview, at: int) -> tuple[int, int]:
+    """(sum, position after it) of bytes up to the first that is not 255."""
+    total = 0
+    while at < len(data) and data[at] == 255:
+        total, at = total + 255, at + 1
+    return (total + data[at], at + 1) if at < len(data) else (total, at)
+
+
 def nal_units(codec: str, data: memoryview, prefixed: bool) -> Iterator[tuple[int, int]]:
     """(type, position of its first byte) of the NAL units of an H.264, HEVC or VVC packet.
 

@@ -6,14 +6,14 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from .backends import BackendName, Decoded, FrameRequest, open_backends
+from .backends.pool import Pool
 from .backends.pyav import learn_order
 from .demux import Unusable, check_file, one_line
 from .frame_index import FrameIndex, read_index
@@ -42,7 +42,11 @@ class Decoder:
     (BT.601 if it names none), scaled by a triangle filter as wide as the reduction. Memory: the frames asked for, and
     one decoder and one file for each thread.
 
-    One thread at a time may call it.
+    A frame in which the decoder found an error, or which depends on one, is handed on as ffmpeg shows it, the same
+    wherever decoding began; `damaged_frames` counts them.
+
+    One thread at a time may call it. It may be used before a process forks, in which case the child makes threads of
+    its own, and sent to a spawned one, which makes another of the same arguments.
     """
 
     Backend: TypeAlias = BackendName  # for programs that offer the choice
@@ -72,9 +76,23 @@ class Decoder:
         self.size, self.fit = size, fit
         self.threads = threads or _cores()
         self._backends = open_backends(backend, self.device, self.threads, timeout_seconds)
-        self._pool = ThreadPoolExecutor(self.threads, "gpuaug-index")
+        self._pool = Pool(self.threads, "gpuaug-index")
         self._indices: OrderedDict[str, tuple[int, int, FrameIndex]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock, self._process = threading.Lock(), os.getpid()
+        self._arguments = {
+            "device": self.device,
+            "size": size,
+            "backend": backend,
+            "threads": threads,
+            "fit": fit,
+            "timeout_seconds": timeout_seconds,
+        }
+        self._damaged: dict[str, set[int]] = {}
+
+    @property
+    def damaged_frames(self) -> dict[str, int]:
+        """{file: how many of its frames were handed on although they are damaged}; files without any are not in it."""
+        return {path: len(positions) for path, positions in self._damaged.items()}
 
     def decode(
         self, windows: Sequence[Window], frames_needed: Sequence[NDArray[np.int64]] | None = None
@@ -113,6 +131,10 @@ class Decoder:
                     if lost := [place for place, frames in enumerate(decoded) if isinstance(frames, str)]:
                         failed.append(([group[place] for place in lost], request.part(lost)))
             start(failed, k + 1)
+            for jobs, _ in batches:
+                for _, request in jobs:
+                    if request.damaged:
+                        self._damaged.setdefault(request.index.path, set()).update(request.damaged)
         failures = [Failure(i, os.fspath(windows[i].path), r) for i, r in enumerate(results) if isinstance(r, str)]
         return [None if isinstance(r, str) else r for r in results], failures
 
@@ -131,9 +153,12 @@ class Decoder:
 
     def close(self) -> None:
         """Wait for running work, and let go of threads and backends."""
-        self._pool.shutdown(wait=True)
+        self._pool.shutdown()
         for backend in self._backends.values():
             backend.close()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _another, (type(self), self._arguments)
 
     def __enter__(self) -> Decoder:
         return self
@@ -148,6 +173,8 @@ class Decoder:
         results: list[torch.Tensor | str],
     ) -> list[_Job]:
         """The work, file by file; windows that cannot be decoded get their reason in `results` instead."""
+        if self._process != os.getpid():  # forked: nobody there can let go of a lock that was held
+            self._lock, self._process = threading.Lock(), os.getpid()
         paths = [os.fspath(w.path) for w in windows]
         indices = dict(zip(dict.fromkeys(paths), self._pool.map(self._index, dict.fromkeys(paths))))
         jobs: dict[str, _Job] = {}
@@ -186,6 +213,10 @@ class Decoder:
             return index
         except Exception as error:  # whatever a file brings about is that file's failure only
             return one_line(error)
+
+
+def _another(kind: type[Decoder], arguments: dict[str, Any]) -> Decoder:
+    return kind(**arguments)
 
 
 def _cores() -> int:

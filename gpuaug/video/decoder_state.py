@@ -29,9 +29,11 @@ class State:
 
     Args:
         extradata: what the container tells a decoder before the first packet.
+        paletted: pictures are indices into a palette, which may change anywhere; other side data does at key frames.
     """
 
-    def __init__(self, codec: str, extradata: bytes | None) -> None:
+    def __init__(self, codec: str, extradata: bytes | None, *, paletted: bool = False) -> None:
+        self.paletted = paletted
         self.codec, self.extradata = codec, extradata or b""
         self.prefixed = is_prefixed(codec, extradata)
         self.told: list[Told] = []
@@ -50,7 +52,7 @@ class State:
             ):
                 self._headers = found
                 self.told.append(Told(number, found))
-        for side in packet.iter_sidedata():
+        for side in packet.iter_sidedata() if packet.is_keyframe or self.paletted else ():
             kind = _kind(side)
             if kind and self._side.get(kind) != bytes(side):
                 self._side[kind] = bytes(side)

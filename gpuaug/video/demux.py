@@ -17,9 +17,8 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from . import formats
 from .reader import Reader
-
-STILL_IMAGES = {"tty", "image2"}
 
 SPARE_BYTES = 256 << 20  # more than libav takes for a file, but for pictures far above 8K
 
@@ -36,6 +35,13 @@ class Unusable(ValueError):
     def __init__(self, reason: str, *, lasting: bool = True) -> None:
         super().__init__(reason)
         self.lasting = lasting
+
+
+NO_FRAMES = "the video stream has no frames"
+
+
+class NoFrames(Unusable):
+    """Nothing is stored of a stream."""
 
 
 def one_line(error: Exception) -> str:
@@ -80,18 +86,16 @@ class VideoFile:
     def __init__(self, path: str) -> None:
         _regular(path)
         self.reader = Reader(path)
+        self.damaged = False  # an error, and not by the file's end
         try:
             self.container: InputContainer = self._open(path)
         except BaseException:
             self.reader.close()
             raise
-        if self.container.format.name in STILL_IMAGES or self.container.format.name.endswith("_pipe"):
-            self.close()
-            raise Unusable(f"not a video: {self.container.format.long_name}")
 
     def _open(self, path: str) -> InputContainer:
         try:
-            container = av.open(self.reader, "r", metadata_errors="ignore")
+            container = formats.opened(self.reader, only_known=True)
         except av.FFmpegError as error:
             self.check()
             # Where the file gave no error, it is libav's word for a header that is cut short.
@@ -99,7 +103,7 @@ class VideoFile:
                 raise Unusable("not a video: it ends too early", lasting=False) from None
             raise_if_of_the_system(error)
             lasting = error.errno == errno.EINVAL or error.errno not in errno.errorcode
-            raise Unusable(_why_not_a_video(path, error), lasting=lasting) from None
+            raise Unusable(formats.why_not_a_video(path, error), lasting=lasting) from None
         try:
             self.check()
         except BaseException:
@@ -146,36 +150,6 @@ def _regular(path: str) -> os.stat_result:
     if status.st_size == 0:
         raise Unusable("empty file")
     return status
-
-
-def _why_not_a_video(path: str, error: av.FFmpegError) -> str:
-    with open(path, "rb") as file:
-        head = file.read(4096)
-        if head[4:8] == b"ftyp" and not _has_box(file, b"moov"):
-            return "truncated: its header (moov box), which stands at the end of the file, is missing"
-    try:
-        head[:-4].decode("utf-8")  # the last character may be cut
-        text = b"\0" not in head
-    except UnicodeDecodeError:
-        text = False
-    return "not a video: text" if text else f"not a video: {error.strerror}"
-
-
-def _has_box(file, name: bytes) -> bool:
-    """Whether an MP4 file has a box of this name at its top level."""
-    end, at = os.fstat(file.fileno()).st_size, 0
-    while at + 8 <= end:
-        file.seek(at)
-        header = file.read(16)
-        size = int.from_bytes(header[:4], "big")
-        if header[4:8] == name:
-            return True
-        if size == 1:
-            size = int.from_bytes(header[8:16], "big")
-        if size < 8:
-            return False
-        at += size
-    return False
 
 
 def videos(container: InputContainer) -> list[VideoStream]:
@@ -245,6 +219,7 @@ def packets(file: VideoFile, stream: VideoStream) -> Iterator[av.Packet]:
         # looks for them among those that the file began with.
         file.check()
         raise_if_of_the_system(error)
+        file.damaged = not isinstance(error, IndexError)
     else:
         file.check()
 

@@ -21,6 +21,18 @@ def decodable_stamps(stream: VideoStream, opening: list[av.Packet]) -> set[int]:
     return {f.pts for f in frames_of(stream, opening) if f.pts is not None and not f.is_corrupt}
 
 
+# Codecs whose decoders give no picture for what refers to pictures that they have not seen, and those in which pictures
+# are drawn over those before, also over what was called a key frame.
+REFUSING = {"ffv1", "vp8", "vp9", "av1", "hevc", "vvc", "png"}
+CANVAS = {"gif", "apng", "webp"}
+
+
+def keys_lie(stream: VideoStream, codec: str, opening: list[av.Packet], *, all_keys: bool) -> bool:
+    """Whether packets are called key frames that are none; `opening`: the first ones, all_keys: all are called so."""
+    alone = stream.codec_context.codec.intra_only or codec in REFUSING
+    return codec in CANVAS or (all_keys and not alone and not all_stand_alone(stream, opening))
+
+
 def all_stand_alone(stream: VideoStream, opening: list[av.Packet]) -> bool:
     """Whether some of a file's first packets, alone, give the pictures that they give after those before them."""
     for i, packet in enumerate(opening):

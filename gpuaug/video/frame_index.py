@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from .bitstream import B_PICTURES, PICTURES, is_b_picture, pictures, stands_alone
 from .decoder_state import State
 from .demux import (
+    NO_FRAMES,
+    NoFrames,
     Unusable,
     VideoFile,
     check_memory,
@@ -26,8 +28,8 @@ from .demux import (
     prepare,
     videos,
 )
-from .first_pictures import all_stand_alone, decodable_stamps, orientation
-from .time_table import leading, since_first_key, time_table
+from .first_pictures import decodable_stamps, keys_lie, orientation
+from .time_table import damage_notes, leading, since_first_key, time_table
 from .times import DEEPEST, MISSING, Packet, constant_interval, display_times
 
 
@@ -50,7 +52,10 @@ class FrameIndex:
         matrix: the frames' YUV matrix, as in ISO/IEC 23091-2 (1 BT.709, 2 not told, 5 and 6 BT.601, 9 BT.2020).
         width, height: display size in pixels, after pixel aspect and rotation.
         rotation: degrees clockwise by which the stored picture is turned. mirrored: then flipped left to right.
+        size_P: bytes of every packet P of the stream, also of those that are no frames.
+        bytes: of the file.
         stream: its index in the container.
+        prefixed: NAL units come after their lengths, not after start codes.
         notes: what is implausible about the file, in words for users.
         interval: ticks from frame to frame where the rate is constant and stamps are rounded to ticks; else 0.
         state: what packets tell a decoder for later ones, where a key frame does not repeat it.
@@ -77,7 +82,10 @@ class FrameIndex:
     height: int
     rotation: int
     mirrored: bool
+    size_P: NDArray[np.int32]
+    bytes: int
     stream: int = 0
+    prefixed: bool = False
     notes: tuple[str, ...] = ()
     interval: float = 0.0
     state: State | None = None
@@ -88,6 +96,27 @@ class FrameIndex:
     def seconds_N(self) -> NDArray[np.float64]:
         """Display times in seconds; the first is 0."""
         return (self.stamp_N - self.stamp_N[0]) * self.tick_seconds
+
+    @cached_property
+    def waits_N(self) -> NDArray[np.int64]:
+        """For each frame the last position among those stored no later: when that has come out, all of them have."""
+        stored_N = np.argsort(self.packet_N)
+        waits_N = np.empty_like(stored_N)
+        waits_N[stored_N] = np.maximum.accumulate(stored_N)
+        return waits_N
+
+    @cached_property
+    def _place(self) -> dict[int, int]:
+        return {int(number): i for i, number in enumerate(self.packet_N)}
+
+    def position(self, pts: int | None) -> int:
+        """Of the frame that a decoder gives this time stamp (as in decoder_pts_N); −1 where there is none."""
+        if pts is None:
+            return -1
+        if self.pts_unreliable:
+            return self._place.get(pts, -1)
+        i = int(np.searchsorted(self.stamp_N, pts))
+        return i if i < len(self.stamp_N) and self.stamp_N[i] == pts else -1
 
     @property
     def duration_seconds(self) -> float:
@@ -141,8 +170,7 @@ class FrameIndex:
             numbers: of each frame, that of its packet. dts: the decoding time of the packet after which it came out, or
                 MISSING.
         """
-        place = {int(number): i for i, number in enumerate(self.packet_N)}
-        found = [(place[number], time) for number, time in zip(numbers, dts) if number in place]
+        found = [(self._place[number], time) for number, time in zip(numbers, dts) if number in self._place]
         shown_N = np.array([i for i, _ in found])
         packet_N = self.packet_N[shown_N]
         step = max(1, self.end - int(self.stamp_N[-1]))
@@ -166,17 +194,7 @@ class FrameIndex:
         )
 
 
-# Codecs whose decoders give no picture for what refers to pictures that they have not seen.
-REFUSING = {"ffv1", "vp8", "vp9", "av1", "hevc", "vvc", "png"}
-
-
-CANVAS = {"gif", "apng", "webp"}  # pictures are drawn over those before, also over what was called a key frame
 STREAMS = 8  # of one file, of which one with frames is looked for
-NO_FRAMES = "the video stream has no frames"
-
-
-class NoFrames(Unusable):
-    """Nothing is stored of a stream."""
 
 
 def read_index(path: str) -> FrameIndex:
@@ -211,13 +229,16 @@ def _read_index(path: str, rank: int) -> FrameIndex:
         stream = streams[rank]
         prepare(stream)
         codec = codec_name(stream)
-        state = State(codec, stream.codec_context.extradata)
+        paletted = stream.codec_context.pix_fmt == "pal8"
+        state = State(codec, stream.codec_context.extradata, paletted=paletted)
         total, damaged, latest, typed = 0, 0, MISSING, codec in B_PICTURES
+        see, parsed = state.see, codec in PICTURES
         table: list[Packet] = []
+        sizes: list[int] = []
         heads: list[av.Packet] = []
         opening: list[av.Packet] = []
         for packet in packets(file, stream):
-            shown = pictures(codec, packet) if codec in PICTURES else "?"
+            shown = pictures(codec, packet) if parsed else "?"
             damaged += packet.is_corrupt
             if shown:
                 pts = MISSING if packet.pts is None else packet.pts
@@ -232,7 +253,8 @@ def _read_index(path: str, rank: int) -> FrameIndex:
                     heads.append(packet)
                 if heads and len(opening) < DEEPEST:
                     opening.append(packet)
-            state.see(total, packet)
+            see(total, packet)
+            sizes.append(packet.size)
             total += 1
         if not table:
             raise NoFrames(NO_FRAMES)
@@ -249,11 +271,18 @@ def _read_index(path: str, rank: int) -> FrameIndex:
         table = since_first_key(table)
         decodable = decodable_stamps(stream, opening) if leading(table) else set()
         depth = stream.codec_context.reorder_depth
+        if keys_lie(stream, codec, opening, all_keys=all(p.key for p in table)):
+            table = [p._replace(key=not i) for i, p in enumerate(table)]
+        table = since_first_key(table)
+        decodable = decodable_stamps(stream, opening) if leading(table) else set()
+        depth = stream.codec_context.reorder_depth
         alone = stream.codec_context.codec.intra_only or codec in REFUSING
         lies = not alone and all(p.key for p in table) and not all_stand_alone(stream, opening)
         if lies or codec in CANVAS:
             table = [p._replace(key=not i) for i, p in enumerate(table)]
         columns = time_table(table, codec, container.format.name, float(tick), step, depth, decodable)
+        expected = stream.frames if container.format.name.startswith("mov") else 0
+        columns["notes"] += damage_notes(total, damaged, expected, ended_early=file.damaged)
         return FrameIndex(
             path=path,
             tick_seconds=float(tick),
@@ -269,7 +298,10 @@ def _read_index(path: str, rank: int) -> FrameIndex:
             height=height,
             rotation=rotation,
             mirrored=mirrored,
+            size_P=np.array(sizes, np.int32),
+            bytes=file.reader.size,
             stream=stream.index,
+            prefixed=state.prefixed,
             state=state if state.told else None,
             interval=constant_interval(columns["stamp_N"], rates, tick),
         )

@@ -7,11 +7,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from tqdm import tqdm
 
+from .backends.damage import damaged_frames
 from .demux import Unusable, check_file, one_line
 from .frame_index import read_index
 from .probe_cache import Cache
@@ -27,7 +29,7 @@ EXTENSIONS = frozenset({
 # fmt: on
 
 
-NEWER = {"note"}  # columns that manifests of earlier versions lack
+NEWER = {"note", "damaged_frames"}  # columns that manifests of earlier versions lack
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Video:
     frames (an upper bound for streams without time stamps, and where frames turn out to be damaged). width, height:
     display size in pixels, after pixel aspect and rotation. rotation: degrees clockwise, 0, 90, 180 or 270, by which
     the stored picture is turned for display. error: why it cannot be used; then all numbers are 0. note: what is
-    implausible or damaged about a file that can be used.
+    implausible or damaged about a file that can be used. damaged_frames: how many of its frames FFmpeg finds an error
+    in, or depend on one, or do not come out; None where it was not decoded.
     """
 
     path: str
@@ -54,6 +57,7 @@ class Video:
     pixel_format: str = ""
     error: str | None = None
     note: str | None = None
+    damaged_frames: int | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ class Manifest:
             "str | None": lambda text: text or None,
             "float": float,
             "int": int,
+            "int | None": lambda text: int(text) if text else None,
             "bool": lambda text: text == "True",
         }
         folder = os.path.dirname(os.path.abspath(path))
@@ -114,6 +119,7 @@ def probe(
     cache: PathLike | Literal[False] | None = None,
     workers: int | None = None,
     progress: bool | None = None,
+    decode: bool = False,
 ) -> Manifest:
     """What is in these files. Containers are read, not decoded (but for one key frame, which tells the rotation).
 
@@ -124,6 +130,7 @@ def probe(
         cache: file that remembers what was found, by path, size and modification time; None: one for the user, in
             $XDG_CACHE_HOME/gpuaug; False: none.
         workers: files read at the same time; None: four for each core, for this waits for the disk.
+        decode: decode every file once, too, and count its damaged frames.
         progress: show a progress bar if it takes longer than a second; None: if standard error is a terminal.
 
     A file that cannot be used is in the result, with the reason in `error`; only a missing argument raises.
@@ -141,10 +148,13 @@ def probe(
             except (Unusable, OSError) as error:
                 videos[path] = Video(path, error=one_line(error))
         remembered = known.look_up(stats)
+        if decode:
+            done = {path for path, c in remembered.items() if c["error"] or c.get("damaged_frames") is not None}
+            remembered = {path: remembered[path] for path in done}
         videos |= {path: Video(path, **columns) for path, columns in remembered.items()}
         new = [path for path in stats if path not in remembered]
         bar = tqdm(
-            zip(new, pool.map(_read, new)),
+            zip(new, pool.map(partial(_read, decode=decode), new)),
             "reading videos",
             total=len(new),
             unit="file",
@@ -163,10 +173,11 @@ def probe(
     return Manifest([replace(videos[path], label=label) for path, label in found])
 
 
-def _read(path: str) -> tuple[Video, bool]:
+def _read(path: str, *, decode: bool = False) -> tuple[Video, bool]:
     """(the video, whether that is a property of the file and not of the moment)."""
     try:
         index = read_index(path)
+        damaged = damaged_frames(index) if decode else None
     except Unusable as error:
         return Video(path, error=one_line(error)), error.lasting
     except Exception as error:  # whatever a file brings about is that file's failure only
@@ -184,6 +195,7 @@ def _read(path: str) -> tuple[Video, bool]:
         codec=index.codec,
         pixel_format=index.pixel_format,
         note="; ".join(index.notes) or None,
+        damaged_frames=damaged,
     ), True
 
 

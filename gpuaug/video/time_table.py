@@ -29,6 +29,20 @@ def leading(table: list[Packet]) -> list[Packet]:
     return [p for p in group if MISSING != p.pts < first and not p.hidden]
 
 
+def damage_notes(total: int, marked: int, expected: int, *, ended_early: bool) -> tuple[str, ...]:
+    """What a container tells of damage, for users.
+
+    Args:
+        total: packets that could be read. marked: those that the container says are incomplete. expected: how many its
+            header promises, 0 where it does not. ended_early: reading ended by an error.
+    """
+    return (
+        *([f"{marked} of its packets are incomplete"] if marked else []),
+        *([f"{total} of its {expected} frames can be read"] if total < expected else []),
+        *(["it is damaged and cannot be read to its end"] if ended_early else []),
+    )
+
+
 def time_table(
     table: list[Packet],
     codec: str,

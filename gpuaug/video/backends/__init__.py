@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
 
@@ -24,12 +24,16 @@ Decoded = list[torch.Tensor | str]  # of each window uint8 RGB (T,H,W,3) on the 
 
 @dataclass(frozen=True, eq=False)
 class FrameRequest:
-    """Windows of one file: of each the positions (T,) of its frames, to be shown `height` by `width`."""
+    """Windows of one file: of each the positions (T,) of its frames, to be shown `height` by `width`.
+
+    damaged: takes the positions of frames that a backend hands on although the decoder found errors in them.
+    """
 
     index: FrameIndex
     positions: list[NDArray[np.int64]]
     height: int
     width: int
+    damaged: set[int] = field(default_factory=set)
 
     @cached_property
     def union(self) -> NDArray[np.int64]:
@@ -84,7 +88,7 @@ class Entry(NamedTuple):
 
 BACKENDS = {  # in order of preference
     "dali": Entry(".dali", "Dali", "NVIDIA DALI", ("cuda",)),
-    "pyav": Entry(".pyav", "PyAV", "PyAV"),
+    "pyav": Entry(".pyav_pool", "PyAV", "PyAV"),
 }
 
 

@@ -6,6 +6,7 @@ Legend: T frames of a request, H W height and width of its output.
 from __future__ import annotations
 
 import ctypes
+import os
 import queue
 import sys
 import threading
@@ -30,7 +31,8 @@ GPU_CODECS = CPU_CODECS | {"h264", "hevc", "av1", "mpeg4"}
 PLANAR_420 = {"yuv420p", "yuvj420p", "yuv420p10le", "yuv420p12le", "p010le", "nv12"}  # what NVDEC gives as 4:2:0
 KEPT_FAILURES = 4096  # files that failed, remembered
 BATCH = 32  # requests of one pipeline run
-BATCH_BYTES = 1 << 30  # of decoded frames in one pipeline run, before scaling
+BATCH_BYTES = 1 << 30  # of files and decoded frames, before scaling, in one pipeline run
+LARGEST_FILE = 1 << 30  # bytes; a file is read into memory, for a mapped one that is cut ends the process (SIGBUS)
 
 # Luma weights of red and blue by YUV matrix (ISO/IEC 23091-2); the rest, and what is not told, is BT.601.
 LUMA = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
@@ -71,6 +73,8 @@ class Dali:
             return (
                 "DALI numbers the frames of this file differently (hidden frames, several video streams, or no times)"
             )
+        if index.bytes > LARGEST_FILE:
+            return f"DALI is given files of at most {LARGEST_FILE} bytes, this has {index.bytes}"
         if gpu and index.pixel_format not in PLANAR_420:
             return f"DALI converts only 4:2:0 pictures to RGB, this is {index.pixel_format}"
         if not gpu and index.full_range and not index.pixel_format.startswith("yuvj"):
@@ -119,6 +123,8 @@ class Dali:
         return self._failed[path]
 
     def _run(self, batch: list[FrameRequest]) -> list[torch.Tensor]:
+        if self._worker is not None and self._worker.process != os.getpid():
+            self._worker = None  # the thread is the parent's
         worker = self._worker = self._worker or _Worker(self.device, self.threads)
         answer: queue.SimpleQueue[list[torch.Tensor] | Exception] = queue.SimpleQueue()
         stream = torch.cuda.current_stream(self.device) if self.device.type == "cuda" else None
@@ -142,7 +148,7 @@ class _Worker(threading.Thread):
 
     def __init__(self, device: torch.device, threads: int) -> None:
         super().__init__(name="gpuaug-dali", daemon=True)
-        self.device, self.threads = device, threads
+        self.device, self.threads, self.process = device, threads, os.getpid()
         self.jobs: queue.SimpleQueue[tuple[list[FrameRequest], queue.SimpleQueue[Any], Any] | None] = (
             queue.SimpleQueue()
         )
@@ -186,7 +192,7 @@ def _frames(pipeline: Pipeline, batch: list[FrameRequest], stream: torch.cuda.St
 
     Waited for is `stream` (None: the CPU), on which the copies are made, and not what else the device has to do.
     """
-    files = {r.index.path: np.memmap(r.index.path, np.uint8, "r") for r in batch}
+    files = {r.index.path: np.fromfile(r.index.path, np.uint8) for r in batch}
     upright = [(r.width, r.height) if r.index.rotation % 180 else (r.height, r.width) for r in batch]
     (output,) = pipeline.run(  # without a stream it returns when the frames are there
         files=[files[r.index.path] for r in batch],
@@ -247,7 +253,7 @@ def _batches(requests: Sequence[FrameRequest]) -> list[list[FrameRequest]]:
     batches: list[list[FrameRequest]] = []
     size = 0
     for request in requests:
-        need = len(request.union) * request.index.width * request.index.height * 3
+        need = len(request.union) * request.index.width * request.index.height * 3 + request.index.bytes
         if not batches or len(batches[-1]) == BATCH or size + need > BATCH_BYTES:
             batches.append([])
             size = 0

@@ -149,7 +149,7 @@ def test_what_is_wrong_for_the_moment_is_not_held_against_a_file(error, assets, 
     window = Window(str(assets["vp9"]), 0.4, 25, 4)
     with Decoder(backend="dali", threads=2) as decoder:
         with monkeypatch.context() as patch:
-            patch.setattr(dali_backend.np, "memmap", fails)
+            patch.setattr(dali_backend.np, "fromfile", fails)
             clips, failures = decoder.decode([window])
         assert clips == [None]
         assert failures[0].reason == one_line(error)

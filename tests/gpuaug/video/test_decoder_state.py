@@ -14,8 +14,8 @@ from gpuaug.video import decoder_state
 from gpuaug.video.first_pictures import orientation
 from gpuaug.video.frame_index import read_index
 from support.assets import encode, number_of, remux
-from support.videos.odd_files import joined
-from support.videos.sequential import index_of, wrong_windows
+from support.decoding.odd_files import joined
+from support.decoding.sequential import index_of, wrong_windows
 
 COUNT, RATE = 30, Fraction(1, 25)
 STARTS = [0, 4, 13, 25, 29, 31, 38, 47, 55]

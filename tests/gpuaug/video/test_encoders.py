@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from support.assets import picture
-from support.videos.sequential import sequential, wrong_windows
+from support.decoding.sequential import sequential, wrong_windows
 
 COUNT = 40
 CONTAINERS = ["mp4", "mov", "3gp", "mkv", "webm", "avi", "ts", "mpg", "flv", "asf", "wtv", "ogv", "mxf", "nut"]

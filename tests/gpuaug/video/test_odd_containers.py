@@ -9,7 +9,7 @@ import numpy as np
 
 from gpuaug.video.frame_index import read_index
 from support.assets import EVEN_MS, MS, encode, ffmpeg_rgb, ffmpeg_seconds, number_of
-from support.videos.odd_files import avi, avi_chunks, shown, without_first
+from support.decoding.odd_files import avi, avi_chunks, shown, without_first
 
 COUNT = 40
 

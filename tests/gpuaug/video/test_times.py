@@ -12,7 +12,7 @@ from gpuaug.video.backends.pyav import learn_order
 from gpuaug.video.frame_index import read_index
 from gpuaug.video.times import Packet, constant_interval, count_on, display_times
 from support.assets import B, encode, ffmpeg_rgb, ffmpeg_seconds, number_of
-from support.videos.odd_files import copied, ffmpeg_seconds_closed, joined, shown
+from support.decoding.odd_files import copied, ffmpeg_seconds_closed, joined, shown
 
 COUNT = 40
 CODECS = {
