@@ -47,7 +47,7 @@ PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
     "gpuaug": 2396,
-    "gpuaug/kernels": 1866,
+    "gpuaug/kernels": 1901,
     "gpuaug/video": 2018,
     "pretrain": 79,
     "pretrain/commands": 590,
@@ -62,7 +62,7 @@ BUDGETS = {
     "pretrain/tasks": 1368,
     "pretrain/toy": 583,
     "pretrain/training": 1413,
-    "benchmarks": 2214,
+    "benchmarks": 2535,
     "benchmarks/study": 534,
     "examples": 320,
     "docs": 73,
@@ -85,7 +85,8 @@ def public_modules(tree: Tree) -> set[str]:
 
 def hidden_uses(tree: Tree) -> list[str]:
     found = architecture.hidden_uses(tree, "gpuaug", public_names(), public_modules(tree))
-    return [each for each in found if not each.startswith("pretrain/__main__.py")]  # the command lines are one
+    # the command lines are one; what kernels are compiled to is asked of them
+    return [each for each in found if not each.startswith(("pretrain/__main__.py", "benchmarks/sass.py"))]
 
 
 def over_budget(lines: dict[Path, int]) -> list[str]:
