@@ -1,7 +1,7 @@
 #!/bin/sh
 # The first calls on a GPU that is lent by the minute, in their order: `sh benchmarks/gpu_calls.sh CALL OUT [VIDEOS]`.
 #
-#   prepare   here, before: the benchmarks' videos, and the packages that the machine lacks, into OUT
+#   prepare   here, before: the benchmarks' videos, and PyAV for the Python of the machine (TARGET, 3.12), into OUT
 #   1         correctness and counters, 480 s: the GPU's tests, compute-sanitizer, Nsight Compute's counters
 #   2         the kernels, 560 s: render and blend against plain copies, then against torch.compile
 #   3         training, 580 s: the step with synthesis by the step on a frozen batch, then the feed
@@ -46,9 +46,14 @@ PROGRAM
 }
 
 case $call in
+[1-4]) limited 60 build "$PYTHON" setup.py --quiet build_ext --inplace ;; # the CPU's kernels, for this Python
+esac
+
+case $call in
 prepare)
-    "$PYTHON" setup.py --quiet build_ext --inplace
     "$PYTHON" -m benchmarks.prepare "$videos"
+    "$PYTHON" -m pip install --quiet --no-deps --only-binary=:all: --python-version "${TARGET:-3.12}" \
+        --platform manylinux_2_28_x86_64 --target "$out/packages" av
     ;;
 1)
     nvidia-smi -L

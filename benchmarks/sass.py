@@ -62,10 +62,10 @@ class Case(NamedTuple):
     bytes_moved: float
 
 
-def render_case(dtype: str, taps: int, layout: int, *, mixed: bool = False) -> Case:
-    """64 samples of 8 frames of 224² from boxes of 168² to 256² pixels, 212² in the mean."""
+def render_case(dtype: str, taps: int, layout: int, *blocks: str) -> Case:
+    """64 samples of 8 frames of 224² from boxes of 168² to 256² pixels, 212² in the mean; `blocks` are taken, too."""
     read = 3 * taps * 212**2 / 224**2
-    never = FEW - {"MIXED"} if mixed else FEW
+    never = FEW - set(blocks)
     outputs = kernel_args.ITEMS * kernel_args.COLUMNS
     written = 3 * kernel_args.ITEMSIZE[dtype]
     return Case(Variant("render", dtype, 3, taps, layout, 1), frozenset(never), outputs, "pixel", read + written)
@@ -81,7 +81,9 @@ def blend_case(dtype: str, taps: int) -> Case:
 CASES = {
     "render, bfloat16 NCTHW, K = 1": render_case("bfloat16", 1, 1),
     "render, bfloat16 NCTHW, K = 2": render_case("bfloat16", 2, 1),
-    "the same with a colour matrix": render_case("bfloat16", 2, 1, mixed=True),
+    "the same with a colour matrix": render_case("bfloat16", 2, 1, "MIXED"),
+    "K = 1, rows that begin at any byte": render_case("bfloat16", 1, 1, "APART"),
+    "K = 2, rows that begin at any byte": render_case("bfloat16", 2, 1, "APART"),
     "render, float32 NCTHW, K = 1": render_case("float32", 1, 1),
     "render, float32 NCTHW, K = 2": render_case("float32", 2, 1),
     "render, uint8 NTHWC, K = 1": render_case("uint8", 1, 2),
