@@ -47,7 +47,7 @@ PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
     "gpuaug": 2396,
-    "gpuaug/kernels": 1901,
+    "gpuaug/kernels": 1903,
     "gpuaug/video": 2018,
     "pretrain": 79,
     "pretrain/commands": 590,
