@@ -69,6 +69,11 @@ class DecodeQueue:
         """Ask for some frames of each window, by their number in it."""
         return Request(self._worker.submit(self._decode, windows, frames_needed), 0, len(windows))
 
+    @property
+    def damaged_frames(self) -> dict[str, int]:
+        """File → how many of its frames were handed on although they are damaged."""
+        return self._decoder.damaged_frames
+
     def close(self) -> None:
         """Stop decoding; waits for the windows being decoded right now."""
         self._worker.shutdown(cancel_futures=True)

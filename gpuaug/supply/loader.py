@@ -147,7 +147,7 @@ class Loader:
         )
         self.bank.videos = found.videos
         decoder = Decoder(self.device, picture, backend=backend, threads=threads, fit=fit)
-        queue = DecodeQueue(decoder, self.bank.stream)
+        self._queue = queue = DecodeQueue(decoder, self.bank.stream)
         samples = self._samples_per_visit
         draw = Draw(plan, self.bank, batch=batch, seed=seed, rank=rank, windows=windows, samples_per_visit=samples)
         self._supply: Supply
@@ -234,6 +234,7 @@ class Loader:
             "resident": self.resident,
             "epoch": self._sampler.epoch,
             "failures": [asdict(failure) for failure in self.failures],
+            "damaged_frames": dict(self._queue.damaged_frames),
         }
 
     def state_dict(self) -> dict[str, Any]:

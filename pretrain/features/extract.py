@@ -43,6 +43,7 @@ class Tally:
 
     done: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    damaged: dict[str, int] = field(default_factory=dict)  # path → frames with errors that its features show
     clips: int = 0
     seconds: float = 0.0
     wait_seconds: float = 0.0
@@ -90,6 +91,7 @@ def extract(args: ExtractSettings, group: Group) -> int:
     with gpuaug.Decoder(device, **how, backend=args.backend, threads=args.threads) as decoder:
         plan = _once(prepare, group)
         tally = run(plan.shard(group.world)[group.rank], extractor, decoder.decode, store, args, quiet=not group.main)
+        tally.damaged = decoder.damaged_frames
     tallies = group.gather(tally)
 
     def conclude() -> int:
@@ -101,6 +103,8 @@ def extract(args: ExtractSettings, group: Group) -> int:
                 failed[clips.video.path] = lost.get(store.key(clips.name), f"its features are not in {store.out}")
         content = metadata(settings, plan, stored, failed, store, trained_on)
         content |= {"flags": saved(args), "last_run": speed(tallies, device)}
+        for tally in tallies:
+            content["damaged_frames"] |= tally.damaged
         write_json(store.settings_file, content)
         return report(len(done & stored.keys()), len(plan.finished.keys() & stored.keys()), content, store)
 
@@ -172,11 +176,15 @@ def report(done: int, before: int, content: dict[str, Any], store: Store) -> int
     """Print how many videos' features are stored, `before` by earlier runs, and what is not; 1 if there are none."""
     parts = [f"{done} videos extracted"] + [f"{before} were there"] * bool(before)
     lists = {"padded": content["padded"], "too short and skipped": content["skipped"], "failed": content["failed"]}
+    lists["with damaged frames"] = content["damaged_frames"]
     parts += [f"{len(names)} {what}" for what, names in lists.items() if names]
     print(f"{store.out}: {', '.join(parts)}")
     for what in ("skipped", "failed"):
         for path, reason in content[what].items():
             print(readable(f"  {what}: {path}: {reason}"), file=sys.stderr)
+    for path, frames in content["damaged_frames"].items():
+        words = f"  damaged: {path}: its features show {frames} frames with errors, as FFmpeg gives them"
+        print(readable(words), file=sys.stderr)
     if not done and not before:
         print(f"extract: videos must include a usable file, got none in {len(content['failed'])}", file=sys.stderr)
         return 1

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import gpuaug
 
-from ..data.formats import file_id
+from ..data.formats import file_id, mapping_of
 from ..data.overlap import Named, identity, shared
 from .grid import Grid
 from .sliding import VideoClips
@@ -170,6 +170,7 @@ def metadata(
         "padded": sorted(name for name, about in videos.items() if about.get("padded")),
         "skipped": dict(sorted(plan.skipped.items())),
         "failed": dict(sorted({**plan.failed, **failed}.items())),
+        "damaged_frames": dict(mapping_of(store.settings_file, "damaged_frames", before.get("damaged_frames", {}))),
         "trained_on": sorted({*before.get("trained_on", ()), *seen}),
     }
 

@@ -51,12 +51,15 @@ def test_bad_videos_are_named_and_the_run_goes_on(mixed, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["--videos", str(mixed), "--out", str(out), *TINY]) == 0
     printed = capsys.readouterr()
-    assert "3 videos extracted, 1 padded, 4 failed" in printed.out
+    assert "4 videos extracted, 1 padded, 3 failed, 1 with damaged frames" in printed.out
     about = json.loads((out / "features.json").read_text())
-    for name in ("cut", "damaged", "empty", "text"):
+    ((path, frames),) = about["damaged_frames"].items()
+    assert (Path(path).name, 0 < frames < 100) == ("damaged.mp4", True)
+    assert f"damaged: {path}: its features show {frames} frames with errors, as FFmpeg gives them" in printed.err
+    for name in ("cut", "empty", "text"):
         (path,) = [path for path in about["failed"] if Path(path).stem == name]
         assert f"failed: {path}: {about['failed'][path]}" in printed.err
-    assert sorted(p.stem for p in out.glob("*.npy")) == ["a", "b", "short"]
+    assert sorted(p.stem for p in out.glob("*.npy")) == ["a", "b", "damaged", "short"]
     assert about["padded"] == ["short"]
     assert shown(np.load(out / "short.npy")).tolist() == [[0, 2, 4, 4]]  # at 10 of 20 a second, the last one repeated
 
@@ -71,7 +74,7 @@ def test_too_short_videos_can_be_skipped(mixed, tmp_path, capsys):
 
 
 def test_nothing_could_be_done(mixed, tmp_path, capsys):
-    videos = [str(mixed / f"{name}.mp4") for name in ("text", "damaged")]
+    videos = [str(mixed / f"{name}.mp4") for name in ("text", "cut")]
     assert main(["--videos", *videos, "--out", str(tmp_path / "out"), *TINY]) == 1
     err = capsys.readouterr().err
     assert all(path in err for path in videos)

@@ -39,6 +39,8 @@ class Grey:
             self.kept += frames
         return frames, []
 
+    damaged_frames: dict[str, int] = {}  # noqa: RUF012
+
     def close(self):
         pass
 

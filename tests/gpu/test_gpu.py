@@ -29,6 +29,8 @@ class Grey:
         shape = (*self.size, 3)
         return [torch.full((w.frames, *shape), 99, dtype=torch.uint8, device=self.device) for w in windows], []
 
+    damaged_frames: dict[str, int] = {}  # noqa: RUF012
+
     def close(self):
         pass
 

@@ -40,6 +40,8 @@ class PaintingDecoder:
             frames.append(picture)
         return frames, failures
 
+    damaged_frames: dict[str, int] = {}  # noqa: RUF012
+
     def close(self):
         pass
 
