@@ -29,6 +29,7 @@ COLUMNS: list[tuple[str, type]] = [
     ("uses", np.int64),  # samples that have shown the window
     ("ready", np.bool_),  # a plan may show it now
 ]
+ROW = 4  # pixels: rows begin at multiples of 12 bytes, where a GPU loads whole words
 UNKNOWN = {"video": -1, "label": -1}  # where a window's description leaves a column out; 0 in the others
 
 
@@ -46,7 +47,7 @@ class ClipBank:
         reuse_max: how many samples may show one decoded window, ≥ 1; None: any number.
 
     Attributes:
-        frames: uint8 (S, L, H, W, 3) RGB tensor. Only the valid part of a slot has meaning.
+        frames: uint8 (S, L, H, W, 3) RGB tensor; rows begin at multiples of 4 bytes. Only the valid part has meaning.
         videos: path of every video that the column "video" numbers; empty where nobody has said.
         stream: on a GPU, the stream on which slots are written; None on the CPU.
         decoded, rendered: windows written, and uses counted, so far.
@@ -72,7 +73,8 @@ class ClipBank:
                 raise ValueError(f"{name} must be ≥ 1, got {name}={value}")
         if reuse_max is not None and reuse_max < 1:
             raise ValueError(f"reuse_max must be ≥ 1 or None, got reuse_max={reuse_max}")
-        self.frames = torch.empty((slots, length, height, width, 3), dtype=torch.uint8, device=device)
+        pitch = -(-width // ROW) * ROW
+        self.frames = torch.empty((slots, length, height, pitch, 3), dtype=torch.uint8, device=device)[:, :, :, :width]
         self._info = np.zeros(slots, COLUMNS)
         self._info["video"] = -1
         self._shown_info = self._info.view()

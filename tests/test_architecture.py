@@ -47,16 +47,16 @@ MODULES = {"": 15, "pretrain/": 10}  # in one folder, __init__ not counted
 PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
-    "gpuaug": 2466,
-    "gpuaug/supply": 1657,
+    "gpuaug": 2468,
+    "gpuaug/supply": 1663,
     "gpuaug/kernels": 1903,
-    "gpuaug/video": 3109,
+    "gpuaug/video": 3102,
     "pretrain": 79,
     "pretrain/commands": 421,
     "pretrain/common": 920,
     "pretrain/data": 1304,
     "pretrain/evaluation": 817,
-    "pretrain/features": 1206,
+    "pretrain/features": 1215,
     "pretrain/feed": 225,
     "pretrain/localization": 855,
     "pretrain/models": 580,

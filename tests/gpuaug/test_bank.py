@@ -75,6 +75,19 @@ def test_without_a_limit_any_number_can_be_drawn():
     assert counts.min() >= 2
 
 
+@pytest.mark.parametrize("width", [8, 171])
+def test_rows_begin_at_whole_words(width):
+    bank = ClipBank(2, 3, 5, width)
+    assert bank.frames.shape == (2, 3, 5, width, 3)
+    assert bank.frames.data_ptr() % 4 == 0
+    assert all(step % 4 == 0 for step in bank.frames.stride()[:3])
+    assert bank.frames.stride()[3:] == (3, 1)
+    frames = torch.randint(0, 256, (3, 5, width, 3), dtype=torch.uint8)
+    bank.write(1, frames, {"video": 0})
+    plan = gpuaug.Plan.take(1, np.arange(3.0))
+    assert torch.equal(gpuaug.blend(bank.frames, plan)[0], frames)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("guarded", [True, False])
 def test_a_queued_render_reads_its_slot_before_it_is_overwritten(guarded):
