@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import tracemalloc
-from functools import partial
 
 import numpy as np
 import pytest
@@ -241,6 +238,7 @@ def test_standardiser_ignores_the_padding():
         values = windows.WindowValues([one], memory)
         assert (values.mean_F.tolist(), values.std_F.tolist()) == ([2.0], [1.0])
         assert values[0].tolist() == values.of(one).tolist() == [[-1.0], [1.0], [0.0]]
+<<<<<<< HEAD
 
 
 # ---------------------------------------------------------------- memory
@@ -309,3 +307,5 @@ def test_features_that_vanish_while_they_are_used_are_named(planted, tmp_path, c
     files = ["--features", folder, "--annotations", planted / "truth.json", "--out", tmp_path / "out.json"]
     assert localize.main([str(each) for each in (*files, "--length", 20, "--epochs", 1)]) == 1
     assert f"{folder}: 'video3': must be readable features" in capsys.readouterr().err
+=======
+>>>>>>> l18
