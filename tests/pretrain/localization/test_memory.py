@@ -14,6 +14,7 @@ from pretrain.data.segments import Segments
 from pretrain.localization import inputs as windows
 from pretrain.localization import localizer
 from pretrain.localization.inputs import FeatureSequence
+from pretrain.localization.settings import LocalizerSettings
 from support.planted import plant
 
 
@@ -61,8 +62,9 @@ def test_what_is_read_again_gives_the_same_result(mode):
     for memory in (1, 1024):
         (train, read), (test, _) = generated(range(20), width=512), generated(range(20, 22), width=512)
         options = {"mode": mode, "length": 32, "max_duration": 16, "epochs": 2, "width": 4, "samples": 4}
+        settings = LocalizerSettings(memory=memory, **options)
         scores = None if mode == "windows" else {video: {"a": 0.5} for video in test.sequences}  # or the linear probe
-        found.append(localizer.localize(train, test, memory=memory, video_scores=scores, **options))
+        found.append(localizer.localize(train, test, settings, video_scores=scores))
         reads.append(len(read))
     for name in ("video", "segment", "label", "score"):
         one, two = (getattr(each.predictions, name) for each in found)
