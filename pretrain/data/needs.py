@@ -22,7 +22,7 @@ class Needs:
         two_classes: what needs videos of two classes.
         same_class: what needs two videos of one class.
         background: what needs segments without an action beside those with one.
-        otherwise: the flag by which to do without, as "--boundaries ds ss".
+        otherwise: how to do without, as "give --boundaries ds ss".
     """
 
     label: str = ""
@@ -41,7 +41,7 @@ def lacking(dataset: Dataset, needs: Needs, flag: str = "--videos") -> str:
     >>> from gpuaug import Video
     >>> from .dataset import Segment
     >>> flat = Dataset([Segment("a", 0.0, 1.0, -1, 0)], [], [Video("a")])
-    >>> lacking(flat, Needs(two_classes="dc", otherwise="--boundaries ds ss"))[:63]
+    >>> lacking(flat, Needs(two_classes="dc", otherwise="give --boundaries ds ss"))[:63]
     '--videos must have labels for dc, the 1 video has none: put the'
     """
     videos: dict[int, set[int]] = defaultdict(set)
@@ -49,7 +49,7 @@ def lacking(dataset: Dataset, needs: Needs, flag: str = "--videos") -> str:
         videos[segment.label].add(segment.video)
     background = bool(videos.pop(-1, None))
     classes = [dataset.classes[label] for label in sorted(videos)]
-    helps = f"{LABELS}{f', or give {needs.otherwise}' if needs.otherwise else ''}"
+    helps = f"{LABELS}{f', or {needs.otherwise}' if needs.otherwise else ''}"
     count = len(dataset.videos)
     have = f"the {count} video{'s' if count != 1 else ''} ha{'ve' if count != 1 else 's'}"
     wanted = [each for each in (needs.label, needs.two_classes, needs.same_class, needs.background) if each]
@@ -62,7 +62,7 @@ def lacking(dataset: Dataset, needs: Needs, flag: str = "--videos") -> str:
         most = Counter({label: len(own) for label, own in videos.items()}).most_common(1)[0][1]
         return f"{flag} must have two videos of a class for {needs.same_class}, {have} {most} of each: {helps}"
     if needs.background and not background:
-        otherwise = f", or give {needs.otherwise}" if needs.otherwise else ""
+        otherwise = f", or {needs.otherwise}" if needs.otherwise else ""
         return (
             f"{flag} must have background beside actions for {needs.background}, {have} none: --annotations says where "
             f"actions start and end{otherwise}"

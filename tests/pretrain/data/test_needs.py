@@ -6,8 +6,8 @@ from gpuaug import Video
 from pretrain.data.dataset import Dataset, Segment
 from pretrain.data.needs import Needs, lacking
 
-PAIRS = Needs(two_classes="dc", same_class="sc", otherwise="--boundaries ds ss")
-BALANCE = Needs(label="actions", background="balance", otherwise="--no-balance")
+PAIRS = Needs(two_classes="dc", same_class="sc", otherwise="give --boundaries ds ss")
+BALANCE = Needs(label="actions", background="balance", otherwise="leave out --balance")
 
 
 def labelled(*labels):
@@ -37,7 +37,7 @@ def labelled(*labels):
         (
             labelled(("a", "a"), "b"),
             BALANCE,
-            ["must have background beside actions for balance", "or give --no-balance"],
+            ["must have background beside actions for balance", "or leave out --balance"],
         ),
         (labelled(None), BALANCE, ["must have labels for actions and balance", "--annotations says where"]),
         (labelled(("a", None)), BALANCE, []),
