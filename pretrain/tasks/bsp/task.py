@@ -22,6 +22,7 @@ from torch import nn
 import gpuaug
 
 from ...common.settings import BadSetting, Default, Recipe, check, setting
+from ...data.needs import Needs
 from ...feed.loaders import Draws
 from .pairs import draw_clips, partnered
 from .targets import DC, DS, KINDS, SC, SS, Mode, kinds_of, targets
@@ -127,6 +128,19 @@ def window_frames(settings: Settings) -> int:
     """
     reach = settings.reach
     return reach if settings.sampling == "uniform" else math.ceil(settings.stride * (reach - 1)) + 1
+
+
+def needs(settings: Settings) -> Needs:
+    """dc shows two classes, sc two videos of one, and a head of actions learns classes."""
+    kinds = kinds_of(settings.mode, settings.boundaries)
+    return Needs(
+        label=f"--mode {settings.mode}" if settings.mode in ("action", "two_head", "distill") else "",
+        two_classes="dc" if DC in kinds else "",
+        same_class="sc" if SC in kinds else "",
+        otherwise="give --boundaries ds ss"
+        if settings.mode == "boundary"
+        else "give --mode boundary --boundaries ds ss",
+    )
 
 
 def draws(settings: Settings, windows: int) -> Draws:
