@@ -1,5 +1,7 @@
 """Run the benchmarks one after another: `python -m benchmarks [--device cpu|cuda] [--out DIR] [NAMES…]`.
 
+`python -m benchmarks sass` measures nothing: it reads what the GPU's kernels are compiled to (benchmarks/sass.py).
+
 A benchmark is a file with `main(argv)`; each writes one JSON per device. One that fails is reported, and the others go
 on; the exit status is then 1.
 """
@@ -24,12 +26,15 @@ QUESTIONS = ("render", "training", "feed", "edits", "decode")  # those that may 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 all done, 1 one failed, 2 wrong usage."""
+    given = sys.argv[1:] if argv is None else list(argv)
+    if given[:1] == ["sass"]:
+        return importlib.import_module(".sass", __package__).main(given[1:])  # needs CuPy
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAMES", help=f"of {', '.join(QUESTIONS)} (default: all)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
     parser.add_argument("--videos", type=Path, metavar="DIR", help="of videos, made once and kept (default: made anew)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="of the JSON files (default: benchmarks/results)")
-    args = parser.parse_args(argv)
+    args = parser.parse_args(given)
     names = args.names or QUESTIONS
     if unknown := [name for name in names if name not in QUESTIONS]:
         parser.error(f"NAMES must be of {', '.join(QUESTIONS)}, got {unknown[0]}")

@@ -107,10 +107,7 @@ def on_cuda(suite: common.Suite) -> None:
     frames, files = (60, 2) if suite.smoke else (videos.FRAMES, 32)
     suite.facts["files"] = files
     for codec, height, width, gop in SMOKE if suite.smoke else CUDA:
-        with videos.folder(f"{codec} {width} {height} {gop} {frames}") as folder:
-            first = folder / ("video.webm" if "vp9" in codec else "video.mp4")
-            size: dict[str, Any] = {"height": height, "width": width, "frames": frames}
-            videos.write(first, gop, codec=codec, options=videos.FAST[codec], **size)
+        with made(codec, height, width, gop, frames) as first:
             paths = [str(first.with_name(f"{i}{first.suffix}")) for i in range(files)]
             for path in paths:
                 Path(path).unlink(missing_ok=True)
@@ -120,6 +117,16 @@ def on_cuda(suite: common.Suite) -> None:
             one_by_one(suite, f"{title}, windows of {WINDOW}", draw(paths, WINDOW, frames), gop, whole=False)
             one_by_one(suite, f"{title}, whole files", draw(few, frames, frames), gop, whole=True)
         suite.save()
+
+
+@contextlib.contextmanager
+def made(codec: str, height: int, width: int, gop: int, frames: int) -> Iterator[Path]:
+    """A video of this kind, in a folder of its own."""
+    with videos.folder(f"{codec} {width} {height} {gop} {frames}") as folder:
+        path = folder / ("video.webm" if "vp9" in codec else "video.mp4")
+        size: dict[str, Any] = {"height": height, "width": width, "frames": frames}
+        videos.write(path, gop, codec=codec, options=videos.FAST[codec], **size)
+        yield path
 
 
 def one_by_one(suite: common.Suite, title: str, windows: list[gpuaug.Window], gop: int, *, whole: bool) -> None:

@@ -33,6 +33,7 @@ from pretrain.tasks.bsp import task as bsp
 from . import common, videos
 from .peers import decoders
 from .peers.dataloader import Samples
+from .training import FILES as TRAINING_FILES
 from .training import Case, Trainer, batches, fill
 
 BATCH, FRAMES, SIZE, BANK = 16, 8, 112, (128, 171)
@@ -40,6 +41,7 @@ NEED = 26  # frames that the fastest of BSP's changes of speed reaches over; sho
 # frames of a window and their rate: BSP's recipe, at a reuse of 1 the same seconds at half its rate; short real clips
 WINDOWS = {"made": ((32, 3.75), (64, 7.5)), "actions": ((32, 15.0), (32, 15.0))}  # at a reuse of 1, of more
 FILES, SLOTS = 12, 48
+CUDA_FILES = TRAINING_FILES["cuda"]
 sample = functools.partial(bsp.sample, settings=bsp.Settings(frames=FRAMES))
 
 
@@ -119,7 +121,7 @@ def dataloader(dataset: Dataset, window: tuple[int, float], seconds: float, seed
 
 def on_cuda(suite: common.Suite, limits: list[int], seconds: float) -> None:
     """Samples a second at each limit, and the host's time of a batch from a full bank."""
-    files, batch, size = (8, 4, 32) if suite.smoke else (32, 64, 224)  # two files per class at least
+    files, batch, size = (8, 4, 32) if suite.smoke else (CUDA_FILES, 64, 224)  # two files per class at least
     suite.facts["batch"] = batch
     with videos.dataset(files, 90 if suite.smoke else videos.FRAMES) as dataset:
         case = Case("tsm_resnet18", batch, FRAMES, size, 30.0)

@@ -41,7 +41,7 @@ def table(found: list[dict[str, Any]]) -> str:
         [record["suite"].rpartition("_")[0], row["name"], *_cells(record, row, devices)]
         for record, row in ratios(found)
     ]
-    return _marked(BEGIN, ["suite", "what", *_heads("times as fast", devices), "IQR, n", "machine, commit"], rows, END)
+    return marked(BEGIN, ["suite", "what", *_heads("times as fast", devices), "IQR, n", "machine, commit"], rows, END)
 
 
 def steps(found: list[dict[str, Any]]) -> str:
@@ -63,7 +63,7 @@ def steps(found: list[dict[str, Any]]) -> str:
         if row["name"].endswith(STEP)
     ]
     names = ["training", *_heads("step with synthesis / step on a frozen batch", devices), "IQR, n", "machine, commit"]
-    return _marked("<!-- steps -->", [*names, "limit"], rows, "<!-- /steps -->") if rows else ""
+    return marked("<!-- steps -->", [*names, "limit"], rows, "<!-- /steps -->") if rows else ""
 
 
 def measured_on_gpu(found: list[dict[str, Any]]) -> bool:
@@ -87,7 +87,8 @@ def _cells(record: dict[str, Any], row: dict[str, Any], devices: list[str]) -> l
     return [*values, f"{row['iqr']:.2f}, {row['n']}", f"{record['machine']}, {record['commit']}"]
 
 
-def _marked(begin: str, head: list[str], rows: list[list[str]], end: str) -> str:
+def marked(begin: str, head: list[str], rows: list[list[str]], end: str) -> str:
+    """A table in Markdown between two lines, by which `put` finds it again."""
     lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
     return "\n".join([begin, lines[0], "|---" * len(head) + "|", *lines[1:], end])
 

@@ -49,22 +49,22 @@ PACKAGES_OF_PRETRAIN = 13
 BUDGETS = {
     "gpuaug": 2466,
     "gpuaug/supply": 1657,
-    "gpuaug/kernels": 1862,
-    "gpuaug/video": 2723,
+    "gpuaug/kernels": 1903,
+    "gpuaug/video": 3109,
     "pretrain": 79,
     "pretrain/commands": 421,
-    "pretrain/common": 921,
-    "pretrain/data": 1300,
+    "pretrain/common": 920,
+    "pretrain/data": 1304,
     "pretrain/evaluation": 817,
-    "pretrain/features": 1210,
+    "pretrain/features": 1206,
     "pretrain/feed": 225,
-    "pretrain/localization": 850,
+    "pretrain/localization": 855,
     "pretrain/models": 580,
-    "pretrain/reports": 1070,
-    "pretrain/tasks": 1603,
+    "pretrain/reports": 1071,
+    "pretrain/tasks": 1632,
     "pretrain/toy": 570,
-    "pretrain/training": 1419,
-    "benchmarks": 2189,
+    "pretrain/training": 1423,
+    "benchmarks": 2531,
     "benchmarks/study": 524,
     "examples": 438,
     "docs": 73,
@@ -87,7 +87,8 @@ def public_modules(tree: Tree) -> set[str]:
 
 def hidden_uses(tree: Tree) -> list[str]:
     found = architecture.hidden_uses(tree, "gpuaug", public_names(), public_modules(tree))
-    return [each for each in found if not each.startswith("pretrain/__main__.py")]  # the command lines are one
+    # the command lines are one; what kernels are compiled to is asked of them
+    return [each for each in found if not each.startswith(("pretrain/__main__.py", "benchmarks/sass.py"))]
 
 
 def over_budget(lines: dict[Path, int]) -> list[str]:

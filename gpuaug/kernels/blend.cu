@@ -1,7 +1,7 @@
 // Blends frames over time. TYPE, TAPS (0: any number), ONE, THREADS and ITEMS come from cuda.py. A block works on one
 // output frame, the grid is (blocks of a frame, T, N): THREADS threads, each of which moves ITEMS times 16 bytes, all
-// loads before the first store. Where the frames do not lie in one run, or not on multiples of 16 bytes, or for more than
-// two taps, it goes element by element.
+// loads before the first store. Where the frames do not lie in one run, or not on multiples of 16 bytes, or for more
+// than two taps, it goes element by element.
 #include "pixel.cuh"
 #include "vector.cuh"
 
@@ -83,10 +83,13 @@ GPUAUG_FN bool vectors(const BlendLaunch& p, i64 nt, TYPE* out, i64 begin) {
         const i64 i = first + j * THREADS * LANES;
         if (i >= job.per_frame) break;
         uint4 word = from_a[j];  // a frame as it is: most frames of most plans
-        if (both)
+        if (both) {
+            block<FADE>();
             word = zip<TYPE>(from_a[j], from_b[j], full, [=](float x, float y) { return fused(wb, y, wa * x); });
-        else if (wa != 1.f)
+        } else if (wa != 1.f) {
+            block<WEIGHT>();
             word = zip<TYPE>(from_a[j], from_a[j], full, [=](float x, float) { return wa * x; });
+        }
         write_quad(out + i, word);
     }
     return true;
@@ -100,5 +103,6 @@ extern "C" __global__ void __launch_bounds__(THREADS) gpuaug_blend(const __grid_
 #if TAPS
     if (vectors(p, nt, out, begin)) return;
 #endif
+    block<ELEMENTS>();
     elements(p, nt, out, begin);
 }

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .kernel_args import BLEND, COLUMNS, ITEMS, ITEMSIZE, RENDER, THREADS, struct_fields
 
 BLEND_SOURCE, RENDER_SOURCE = (tuple(struct_fields(f"{name}Source")) for name in ("Blend", "Render"))
+FULL = int(np.float32(2.0**23).view(np.int32))
 BLEND_LAUNCH, RENDER_LAUNCH = (tuple(struct_fields(f"{name}Launch")) for name in ("Blend", "Render"))
 MOST_BLOCKS = 65535  # of a grid along y and z
 
@@ -47,7 +48,7 @@ def launches(
     field, rows = header(kernel, work)
     names = RENDER_LAUNCH if kernel == "render" else BLEND_LAUNCH
     n, t, taps = field["n"], field["t"], field["k"]
-    more = {"bytes": address, "full": int(np.float32(2.0**23).view(np.int32)), "first_n": 0, "first_t": 0}
+    more = {"bytes": address, "full": FULL, "first_n": 0, "first_t": 0}
     channels, layout, one = 1, 0, int(field["row_step"] == 0)
     if kernel == "render":
         channels, layout = field["c"], _layout(field)
@@ -60,25 +61,22 @@ def launches(
         raise ValueError(
             f"a plan must be below 2³¹ taps, and a frame below 2³¹ threads, got {n * t * taps} and {threads}"
         )
-    values = np.zeros(len(names), np.int64)
-    values[: len(field)] = list(field.values())
-    values[len(field) : len(field) + rows.shape[1]] = rows[0]
-    for name in names[len(field) + rows.shape[1] :]:
-        values[names.index(name)] = more[name]
+    common = [*field.values(), *rows[0]]
     runs = []
-    for first_n, first_t in itertools.product(range(0, n, most), range(0, t, most)):
-        own = values.copy()
-        own[[names.index("first_n"), names.index("first_t")]] = first_n, first_t
-        runs.append(Launch((blocks, min(most, t - first_t), min(most, n - first_n)), own.view(np.uint8)))
+    for more["first_n"], more["first_t"] in itertools.product(range(0, n, most), range(0, t, most)):
+        values = np.array([*common, *(more[name] for name in names[len(common) :])], np.int64)
+        grid = blocks, min(most, t - more["first_t"]), min(most, n - more["first_n"])
+        runs.append(Launch(grid, values.view(np.uint8)))
     return Variant(kernel, dtype, channels, taps if taps <= 2 else 0, layout, one), runs
 
 
-def header(kernel: str, work: NDArray[np.uint8]) -> tuple[dict[str, int], NDArray[np.int64]]:
+def header(kernel: str, work: NDArray[np.uint8]) -> tuple[dict[str, int], list[list[int]]]:
     """The fields of a job, and the rows of its sources."""
     names, source = (RENDER, RENDER_SOURCE) if kernel == "render" else (BLEND, BLEND_SOURCE)
     field = dict(zip(names, work[: 8 * len(names)].view(np.int64).tolist()))
-    rows = work[field["sources"] :][: 8 * len(source) * (field["clips"] if field["row_step"] else 1)]
-    return field, np.frombuffer(rows.tobytes(), np.int64).reshape(-1, len(source))
+    size, begin = 8 * len(source), field["sources"]
+    rows = work[begin : begin + size * (field["clips"] if field["row_step"] else 1)]
+    return field, np.frombuffer(rows.tobytes(), np.int64).reshape(-1, len(source)).tolist()
 
 
 def _layout(field: dict[str, int]) -> int:
@@ -90,19 +88,23 @@ def _layout(field: dict[str, int]) -> int:
 
 
 def _render_threads(
-    field: dict[str, int], rows: NDArray[np.int64], layout: int, itemsize: int
+    field: dict[str, int], rows: list[list[int]], layout: int, itemsize: int
 ) -> tuple[dict[str, int], int]:
     """Fields of RenderLaunch that say what threads may do, and how many there are for a frame."""
     columns = max(2, -(-field["x"] // COLUMNS))  # no division by 1 is needed
     shift = (columns - 1).bit_length() - 1
     threads = columns * -(-field["y"] // ITEMS)
-    address, _, height, width, frame_step, row_step = rows.T
-    steps = np.concatenate([address, frame_step, row_step, [field["clip_stride"]]])
-    words = field["c"] == 3 and not (steps % 4).any() and (width >= 2).all()
-    words = words and ((row_step >= 3 * width) & (row_step < 2**32) | (height == 1)).all()
+    words = field["c"] == 3 and field["clip_stride"] % 4 == 0 and all(map(_has_words, rows))
     strides = [field[f"out_{name}"] for name in ("n", "t", "y", *("c" if layout == 1 else ""))]
     pairs = field["x"] % COLUMNS == 0 and field["out"] % (COLUMNS * itemsize) == 0
     pairs = pairs and not any(stride % COLUMNS for stride in strides)
     pairs = pairs and field["out_y"] >= 0 and (field["out_y"] * field["y"] + 3 * field["x"]) * itemsize < 2**32
     found = {"columns": columns, "shift": shift, "multiplier": (1 << 32 + shift) // columns + 1}
     return found | {"words": int(words), "pairs": int(pairs)}, threads
+
+
+def _has_words(source: list[int]) -> bool:
+    """Whether the rows of a RenderSource begin on multiples of 4 bytes, each in its own memory, two pixels wide."""
+    address, _, height, width, frame_stride, row_stride = source
+    own = height == 1 or 3 * width <= row_stride < 2**32
+    return own and width >= 2 and (address | frame_stride | row_stride) % 4 == 0

@@ -204,7 +204,7 @@ GPUAUG_FN int least(int a, int b) { return a < b ? a : b; }
 
 struct Whole { float value; int number; };
 
-// The greatest whole number ≤ x, |x| < 2^22; on a GPU by a sum in which 1 is the last place, as its conversions are slow.
+// The greatest whole number ≤ x, |x| < 2^22. A GPU's conversions are slow: there, a sum in which 1 is the last place.
 GPUAUG_FN Whole floored(float x) {
 #if defined(__CUDA_ARCH__)
     const float sum = __fadd_rd(x, 12582912.f);

@@ -1,7 +1,8 @@
-// Renders a batch of plans. TYPE, CHANNELS, TAPS (0: any number), LAYOUT, ONE, COLUMNS, ITEMS and THREADS come from cuda.py. A thread makes
-// COLUMNS × ROWS neighbouring pixels of an output frame; its threads are counted through the frame's groups of ROWS rows, so
-// that a warp reads neighbouring source pixels and writes neighbouring output ones, straight from its registers. The grid
-// is (blocks of a frame, T, N). What is the same for all threads comes by value.
+// Renders a batch of plans. TYPE, CHANNELS, TAPS (0: any number), LAYOUT, ONE (1: one tensor holds all clips), COLUMNS,
+// ITEMS and THREADS come from cuda.py. A thread makes COLUMNS × ROWS neighbouring pixels of an output frame; threads
+// are counted through the frame's groups of ROWS rows, so that a warp reads neighbouring source pixels and writes
+// neighbouring output ones, straight from its registers. The grid is (blocks of a frame, T, N). What all threads share
+// comes by value.
 #include "pixel.cuh"
 #include "vector.cuh"
 
@@ -10,8 +11,11 @@
 #define PLANAR 1   // columns lie side by side: NCTHW, NTCHW
 #define PACKED 2   // pixels lie side by side, channels innermost: NTHWC
 
-// Where two neighbouring output pixels lie in a row of the source. Each is a mix of a pair of source pixels; `low` is the
-// pair nearer to the row's begin: of the right one where the box is mirrored.
+typedef float Values[ROWS][COLUMNS][CHANNELS];
+typedef float Pairs[COLUMNS][2][CHANNELS];  // of source pixels, for the output pixels of a row
+
+// Where two neighbouring output pixels lie in a row of the source. Each is a mix of a pair of source pixels; `low` is
+// the pair nearer to the row's begin: of the right one where the box is mirrored.
 struct Columns {
     int low, high;                // the pairs' first pixels
     float low_part, high_part;    // weights of their second ones
@@ -29,7 +33,7 @@ GPUAUG_FN Columns columns(const Axis& axis, int x, int outputs, int width) {
 }
 
 #if CHANNELS == 3
-// The twelve bytes of both pairs: bytes 0 to 5 of the words, when shifted right by `shift` bits, and six from byte 3 * gap.
+// The twelve bytes of both pairs: bytes 0 to 5 of the words shifted right by `shift` bits, and six from byte 3 * gap.
 struct Bytes { u32 word[4]; };
 struct Place { u32 full, shift, gap, first, second; };  // FULL_ROUND's bits, and selectors of the high pair's bytes
 
@@ -53,7 +57,7 @@ GPUAUG_FN Bytes read_apart(const u8* row, const Columns& c, u32 last) {
 }
 
 // mix(top, bottom, part) of the low pair's and the high pair's pixels.
-GPUAUG_FN void mix_rows(const Bytes& top, const Bytes& bottom, const Place& at, float part, float pixel[COLUMNS][2][CHANNELS]) {
+GPUAUG_FN void mix_rows(const Bytes& top, const Bytes& bottom, const Place& at, float part, Pairs& pixel) {
     u32 row[2][4];
     for (int e = 0; e < 2; ++e) {
         const u32* w = e ? bottom.word : top.word;
@@ -78,7 +82,7 @@ GPUAUG_FN Bytes read_apart(const u8* row, const Columns& c, u32 last) {
     return {read_byte(low) | read_byte(low + last) << 8 | read_byte(high) << 16 | read_byte(high + last) << 24};
 }
 
-GPUAUG_FN void mix_rows(const Bytes& top, const Bytes& bottom, const Place& at, float part, float pixel[COLUMNS][2][CHANNELS]) {
+GPUAUG_FN void mix_rows(const Bytes& top, const Bytes& bottom, const Place& at, float part, Pairs& pixel) {
     for (int i = 0; i < 4; ++i) {
         const float t = biased(top.word, i, at.full), b = biased(bottom.word, i, at.full);
         pixel[i / 2][i % 2][0] = fused(part, b - t, t - FULL_ROUND);
@@ -89,14 +93,14 @@ GPUAUG_FN void mix_rows(const Bytes& top, const Bytes& bottom, const Place& at, 
 struct alignas(16) Axes { Axis down, across; };
 struct alignas(CHANNELS == 3 ? 16 : 8) Matrix { float of[CHANNELS * (CHANNELS + 1)]; };
 
-GPUAUG_FN void clear(float value[ROWS][COLUMNS][CHANNELS]) {
+GPUAUG_FN void clear(Values& value) {
 #pragma unroll
     for (int r = 0; r < ROWS; ++r)
         for (int c = 0; c < COLUMNS; ++c)
             for (int i = 0; i < CHANNELS; ++i) value[r][c][i] = 0.f;
 }
 
-GPUAUG_FN void swap(float value[ROWS][COLUMNS][CHANNELS]) {
+GPUAUG_FN void swap(Values& value) {
 #pragma unroll
     for (int r = 0; r < ROWS; ++r)
         for (int c = 0; c < CHANNELS; ++c) {
@@ -106,8 +110,9 @@ GPUAUG_FN void swap(float value[ROWS][COLUMNS][CHANNELS]) {
 }
 
 // Adds one tap to the pixels, or sets them where it is the ONLY one. Their columns stand in the order of the source.
-template <bool ONLY> GPUAUG_FN void add_tap(const RenderLaunch& p, const u8* frame, const RenderSource& source, const Axes& axes, float weight,
-                       int x, int y, float value[ROWS][COLUMNS][CHANNELS]) {
+template <bool ONLY>
+GPUAUG_FN void add_tap(const RenderLaunch& p, const u8* frame, const RenderSource& source, const Axes& axes,
+                       float weight, int x, int y, Values& value) {
     const RenderJob& job = p.job;
     const int width = (int)source.width, height = (int)source.height;
     const Columns c = columns(axes.across, x, (int)job.x, width);
@@ -115,7 +120,8 @@ template <bool ONLY> GPUAUG_FN void add_tap(const RenderLaunch& p, const u8* fra
     const float j = (float)(upwards ? (int)job.y - 1 - y : y), step = upwards ? -1.f : 1.f;
     Lerp rows[ROWS];
 #pragma unroll
-    for (int r = 0; r < ROWS; ++r) rows[r] = sample_at(axes.down, fused((float)r, step, j), height);  // beyond: the last one
+    for (int r = 0; r < ROWS; ++r)  // below the picture the last row once more
+        rows[r] = sample_at(axes.down, fused((float)r, step, j), height);
 
     const u32 full = to_bits(axes.across.full), last = (u32)(width > 1 ? 2 * CHANNELS - 1 : CHANNELS - 1);
     Bytes top[ROWS], bottom[ROWS];
@@ -131,16 +137,20 @@ template <bool ONLY> GPUAUG_FN void add_tap(const RenderLaunch& p, const u8* fra
         for (int r = 0; r < ROWS; ++r) {
             const u8* above = ahead(column, (u32)rows[r].first, (u32)source.row_stride);
             const u8* below = ahead(column, (u32)rows[r].second, (u32)source.row_stride);
-            for (int i = 0; i < 4; ++i) top[r].word[i] = read_word(above + 4 * i), bottom[r].word[i] = read_word(below + 4 * i);
+            for (int i = 0; i < 4; ++i) {
+                top[r].word[i] = read_word(above + 4 * i);
+                bottom[r].word[i] = read_word(below + 4 * i);
+            }
         }
-    } else {  // never on a full tile: rows anywhere, columns far apart {
+    } else {  // rows anywhere, columns far from each other
+        block<APART>();
         at = place(full, 0, 2);
 #pragma unroll
         for (int r = 0; r < ROWS; ++r) {
             top[r] = read_apart(frame + rows[r].first * source.row_stride, c, last);
             bottom[r] = read_apart(frame + rows[r].second * source.row_stride, c, last);
         }
-    }  // }
+    }
 #else
     at.full = full;
 #pragma unroll
@@ -151,7 +161,7 @@ template <bool ONLY> GPUAUG_FN void add_tap(const RenderLaunch& p, const u8* fra
 #endif
 #pragma unroll
     for (int r = 0; r < ROWS; ++r) {
-        float pixel[COLUMNS][2][CHANNELS];
+        Pairs pixel;
         mix_rows(top[r], bottom[r], at, rows[r].part, pixel);
         for (int p = 0; p < COLUMNS; ++p)
             for (int i = 0; i < CHANNELS; ++i) {
@@ -161,22 +171,27 @@ template <bool ONLY> GPUAUG_FN void add_tap(const RenderLaunch& p, const u8* fra
     }
 }
 
+template <bool MIXED> GPUAUG_FN float shade(const Matrix& matrix, const float pixel[CHANNELS], int i) {
+    const float* row = matrix.of + i * (CHANNELS + 1);
+    return MIXED ? color<CHANNELS>(matrix.of, pixel, i) : fused(row[i], pixel[i], row[CHANNELS]);
+}
+
 // Two values to the output, when it has pairs of them. `frame` is the same for a block, the rest a thread's.
 GPUAUG_FN void put_pair(char* frame, u32 offset, float first, float second) {
     *(typename Two<TYPE>::Word*)(frame + offset) = Two<TYPE>::of(first, second);
 }
 
-// The pixels as pairs of neighbours, of which `SWAPPED` ones stand the other way round.
-template <bool SWAPPED> GPUAUG_FN void put_pairs(const RenderJob& job, char* frame, int x, int y, const Matrix& matrix,
-                                                 const float value[ROWS][COLUMNS][CHANNELS]) {
-    const u32 step = (u32)job.out_y * (u32)sizeof(TYPE), begin = (u32)y * step + (u32)x * (u32)job.out_x * (u32)sizeof(TYPE);
+// The pixels as pairs of neighbours; SWAPPED: they stand the other way round; MIXED: the matrix is not diagonal.
+template <bool SWAPPED, bool MIXED>
+GPUAUG_FN void put_pairs(const RenderJob& job, char* frame, int x, int y, const Matrix& matrix, const Values& value) {
+    const u32 size = (u32)sizeof(TYPE), step = (u32)job.out_y * size;
+    const u32 begin = (u32)y * step + (u32)x * (u32)job.out_x * size;
 #pragma unroll
     for (int r = 0; r < ROWS; ++r) {
         if (y + r >= (int)job.y) break;
         float shown[COLUMNS][CHANNELS];
         for (int c = 0; c < COLUMNS; ++c)
-            for (int i = 0; i < CHANNELS; ++i)
-                shown[c][i] = fused(matrix.of[i * (CHANNELS + 2)], value[r][SWAPPED ? 1 - c : c][i], matrix.of[i * (CHANNELS + 1) + CHANNELS]);
+            for (int i = 0; i < CHANNELS; ++i) shown[c][i] = shade<MIXED>(matrix, value[r][SWAPPED ? 1 - c : c], i);
         for (int i = 0; i < (LAYOUT == PLANAR ? CHANNELS : 0); ++i)
             put_pair(frame + i * job.out_c * sizeof(TYPE), begin + r * step, shown[0][i], shown[1][i]);
         for (int i = 0; i < (LAYOUT == PACKED ? 2 * CHANNELS : 0); i += 2) {
@@ -188,7 +203,7 @@ template <bool SWAPPED> GPUAUG_FN void put_pairs(const RenderJob& job, char* fra
 
 // The pixels anywhere, with any matrix.
 GPUAUG_FN void put_apart(const RenderJob& job, TYPE* frame, int x, int y, const Matrix& matrix, bool swapped,
-                         const float value[ROWS][COLUMNS][CHANNELS]) {
+                         const Values& value) {
 #pragma unroll
     for (int r = 0; r < ROWS; ++r) {
         if (y + r >= (int)job.y) break;
@@ -198,8 +213,7 @@ GPUAUG_FN void put_apart(const RenderJob& job, TYPE* frame, int x, int y, const 
             float pixel[CHANNELS];
             for (int i = 0; i < CHANNELS; ++i) pixel[i] = swapped ? value[r][1 - c][i] : value[r][c][i];
             for (int i = 0; i < CHANNELS; ++i) {
-                const float* row = matrix.of + i * (CHANNELS + 1);
-                const float shown = job.diagonal ? fused(row[i], pixel[i], row[CHANNELS]) : color<CHANNELS>(matrix.of, pixel, i);
+                const float shown = job.diagonal ? shade<false>(matrix, pixel, i) : shade<true>(matrix, pixel, i);
                 to[i * job.out_c + c * job.out_x] = Cast<TYPE>::of(shown);
             }
         }
@@ -217,34 +231,46 @@ extern "C" __global__ void __launch_bounds__(THREADS) gpuaug_render(const __grid
     const u32 nt = n * (u32)job.t + t;
     const int taps = TAPS ? TAPS : (int)job.k;
 
-    float value[ROWS][COLUMNS][CHANNELS];
+    Values value;
     bool swapped = false, any = false;
     if (TAPS != 1) clear(value);
 #pragma unroll 1
     for (int k = 0; k < taps; ++k) {
         const u32 tap = nt * (u32)taps + (u32)k;
         const RenderSource source = find_clip<RenderSource>(bytes, job.taps, tap, ONE ? &p.source : 0);
-        if (source.address == 0) {  // never on a full tile: a tap of weight 0 {
-            branch();
+        if (source.address == 0) {
+            block<NOTHING>();
             if (TAPS == 1) clear(value);
             continue;
-        }  // }
-        const Axes axes = at<Axes>(bytes, job.axes)[n * (u32)job.axes_n + t * (u32)job.axes_t + (u32)k * (u32)job.axes_k];
+        }
+        const u32 box = n * (u32)job.axes_n + t * (u32)job.axes_t + (u32)k * (u32)job.axes_k;
+        const Axes axes = at<Axes>(bytes, job.axes)[box];
         const u8* frame = (const u8*)source.address + (u32)at<int>(bytes, job.taps.frame)[tap] * source.frame_stride;
         const bool mirrored = axes.across.step < 0.f;
-        if (any && mirrored != swapped) {  // never on a full tile: taps of which one is mirrored {
-            branch();
+        if (any && mirrored != swapped) {
+            block<SWAP>();
             swap(value);
-        }  // }
+        }
         swapped = mirrored, any = true;
         add_tap<TAPS == 1>(p, frame, source, axes, at<float>(bytes, job.taps.weight)[tap], x, y, value);
     }
     const Matrix matrix = at<Matrix>(bytes, job.colors)[n * (u32)job.colors_n];
     TYPE* frame = (TYPE*)job.out + n * job.out_n + t * job.out_t;
-    if (LAYOUT == STRIDED || !(int)p.pairs)
-        put_apart(job, frame, x, y, matrix, swapped, value);  // never on a full tile
-    else if (swapped)
-        put_pairs<true>(job, (char*)frame, x, y, matrix, value);  // never on a full tile
-    else
-        put_pairs<false>(job, (char*)frame, x, y, matrix, value);
+    if (LAYOUT == STRIDED || !(int)p.pairs) {
+        block<SINGLE>();
+        put_apart(job, frame, x, y, matrix, swapped, value);
+    } else if (!(int)job.diagonal) {
+        block<MIXED>();
+        if (swapped) {
+            block<MIRRORED>();
+            put_pairs<true, true>(job, (char*)frame, x, y, matrix, value);
+        } else {
+            put_pairs<false, true>(job, (char*)frame, x, y, matrix, value);
+        }
+    } else if (swapped) {
+        block<MIRRORED>();
+        put_pairs<true, false>(job, (char*)frame, x, y, matrix, value);
+    } else {
+        put_pairs<false, false>(job, (char*)frame, x, y, matrix, value);
+    }
 }

@@ -1,7 +1,11 @@
 // What only the GPU's kernels use: words of several values, and instructions that C++ has no operator for.
 #pragma once
 
-#define FULL_ROUND 8388608.f  // 2^23: floats from here to 2^24 are the whole numbers, and their lowest byte is that byte
+#define FULL_ROUND 8388608.f  // 2^23: floats from here to 2^24 are the whole numbers, as their lower 23 bits say
+
+// Blocks that some runs take and others do not. `block` stands at their begin: they stay branches, and are not run by
+// all threads and thrown away by most.
+enum Block { NOTHING, APART, SWAP, SINGLE, MIRRORED, MIXED, ELEMENTS, FADE, WEIGHT };
 
 GPUAUG_FN bool aligned(const void* address) { return ((u64)address & 15) == 0; }
 
@@ -19,11 +23,13 @@ GPUAUG_FN u32 read_word(const u8* p) {
 }
 GPUAUG_FN uint4 read_quad(const void* p) {
     uint4 quad;
-    asm("ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(quad.x), "=r"(quad.y), "=r"(quad.z), "=r"(quad.w) : "l"(p));
+    asm("ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];"
+        : "=r"(quad.x), "=r"(quad.y), "=r"(quad.z), "=r"(quad.w) : "l"(p));
     return quad;
 }
 GPUAUG_FN void write_quad(void* p, uint4 quad) {
-    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(p), "r"(quad.x), "r"(quad.y), "r"(quad.z), "r"(quad.w));
+    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};"
+                 :: "l"(p), "r"(quad.x), "r"(quad.y), "r"(quad.z), "r"(quad.w));
 }
 
 GPUAUG_FN u32 bytes_of(u32 low, u32 high, u32 selector) { return __byte_perm(low, high, selector); }
@@ -35,8 +41,11 @@ GPUAUG_FN const u8* ahead(const u8* address, u32 count, u32 bytes) {
 }
 // One address, to which others are added, instead of sums of all its parts.
 template <typename T> GPUAUG_FN T* whole(T* address) { asm volatile("" : "+l"(address)); return address; }
-// Stands in a block that is seldom taken: it stays a branch, and is not run by all and thrown away by most.
-GPUAUG_FN void branch() { asm volatile(""); }
+#if defined(MARKED)  // benchmarks/sass.py finds the blocks in the machine code by these
+template <Block NAME> GPUAUG_FN void block() { asm volatile("pmevent %0;" ::"n"((int)NAME)); }
+#else
+template <Block NAME> GPUAUG_FN void block() { asm volatile(""); }
+#endif
 #else
 GPUAUG_FN u32 read_byte(const u8* p) { return *p; }
 GPUAUG_FN u32 read_word(const u8* p) { return *(const u32*)p; }
@@ -54,7 +63,7 @@ GPUAUG_FN u32 funnel(u32 low, u32 high, u32 bits) { return (u32)(((u64)high << 3
 GPUAUG_FN float add_down(float a, float b) { return floorf(a) + b; }  // as used here: in the sum, 1 is the last place
 GPUAUG_FN const u8* ahead(const u8* address, u32 count, u32 bytes) { return address + (u64)count * bytes; }
 template <typename T> GPUAUG_FN T* whole(T* address) { return address; }
-GPUAUG_FN void branch() {}
+template <Block NAME> GPUAUG_FN void block() {}
 #endif
 
 // Byte i of a word, plus FULL_ROUND, whose bits are `full`: no conversion. Differences of two are exact, and so is

@@ -273,13 +273,6 @@ def _read_index(path: str, rank: int) -> FrameIndex:
         depth = stream.codec_context.reorder_depth
         if keys_lie(stream, codec, opening, all_keys=all(p.key for p in table)):
             table = [p._replace(key=not i) for i, p in enumerate(table)]
-        table = since_first_key(table)
-        decodable = decodable_stamps(stream, opening) if leading(table) else set()
-        depth = stream.codec_context.reorder_depth
-        alone = stream.codec_context.codec.intra_only or codec in REFUSING
-        lies = not alone and all(p.key for p in table) and not all_stand_alone(stream, opening)
-        if lies or codec in CANVAS:
-            table = [p._replace(key=not i) for i, p in enumerate(table)]
         columns = time_table(table, codec, container.format.name, float(tick), step, depth, decodable)
         expected = stream.frames if container.format.name.startswith("mov") else 0
         columns["notes"] += damage_notes(total, damaged, expected, ended_early=file.damaged)

@@ -143,11 +143,15 @@ def test_clips_of_different_sizes(implementation, boxed):
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_color(implementation, shared):
+@pytest.mark.parametrize("size", [(16, 23), (16, 24)])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_color(implementation, shared, size, mirrored):
     rng = np.random.default_rng(4)
     bank, plan = random_bank(rng), random_plan(rng, 3, 4)
     color = rng.normal(size=(3, 4) if shared else (3, 3, 4))
-    keep = {"size": (16, 23), "color": color, "mean": MEAN, "std": STD}
+    keep = {"size": size, "color": color, "mean": MEAN, "std": STD}
+    if mirrored:
+        keep["box"] = np.tile([1.5, 40.0, 30.0, 2.5], (3, 1))
     expected = reference.render(bank.numpy(), plan, **keep)
     np.testing.assert_allclose(render(bank.to(implementation), plan, **keep).cpu(), expected, atol=3e-5)
 
@@ -272,17 +276,15 @@ def test_rows_on_multiples_of_four_bytes(implementation, width, size):
     odd = torch.zeros(3, 2, 9, pitch + 1, 3, dtype=torch.uint8, device=implementation)[:, :, :, 1 : width + 1]
     odd.copy_(bank)
     plan = random_plan(rng, 3, 2, n=4, t=2)
-    whole = [[0, 0, 9, width], [0, width, 9, 0], [9, 0, 0, width]]
+    edges = [[0, 0, 9, width], [0, width, 9, 0], [9, 0, 0, width], [8, width - 1, 9, width]]
     some = random_box(rng, (4, 2), 9, width, (9, width), whole=False)
-    for box in (None, np.array([*whole, [8, width - 1, 9, width]], float), some):
+    for box in (None, np.array(edges, float), some):
         keep = {"size": size, "box": box, "allow_aliasing": True}
         out, around = filled(plan, size, torch.float32, "NCTHW", implementation)
         got = render(bank, plan, out=out, **keep)
-        expected = reference.render(bank.cpu().numpy(), plan, size=size, box=box)
-        np.testing.assert_allclose(got.cpu(), expected, atol=1e-5)
+        np.testing.assert_allclose(got.cpu(), reference.render(bank.cpu().numpy(), plan, size=size, box=box), atol=1e-5)
         assert torch.equal(render(odd, plan, **keep), got)
-        fresh = render(bank, plan, **keep)  # pairs of values where the output allows them
-        assert torch.equal(fresh, got)
+        assert torch.equal(render(bank, plan, **keep), got)  # by pairs of values where the output allows them
         got.fill_(torch.nan)
         assert around.isnan().all()
 

@@ -25,7 +25,7 @@ from ...common.settings import BadSetting, Default, Recipe, check, setting
 from ...data.needs import Needs
 from ...feed.loaders import Draws
 from .pairs import draw_clips, partnered
-from .targets import DC, DS, KINDS, SC, SS, Mode, kinds_of, targets
+from .targets import DC, DS, KINDS, SC, SS, Mode, kinds_of, needs_of, targets
 
 __all__ = ["DC", "DS", "KINDS", "RECIPE", "SC", "SS", "Head", "Settings", "draws", "sample", "targets", "window_frames"]
 
@@ -131,16 +131,8 @@ def window_frames(settings: Settings) -> int:
 
 
 def needs(settings: Settings) -> Needs:
-    """dc shows two classes, sc two videos of one, and a head of actions learns classes."""
-    kinds = kinds_of(settings.mode, settings.boundaries)
-    return Needs(
-        label=f"--mode {settings.mode}" if settings.mode in ("action", "two_head", "distill") else "",
-        two_classes="dc" if DC in kinds else "",
-        same_class="sc" if SC in kinds else "",
-        otherwise="give --boundaries ds ss"
-        if settings.mode == "boundary"
-        else "give --mode boundary --boundaries ds ss",
-    )
+    """Labels, for some kinds and modes."""
+    return needs_of(settings.mode, settings.boundaries)
 
 
 def draws(settings: Settings, windows: int) -> Draws:

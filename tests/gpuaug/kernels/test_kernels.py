@@ -144,8 +144,9 @@ def test_host_kernels_under_sanitizers(tmp_path):
     planted = tmp_path / "kernels"
     shutil.copytree(KERNELS, planted)
     header = (planted / "pixel.cuh").read_text(encoding="utf-8")
-    assert "last = pixels - 1;" in header
-    (planted / "pixel.cuh").write_text(header.replace("last = pixels - 1;", "last = pixels;"), encoding="utf-8")
+    assert "least(first + 1, pixels - 1)" in header
+    changed = header.replace("least(first + 1, pixels - 1)", "least(first + 1, pixels)")
+    (planted / "pixel.cuh").write_text(changed, encoding="utf-8")
     with ThreadPoolExecutor(2) as pool:
         bad = pool.submit(build_sanitized, planted, tmp_path / "bad.so")
         good = build_sanitized(KERNELS, tmp_path / "good.so")

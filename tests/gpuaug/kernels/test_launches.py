@@ -35,7 +35,7 @@ def flags(bank, out, dtype="bfloat16"):
 
 @given(columns=st.integers(1, 1 << 20), thread=st.integers(0, 2**31 - 1), near=st.integers(-1, 1))
 def test_threads_are_divided_without_a_division(columns, thread, near):
-    rows, nearest = np.zeros((1, 6), np.int64), max(0, thread // columns * columns + near)
+    rows, nearest = [[0] * 6], max(0, thread // columns * columns + near)
     field = {"x": 2 * columns, "y": 4, "c": 3, "out": 0, "clip_stride": 0}
     field |= {f"out_{name}": 0 for name in "ntycx"}
     found, _ = launches._render_threads(field, rows, 0, 2)

@@ -119,8 +119,14 @@ def make(source: Path, seed: int, number: int, folder: Path) -> tuple[Path, str]
     return target, kind
 
 
-def by_packet(path: Path, stream_index: int, options: dict[str, str] | None = None) -> dict[int, str]:
-    """The sequential decode: {number of the packet: digest of its picture}, on through errors."""
+def by_packet(
+    path: Path, stream_index: int, options: dict[str, str] | None = None, *, keep: bool = False
+) -> dict[int, str]:
+    """The sequential decode: {number of the packet: digest of its picture}, on through errors.
+
+    keep: all pictures stay in memory, so that none is decoded over an earlier one.
+    """
+    kept = []
     found: dict[int, str] = {}
     with av.open(str(path), metadata_errors="ignore") as file:
         stream: Any = file.streams[stream_index]
@@ -139,6 +145,7 @@ def by_packet(path: Path, stream_index: int, options: dict[str, str] | None = No
                 packet.pts, number = number, number + 1
             try:
                 for frame in stream.codec_context.decode(packet):
+                    kept += [frame] if keep else []
                     if frame.pts is not None:
                         found.setdefault(frame.pts, digest(frame))
             except av.FFmpegError:
@@ -182,7 +189,7 @@ def examine(path: Path, seed: int) -> dict[str, Any]:
             lost |= left
     silent = wrong - damaged
     if silent:
-        again = by_packet(path, index.stream, {"err_detect": "crccheck"})  # which looks on, and changes nothing
+        again = by_packet(path, index.stream, keep=True)
         changing = {i for i in silent if again.get(int(index.packet_N[i])) != expected.get(int(index.packet_N[i]))}
         silent = set() if changing else silent  # what is shown then depends on it in other frames, too
         row |= {"changing": len(changing)}

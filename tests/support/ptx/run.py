@@ -18,7 +18,7 @@ def ranges(kernel: str, work: np.ndarray, dtype: str) -> np.ndarray:
     found = [(work.ctypes.data, work.ctypes.data + work.size, 0)]
     size = kernel_args.ITEMSIZE[dtype]
     for row in rows:
-        source = dict(zip(launches.RENDER_SOURCE if kernel == "render" else launches.BLEND_SOURCE, row.tolist()))
+        source = dict(zip(launches.RENDER_SOURCE if kernel == "render" else launches.BLEND_SOURCE, row))
         clips = [(fields["clips"] if fields["row_step"] == 0 else 1, fields["clip_stride"])]
         if kernel == "render":
             steps = [*clips, (source["frames"], source["frame_stride"]), (source["height"], source["row_stride"])]
