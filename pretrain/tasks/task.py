@@ -31,7 +31,7 @@ TASKS = {"bsp": "pretrain.tasks.bsp.task", "pal": "pretrain.tasks.pal.task", "ts
 
 
 class Task(Protocol):
-    """A module of `TASKS`.
+    """A module of `TASKS`. One whose samples need labels also has `needs`, of its settings: `data.needs.Needs`.
 
     Attributes:
         RECIPE: defaults of flags for this task, and where they come from. Needed: encoder, size, fps, window_frames,

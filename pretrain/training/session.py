@@ -17,6 +17,7 @@ from ..common.settings import option, renamed
 from ..data import overlap
 from ..data.annotations import training_subset
 from ..data.dataset import Dataset, read_annotations, read_videos, split
+from ..data.needs import lacking
 from ..feed.loaders import EncoderInput, held_out_loader, passes, training_loader
 from ..models import checkpoint
 from ..models.encoders import encoder
@@ -175,8 +176,8 @@ def read_data(settings: TrainSettings, task: Task, group: Group, record: RunFold
         raise ValueError(f"--videos must hold a segment that can be used, none is left: {train_set.skipped[-1][1]}")
     for path, reason in train_set.skipped:
         record.say(f"skipped {path}: {reason}")
-    if lacking := train_set.empty_classes:
-        record.say(f"nothing to train on of {len(lacking)} classes: {', '.join(lacking)}")
+    if empty := train_set.empty_classes:
+        record.say(f"nothing to train on of {len(empty)} classes: {', '.join(empty)}")
     given = next((name for name in ("val_subset", "val_annotations", "val_videos") if getattr(data, name)), None)
     if given:
         annotations = data.val_annotations or data.annotations
@@ -190,6 +191,9 @@ def read_data(settings: TrainSettings, task: Task, group: Group, record: RunFold
         overlap.refuse(train_set.named, val_set.named, f"--{given.replace('_', '-')}", hint=hint)
     elif settings.run.val_batches != 0:
         train_set, val_set = split(train_set, holdout=data.holdout, seed=settings.run.seed)
+    needs = getattr(task, "needs", None)
+    if needs and (lacks := lacking(train_set, needs(settings.options))):
+        raise ValueError(lacks)
     record.say(f"training: {train_set}")
     if val_set is not None:
         record.say(f"held out: {val_set}")

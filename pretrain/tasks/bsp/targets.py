@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 import gpuaug
 
+from ...data.needs import Needs
+
 KINDS = ("dc", "sc", "ds", "ss")  # different class, same class, different speed, same speed; the order is [ours]
 DC, SC, DS, SS = range(4)
 Mode = Literal["boundary", "regression", "action", "two_head", "distill"]
@@ -74,3 +76,19 @@ def kinds_of(mode: Mode, boundaries: tuple[str, ...] | None) -> NDArray[np.int64
     if mode in ("boundary", "two_head", "distill") and len(names) < 2:
         raise ValueError(f"boundaries must be at least 2 to tell apart, got boundaries={tuple(names)}")
     return np.array(sorted(KINDS.index(name) for name in names))
+
+
+def needs_of(mode: Mode, boundaries: tuple[str, ...] | None) -> Needs:
+    """dc shows two classes, sc two videos of one, and a head of actions learns classes.
+
+    >>> needs_of("boundary", ("sc", "ss"))
+    Needs(label='', two_classes='', same_class='sc', background='', otherwise='give --boundaries ds ss')
+    """
+    kinds = kinds_of(mode, boundaries)
+    without = {"boundary": "give --boundaries ds ss", "regression": "give --boundaries ds"}
+    return Needs(
+        label=f"--mode {mode}" if mode in ("action", "two_head", "distill") else "",
+        two_classes="dc" if DC in kinds else "",
+        same_class="sc" if SC in kinds else "",
+        otherwise=without.get(mode, "give --mode boundary --boundaries ds ss"),
+    )

@@ -22,9 +22,10 @@ from torch import nn
 import gpuaug
 
 from ...common.settings import BadSetting, Default, Recipe, check, setting
+from ...data.needs import Needs
 from ...feed.loaders import Draws
 from .pairs import draw_clips, partnered
-from .targets import DC, DS, KINDS, SC, SS, Mode, kinds_of, targets
+from .targets import DC, DS, KINDS, SC, SS, Mode, kinds_of, needs_of, targets
 
 __all__ = ["DC", "DS", "KINDS", "RECIPE", "SC", "SS", "Head", "Settings", "draws", "sample", "targets", "window_frames"]
 
@@ -127,6 +128,11 @@ def window_frames(settings: Settings) -> int:
     """
     reach = settings.reach
     return reach if settings.sampling == "uniform" else math.ceil(settings.stride * (reach - 1)) + 1
+
+
+def needs(settings: Settings) -> Needs:
+    """Labels, for some kinds and modes."""
+    return needs_of(settings.mode, settings.boundaries)
 
 
 def draws(settings: Settings, windows: int) -> Draws:

@@ -24,6 +24,7 @@ from torch import nn
 import gpuaug
 
 from ...common.settings import Default, Recipe, check, setting
+from ...data.needs import Needs
 from ...features.store import Features
 from ...feed.loaders import Draws
 
@@ -77,6 +78,11 @@ RECIPE: Recipe = {
 def window_frames(settings: Settings) -> int:
     """How many frames a window needs: a clip's [C]."""
     return settings.frames
+
+
+def needs(settings: Settings) -> Needs:
+    """Actions to tell apart, and background where batches are to have as much of it."""
+    return Needs(label="TSP", background="--balance" if settings.balance else "", otherwise="leave out --balance")
 
 
 def draws(settings: Settings, windows: int) -> Draws:
