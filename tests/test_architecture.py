@@ -61,7 +61,7 @@ BUDGETS = {
     "pretrain/localization": 855,
     "pretrain/models": 580,
     "pretrain/reports": 1071,
-    "pretrain/tasks": 1636,
+    "pretrain/tasks": 1633,
     "pretrain/toy": 570,
     "pretrain/training": 1423,
     "benchmarks": 2531,
