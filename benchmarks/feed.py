@@ -98,7 +98,7 @@ def ours(
     mean, std = KINETICS
     with gpuaug.Loader(
         dataset.segments, sample, batch=BATCH, frames=window[0], fps=window[1], size=SIZE, mean=mean, std=std,
-        bank_size=BANK, slots=SLOTS * (1 if reuse == 1 else 2), reuse_max=reuse, seed=seed,
+        bank_size=BANK, pairs=True, slots=SLOTS * (1 if reuse == 1 else 2), reuse_max=reuse, seed=seed,
     ) as feed:  # fmt: skip
         stream = batches(feed)
         while feed.report()["rendered_windows"] < reuse * len(feed.bank.info):
