@@ -3,7 +3,9 @@
 torchcodec's tensors (T, H, W, C) are read where they are, so that nothing is copied between decoding and the batch. The
 labels come from the plan: how much of the sample each clip makes up, and the frame at which the second one takes over.
 
-    python examples/torchcodec_frames.py    # needs torchcodec and FFmpeg's libraries: apt install ffmpeg
+    python examples/torchcodec_frames.py    # torchcodec needs FFmpeg's libraries: apt install ffmpeg
+
+Where these are missing, the frames are gpuaug.Decoder's, which brings its own; everything after that is the same.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torchcodec.decoders import VideoDecoder
 
 import gpuaug
 from pretrain.toy.dataset import make_actions
@@ -25,8 +26,24 @@ LENGTH, FPS = 8, 10.0
 
 def decode(path: Path, device: str) -> Tensor:
     """uint8 (LENGTH, H, W, C): what the file shows in the middle of each 1/FPS second."""
-    decoder = VideoDecoder(path, dimension_order="NHWC", device=device)
+    try:
+        from torchcodec.decoders import VideoDecoder
+
+        decoder = VideoDecoder(path, dimension_order="NHWC", device=device)
+    except (ImportError, OSError, RuntimeError) as error:
+        if not isinstance(error, ImportError) and "libtorchcodec" not in str(error):
+            raise
+        return decode_without_torchcodec(path, device)
     return decoder.get_frames_played_at(((np.arange(LENGTH) + 0.5) / FPS).tolist()).data
+
+
+def decode_without_torchcodec(path: Path, device: str) -> Tensor:
+    """The same, where torchcodec or FFmpeg's libraries are missing."""
+    with gpuaug.Decoder(device) as decoder:
+        (frames,), failures = decoder.decode([gpuaug.Window(str(path), 0.5 / FPS, FPS, LENGTH)])
+    if frames is None:
+        raise SystemExit(f"{path}: {failures[0].reason}")
+    return frames
 
 
 def crossfade(paths: list[Path], center: int, overlap: int, device: str) -> tuple[Tensor, gpuaug.Plan]:

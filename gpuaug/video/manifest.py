@@ -154,7 +154,7 @@ def probe(
         videos |= {path: Video(path, **columns) for path, columns in remembered.items()}
         new = [path for path in stats if path not in remembered]
         bar = tqdm(
-            zip(new, pool.map(partial(_read, decode=decode), new)),
+            zip(new, pool.map(partial(_read, decode=True) if decode else _read, new)),
             "reading videos",
             total=len(new),
             unit="file",
