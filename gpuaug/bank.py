@@ -221,11 +221,13 @@ class ClipBank:
                     self._written[slot] = None  # no stream has to wait for it any more
                 if self._written[slot] is not None:
                     stream.wait_event(self._written[slot])
-        yield
-        if self.stream is not None:
-            event = torch.cuda.current_stream(self.frames.device).record_event()
-            for slot in slots:
-                self._read[slot] = event
+        try:
+            yield
+        finally:  # a render that failed may have been queued
+            if self.stream is not None:
+                event = torch.cuda.current_stream(self.frames.device).record_event()
+                for slot in slots:
+                    self._read[slot] = event
         self._info["uses"][slots] += uses
         self.rendered += int(uses.sum())
 

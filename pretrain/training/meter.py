@@ -43,7 +43,7 @@ class FiniteLossCheck:
             if self._clips is None or self._clips.shape != batch.clips.shape:
                 self._clips = torch.empty_like(batch.clips)
             kept = replace(batch, clips=self._clips.copy_(batch.clips))  # the feed will overwrite its own
-            host = torch.empty(2, pin_memory=True).copy_(both, non_blocking=True)
+            host = torch.empty(2, device="cpu", pin_memory=True).copy_(both, non_blocking=True)
             self._pending = (step, kept, host, torch.cuda.current_stream(both.device).record_event())
         else:
             self._pending = (step, batch, both, None)
