@@ -48,7 +48,7 @@ PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
     "gpuaug": 2470,
-    "gpuaug/supply": 1664,
+    "gpuaug/supply": 1855,
     "gpuaug/kernels": 1903,
     "gpuaug/video": 3102,
     "pretrain": 79,
@@ -57,7 +57,7 @@ BUDGETS = {
     "pretrain/data": 1304,
     "pretrain/evaluation": 817,
     "pretrain/features": 1215,
-    "pretrain/feed": 225,
+    "pretrain/feed": 228,
     "pretrain/localization": 855,
     "pretrain/models": 580,
     "pretrain/reports": 1071,

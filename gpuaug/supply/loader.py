@@ -6,22 +6,23 @@ Legend: N samples, C channels, T frames, Y X picture; S slots; J windows of one 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ..bank import ClipBank
 from ..video.decoder import Decoder
+from ..video.window import Failure
 from .augment import Augment
 from .batch import Batch, PlanFunction
+from .checks import check_options, fingerprint, same_options, whole
 from .decode_queue import DecodeQueue
 from .draw import Draw
-from .picture import Pictures
+from .picture import Pictures, to_device
 from .plan_first import PlanFirstSupply
 from .reuse import ReuseSupply
 from .room import check_room, room
@@ -34,22 +35,22 @@ from .supply import Supply, plain
 class Loader:
     """Batches of clips, from videos: an iterable whose one round is one pass over the data.
 
-    A window is shown by up to `reuse_max` samples. With 1, plans are drawn first, some batches ahead, and of a window
-    only the frames that its sample shows are decoded; every window of a pass is shown before any of the next; batches
-    depend on (data, options, seed, rank, world) alone. With more, a bank holds decoded windows, and the encoder never
-    waits while the decoder keeps up with `slots / reuse_max`: a group of slots (the windows of one visit to a segment)
-    is replaced as soon as one of them has been shown `reuse_max` times; earlier, after `reuse_min` times, when the
-    decoder has nothing else to do. Data whose segments all fit into the bank are then decoded once and kept. With
-    `deterministic`, a replacement is asked for at a fixed step and used `lag` steps later, so that the same seed gives
-    the same batches. A loader restored from `state_dict` goes on exactly.
-
-    A window that fails is named in `failures` and another segment takes its place; a segment that fails three times is
-    not tried again.
+    A window is shown by up to `reuse_max` samples. With 1, plans are drawn first, and of a window only the frames that
+    its sample shows are decoded; every window of a pass is shown before any of the next; batches depend on (data,
+    options, seed, rank, world) alone. With more, a bank holds decoded windows: a group of slots (the windows of one
+    visit to a segment) is replaced as soon as one of them has been shown `reuse_max` times; earlier, after `reuse_min`
+    times, when the decoder is idle. Data that fit into the bank are then decoded once and kept. With `deterministic`, a
+    replacement is asked for at a fixed step and used `lag` steps later: the same seed, the same batches. Restored from
+    `state_dict` it goes on exactly. A window that fails is named in `failures` and another segment takes its place; a
+    segment that fails three times is not tried again.
 
     Args:
-        videos: `gpuaug.Segment`s, a manifest, or what `gpuaug.probe` takes; see `segments_of`.
-        plan: see `PlanFunction`.
-        batch: N. frames, fps: length of a window (slot) in frames and its rate, frames per second.
+        videos: `gpuaug.Segment`s; a manifest; or what `gpuaug.probe` takes: files, folders (class folders give labels),
+            a CSV with path,label, or a list of them. Of the last two, a segment is a whole video.
+        plan: what batches show, a function of (rng, bank, n) that returns a plan of n samples, or such a plan and a
+            dict of arrays with n rows, which go to the device. It draws slots with `bank.draw(rng, n)[:n]` and looks
+            windows up in `bank.info`; pixels may not be there yet. Without `shuffle` it also takes `first`, see there.
+        batch: n. frames, fps: length of a window (slot) in frames and its rate, frames per second.
         size: Y = X of the clips in pixels. bank_size: (H, W) of the bank; None: 8/7 of `size` high and 4/3 as wide.
         fit: "inside" keeps the aspect ratio of the video, "stretch" fills the bank's frame.
         mean, std: a number or 3, on pixels in 0…1. dtype: of the clips.
@@ -57,18 +58,23 @@ class Loader:
         windows: J. placement: of windows, "random" in the segment, or "spread" evenly over it.
         pairs: bring segments of one class in couples, for plans that join clips of one class or of two.
         balance: labelled segments and others take turns, each with passes of their own.
-        shuffle: False: every window once, in order, then the iteration ends; with `pairs`, in one shuffled order. The
-            plan function may then leave samples out; its target "slot" says of which windows the others are.
+        shuffle: False: every window once, in order; with `pairs`, in one shuffled order. The plan function then gets
+            `first=`, int64: the slots that its samples are to be of. It may leave samples out, if a target "slot" says
+            of which slots the others are.
         windows_per_sample: how many windows a sample shows at most. samples_per_visit: how many samples the J windows
-            of a visit make in one pass; None: J.
-        slots: S, at least one group; None: as many as `bank_bytes` holds; if that is None too: from batch,
-            windows_per_sample and the size of a window.
+            of a visit make in one pass; None: J. rows_per_sample: rows of the plan per sample (PAL: query and key).
+        slots: S; None: as many as `bank_bytes` holds; if that is None too: by batch and the size of a window.
         reuse_min, reuse_max: samples per decoded window, 1 ≤ min ≤ max; max None: no limit.
         deterministic: wait for decoding instead of racing it. lag: steps from request to use.
         seed, rank, world: of this process, and how many there are; segments are dealt out anew in every pass.
         device: of the clips. backend, threads: of the decoder. cache: of probed videos.
 
-    Errors (ValueError): options out of range; videos without a usable file; a bank that cannot serve a batch.
+    Attributes:
+        segments, classes, skipped: what is drawn from, names of the labels, and (file, reason) of what cannot be used.
+        bank: what plans are drawn from. step: batches brought so far by iterating. resident: all is decoded once, kept.
+
+    It runs in the process that made it; workers are not needed, and a fork of it cannot be used. Errors (ValueError):
+    options out of range; no usable file; a bank that cannot serve a batch; a plan that cannot be shown.
     """
 
     def __init__(
@@ -93,6 +99,7 @@ class Loader:
         shuffle: bool = True,
         windows_per_sample: int = 1,
         samples_per_visit: int | None = None,
+        rows_per_sample: int = 1,
         slots: int | None = None,
         bank_bytes: int | None = None,
         reuse_min: int = 1,
@@ -107,12 +114,13 @@ class Loader:
         threads: int | None = None,
         cache: Any = None,
     ) -> None:
-        if batch < 1 or size < 1 or not fps > 0:
-            raise ValueError(f"batch and size must be ≥ 1 and fps > 0, got batch={batch}, size={size}, fps={fps}")
-        if not 0 <= rank < world:
-            raise ValueError(f"rank must be in [0, world), got rank={rank}, world={world}")
-        if reuse_min < 1 or (reuse_max is not None and reuse_max < reuse_min):
-            raise ValueError(f"reuse must be 1 ≤ min ≤ max, got reuse_min={reuse_min}, reuse_max={reuse_max}")
+        counts = {"batch": batch, "size": size, "frames": frames, "windows": windows, "world": world}
+        counts |= {"windows_per_sample": windows_per_sample, "rows_per_sample": rows_per_sample}
+        check_options(
+            {**counts, "samples_per_visit": samples_per_visit, "reuse_min": reuse_min, "reuse_max": reuse_max},
+            {"lag": lag, "seed": seed, "rank": rank},
+            fps=fps,
+        )
         found = segments_of(videos, cache=cache)
         self.segments, self.classes, self.skipped = found.segments, found.classes, found.skipped
         self.batch_size, self._world, self._shuffle = batch, world, shuffle
@@ -132,15 +140,16 @@ class Loader:
         need = -(-batch * windows_per_sample // windows)
         once = shuffle and reuse_max == 1
         count = len(self.segments)
-        whole = all(round((s.end_seconds - s.start_seconds) * fps) <= frames for s in self.segments)
+        long = sum(round((s.end_seconds - s.start_seconds) * fps) > frames for s in self.segments)
         groups, self.resident = room(
             slots, bank_bytes, windows=windows, group_bytes=windows * frames * picture[0] * picture[1] * 3,
-            batch=batch, need=need, once=once, kept=count if not shuffle or (whole and windows == 1) else None,
+            batch=batch, need=need, once=once, kept=count if not shuffle or (not long and windows == 1) else None,
         )  # fmt: skip
         if shuffle and not self.resident:
             check_room(groups * windows, need=need * windows, reuse_max=reuse_max, windows=windows)
             if deterministic and reuse_max is None:
-                raise ValueError("reuse_max must be a number for a deterministic loader whose data do not fit the bank")
+                why = f"{long} segments are longer than a window" if long else "the bank has fewer slots than windows"
+                raise ValueError(f"reuse_max must be a number where deterministic and {why}, got reuse_max=None")
         limit = None if self.resident or not shuffle else reuse_max
         self.bank = ClipBank(
             groups * windows, frames, *picture, torch.device("meta") if once else self.device, reuse_max=limit
@@ -149,7 +158,16 @@ class Loader:
         decoder = Decoder(self.device, picture, backend=backend, threads=threads, fit=fit)
         self._queue = queue = DecodeQueue(decoder, self.bank.stream)
         samples = self._samples_per_visit
-        draw = Draw(plan, self.bank, batch=batch, seed=seed, rank=rank, windows=windows, samples_per_visit=samples)
+        draw = Draw(
+            plan,
+            self.bank,
+            batch=batch,
+            seed=seed,
+            rank=rank,
+            windows=windows,
+            samples_per_visit=samples,
+            rows=rows_per_sample,
+        )
         self._supply: Supply
         if not shuffle:
             visits = max(1, batch // self._samples_per_visit)
@@ -161,12 +179,17 @@ class Loader:
                 sampler, self.bank, queue, draw, reuse_min=reuse_min, resident=self.resident,
                 deterministic=deterministic, lag=lag,
             )  # fmt: skip
-        self.step = 0
-        self.wait_seconds = 0.0
+        self._options = {
+            **counts, "fps": fps, "placement": placement, "pairs": pairs, "balance": balance, "shuffle": shuffle,
+            "reuse_max": reuse_max, "deterministic": deterministic, "seed": seed, "rank": rank,
+            "segments": fingerprint(self.segments),
+        }  # fmt: skip
+        self.step, self.wait_seconds = 0, 0.0
+        self._process, self._closed = os.getpid(), False
 
     @property
-    def failures(self) -> list[Any]:
-        """Windows that could not be decoded, each a `gpuaug.Failure`."""
+    def failures(self) -> list[Failure]:
+        """Windows that could not be decoded."""
         return self._supply.failures
 
     def __len__(self) -> int:
@@ -177,14 +200,19 @@ class Loader:
         return max(1, round(samples / (self.batch_size * self._world)))
 
     def __iter__(self) -> Iterator[Batch]:
-        """The batches of one pass. Left early or restored, the next iteration brings the rest of the pass."""
-        if not self._shuffle:
-            self.step = 0
+        """The batches of one pass. Left early or restored, the next iteration brings the rest of the pass.
+
+        Errors: RuntimeError where a loader does not shuffle and no window at all can be decoded.
+        """
+        begun, found = self.step, False
         for _ in range(len(self) - self.step % len(self)):
-            batch = self._batch(self.step)
+            batch = self._batch(self.step if self._shuffle else self.step % len(self))
             self.step += 1
             if batch is not None:
+                found = True
                 yield batch
+        if not found and begun % len(self) == 0:
+            raise RuntimeError(self._nothing("no window"))
 
     def batch(self, step: int) -> Batch:
         """The batch of step `step`, whose randomness depends on (seed, rank, step) and on the bank's content.
@@ -192,10 +220,19 @@ class Loader:
         Errors: RuntimeError where a loader does not shuffle and none of the batch's windows can be decoded.
         """
         if (batch := self._batch(step)) is None:
-            raise RuntimeError(f"no window of batch {step} can be decoded, for example {self.failures[-1].path}")
+            raise RuntimeError(self._nothing(f"no window of batch {step}"))
         return batch
 
+    def _nothing(self, what: str) -> str:
+        first = f", for example {self.failures[0].path}: {self.failures[0].reason}" if self.failures else ""
+        return f"{what} can be shown{first}"
+
     def _batch(self, step: int) -> Batch | None:
+        if self._closed:
+            raise RuntimeError("the loader is closed")
+        if os.getpid() != self._process:
+            raise RuntimeError("a loader must be used in the process that made it, this is a fork of that")
+        whole("step", step, 0)
         waited = time.perf_counter()
         shown = self._supply.next(step)
         waited = time.perf_counter() - waited
@@ -204,16 +241,9 @@ class Loader:
             return None
         clips = self._pictures.render(shown)
         self._supply.after(step)
-        target = {name: self._to_device(value) for name, value in shown.target.items()}
-        batch = Batch(clips, target, shown.plan, waited)
-        if shown.first is not None and shown.segment is not None:
-            first = shown.first.reshape(-1, self._windows)
-            slot = shown.target.get("slot", np.repeat(first[:, 0], self._samples_per_visit))
-            batch.video = self.bank.info["video"][slot]
-            segment_S = np.zeros(len(self.bank.info), np.int64)
-            segment_S[shown.first] = shown.segment
-            batch.segment = segment_S[slot]
-        return batch
+        target = {name: to_device(value, self.device) for name, value in shown.target.items()}
+        video, segment = shown.samples(self._samples_per_visit, self._windows)
+        return Batch(clips, target, shown.plan, waited, video, segment)
 
     @property
     def pass_windows(self) -> int:
@@ -239,23 +269,28 @@ class Loader:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on exactly, as plain data: windows by their place in the files, not as pixels."""
-        pixels = self._supply.pixels
-        counts = (pixels.decoded, pixels.rendered, self.wait_seconds)
-        return {"step": self.step, "supply": plain(self._supply.state_dict()), "counts": counts}
+        counts = (self._supply.pixels.decoded, self._supply.pixels.rendered, self.wait_seconds)
+        supply = plain(self._supply.state_dict())
+        return {"step": self.step, "supply": supply, "counts": counts, "options": dict(self._options)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Decode again what the bank held, or what was on its way, and go on from there; files may lie elsewhere."""
+        """Decode again what the bank held, or what was on its way, and go on from there; files may lie elsewhere.
+
+        Errors: ValueError for a state of a loader with other options or data.
+        """
+        same_options(state, self._options)
         self._supply.load_state_dict(state["supply"])
         self.step = state["step"]
         pixels = self._supply.pixels
         pixels.decoded, pixels.rendered, self.wait_seconds = state["counts"]
 
-    def settle(self) -> None:
-        """Wait until nothing is being decoded; for measurements."""
+    def settle(self) -> None:  # for measurements
+        """Wait until nothing is being decoded."""
         self._supply.settle()
 
     def close(self) -> None:
         """Stop decoding; waits for the windows being decoded right now."""
+        self._closed = True
         self._supply.close()
 
     def __enter__(self) -> Loader:
@@ -263,7 +298,3 @@ class Loader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _to_device(self, value: NDArray) -> torch.Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(value))
-        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor

@@ -6,8 +6,11 @@ Used by loader; imports augment, supply, render.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..render import render
 from .augment import Augment, gaussian_blur
@@ -53,6 +56,12 @@ class Pictures:
                 mean=self._mean,
                 std=self._std,
                 dtype=self._dtype,
-                out=self._out if self._out is not None and len(self._out) == n else None,
+                out=self._out if self._out is not None and self._out.shape[:3:2] == plan.shape[:2] else None,
             )
         return self._out if sigma is None else gaussian_blur(self._out, sigma)
+
+
+def to_device(value: NDArray[Any], device: torch.device) -> torch.Tensor:
+    """An array as a tensor there; on a GPU without waiting."""
+    tensor = torch.from_numpy(np.ascontiguousarray(value))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -6,7 +6,7 @@ Used by sampler, the supplies and loader; imports video (probing).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,14 +21,14 @@ class Segment:
         path: the video file.
         start_seconds, end_seconds: 0 ≤ start < end ≤ the video's duration.
         label: a class's number; −1: background, or no label.
-        video: the video's number; segments of one video share it.
+        video: the video's number; segments of one video share it. −1: told by the path.
     """
 
     path: str
     start_seconds: float
     end_seconds: float
     label: int = -1
-    video: int = 0
+    video: int = -1
 
 
 @dataclass
@@ -69,9 +69,9 @@ def segments_of(
         videos = list(videos)
         if videos and all(isinstance(each, Segment) for each in videos):
             for k, each in enumerate(videos):
-                if not 0 <= each.start_seconds < each.end_seconds or each.video < 0:
-                    raise ValueError(f"videos must have 0 ≤ start < end and video ≥ 0, got segment {k}: {each}")
-            return Segments(videos)
+                if not 0 <= each.start_seconds < each.end_seconds < float("inf"):
+                    raise ValueError(f"videos must have 0 ≤ start < end, got segment {k}: {each}")
+            return Segments(_numbered(videos))
     manifest = videos if isinstance(videos, Manifest) else probe(videos, cache=cache, progress=progress)
     skipped = [(video.path, str(video.error)) for video in manifest.failed]
     if not manifest.usable:
@@ -84,3 +84,17 @@ def segments_of(
         for k, video in enumerate(manifest.usable)
     ]
     return Segments(segments, classes, skipped)
+
+
+def _numbered(segments: list[Segment]) -> list[Segment]:
+    """The segments with numbers of videos: where one has none, by the order of the paths."""
+    if any(segment.video < 0 for segment in segments):
+        number = {path: k for k, path in enumerate(dict.fromkeys(segment.path for segment in segments))}
+        return [replace(segment, video=number[segment.path]) for segment in segments]
+    paths: dict[int, str] = {}
+    for segment in segments:
+        if (other := paths.setdefault(segment.video, segment.path)) != segment.path:
+            raise ValueError(
+                f"videos must have one path per number, video={segment.video} has {other} and {segment.path}"
+            )
+    return segments

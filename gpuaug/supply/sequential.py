@@ -61,9 +61,14 @@ class SequentialSupply:
     def next(self, step: int) -> Shown | None:
         """Batch `step`, from 0, one after the other; None where all of its visits failed."""
         capacity, total = len(self._groups.held), len(self._visits)
-        if step == 0 and total > capacity:
-            self._asked, self._placed = [], 0
+        if not 0 <= step < len(self):
+            raise ValueError(f"step must be in [0, {len(self)}), the batches of a pass, got step={step}")
         end = min(total, max(capacity, (step + 1) * self._count))
+        if end < self._placed:  # from the beginning again
+            self._asked, self._placed = [], 0
+        if self._placed < end - capacity:  # gone on with in the middle: what would be overwritten is left out
+            self._placed = end - capacity
+            self._asked += [_TAKEN] * (self._placed - len(self._asked))
         self._ask(min(total, end + 2 * self._count))
         waiting = range(self._placed, end)
         for number in tqdm(waiting, desc="decoding", unit="window", delay=1.0, leave=False, disable=None):

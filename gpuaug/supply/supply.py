@@ -27,7 +27,7 @@ class Shown(NamedTuple):
         rng: what is drawn of the batch after its plan.
         plan: by slot and frame of the window, as targets are read.
         pixels, packed: a bank, and the plan by where its frames lie in it.
-        first, segment: int64 (N,), slots of the windows that the samples are of, and their segments, where that is
+        first, segment: int64 (n,), slots of the windows that the samples are of, and their segments, where that is
             given; None where the plan chose.
     """
 
@@ -38,6 +38,18 @@ class Shown(NamedTuple):
     packed: Plan
     first: NDArray[np.int64] | None = None
     segment: NDArray[np.int64] | None = None
+
+    def samples(self, per_visit: int, windows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | tuple[None, None]:
+        """(N,) video and segment of each sample, where the windows were given: by the target "slot" or in their order.
+
+        Args: samples, and windows, of a visit.
+        """
+        if self.first is None or self.segment is None:
+            return None, None
+        slot = self.target.get("slot", np.repeat(self.first[::windows], per_visit))
+        segment_S = np.zeros(len(self.pixels.info), np.int64)
+        segment_S[self.first] = self.segment
+        return self.pixels.info["video"][slot], segment_S[slot]
 
 
 class Supply(Protocol):

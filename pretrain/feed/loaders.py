@@ -29,6 +29,7 @@ class Draws:
         windows_per_sample: windows that one sample takes at most, each as often as it is drawn for.
         uses_per_sample: uses of windows that one sample counts, on average.
         samples_per_visit: held-out samples that the windows of one visit to a segment make; None: one each.
+        rows_per_sample: rows of the plan that a sample is; 2 where it is a pair.
     """
 
     pairs: bool = False
@@ -36,6 +37,7 @@ class Draws:
     windows_per_sample: int = 1
     uses_per_sample: float = 1.0
     samples_per_visit: int | None = None
+    rows_per_sample: int = 1
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def _common(feed: FeedSettings, draws: Draws, pictures: EncoderInput) -> dict[st
         "fit": feed.fit,
         "windows": feed.windows_per_segment,
         "pairs": draws.pairs,
+        "rows_per_sample": draws.rows_per_sample,
         "backend": feed.backend,
         "threads": feed.threads,
         **asdict(pictures),

@@ -31,7 +31,7 @@ class PaintingDecoder:
                 failures.append(gpuaug.Failure(i, window.path, "broken on purpose"))
                 continue
             picture = torch.zeros(window.frames, *self.size, 3, dtype=torch.uint8)
-            picture[..., 0] = int(window.path) % 256
+            picture[..., 0] = int(window.path.rpartition("/")[2]) % 256
             picture[..., 1] = torch.arange(window.frames)[:, None, None]
             picture[..., 2] = int(window.start_seconds * 10)
             if frames_needed is not None:

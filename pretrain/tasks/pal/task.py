@@ -103,7 +103,7 @@ def window_frames(settings: Settings) -> int:
 
 def draws(settings: Settings, windows: int) -> Draws:
     """Three videos a pair, each drawn to be shown twice, though only the action is."""
-    return Draws(windows_per_sample=6 * windows, uses_per_sample=4.0 * windows, samples_per_visit=1)
+    return Draws(windows_per_sample=6 * windows, uses_per_sample=4.0 * windows, samples_per_visit=1, rows_per_sample=2)
 
 
 def sample(

@@ -192,5 +192,5 @@ def test_an_impossible_request_is_an_error(decoder):
         loader(slots=4, windows=2, windows_per_sample=5, reuse_max=2, batch=2)
     with pytest.raises(ValueError, match="reuse must be 1 ≤ min ≤ max"):
         loader(reuse_min=4)
-    with pytest.raises(ValueError, match="reuse_max must be a number for a deterministic loader"):
+    with pytest.raises(ValueError, match="reuse_max must be a number where deterministic and 12 segments are longer"):
         loader(reuse_max=None)

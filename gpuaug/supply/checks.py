@@ -1,0 +1,120 @@
+"""What users give a loader: options, what their plan function returns, states to go on from. Errors are one line.
+
+Used by loader and draw; imports bank, plan, segment.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bank import ClipBank
+from ..plan import Plan
+from .segment import Segment
+
+
+def whole(name: str, value: Any, least: int) -> None:
+    """ValueError unless `value` is a whole number ≥ `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} must be a whole number ≥ {least}, got {name}={value!r}")
+
+
+def check_options(counts: Mapping[str, Any], places: Mapping[str, Any], *, fps: Any) -> None:
+    """ValueError unless counts are whole numbers ≥ 1 or None, places ≥ 0, and the rest fits."""
+    for name, value in counts.items():
+        if value is not None:
+            whole(name, value, 1)
+    for name, value in places.items():
+        whole(name, value, 0)
+    if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < float("inf"):
+        raise ValueError(f"fps must be a number > 0, got fps={fps!r}")
+    rank, world, low, high = places["rank"], counts["world"], counts["reuse_min"], counts["reuse_max"]
+    if rank >= world:
+        raise ValueError(f"rank must be in [0, world), got rank={rank}, world={world}")
+    if high is not None and high < low:
+        raise ValueError(f"reuse must be 1 ≤ min ≤ max, got reuse_min={low}, reuse_max={high}")
+
+
+def planned(
+    made: Any, bank: ClipBank, samples: int, *, rows: int, chosen: bool
+) -> tuple[Plan, dict[str, NDArray[Any]]]:
+    """What a plan function returned, as a plan and arrays.
+
+    Args:
+        samples: wanted. rows: of the plan per sample.
+        chosen: the windows were given: samples may be left out where the target "slot" names those of the others, and
+            no limit holds.
+
+    Errors: ValueError for anything else than a plan of so many rows that shows slots that are ready, frames inside
+    their windows and no window beyond the bank's reuse limit, with targets of as many rows.
+    """
+    plan, target = made if isinstance(made, tuple) and len(made) == 2 else (made, {})
+    if not isinstance(plan, Plan) or not isinstance(target, Mapping):
+        got = f"a tuple of {len(made)}" if isinstance(made, tuple) else type(made).__name__
+        raise ValueError(f"the plan function must return a gpuaug.Plan, or one and a dict of arrays, got {got}")
+    arrays = {name: np.asarray(value) for name, value in target.items()}
+    n = plan.shape[0]
+    for name, value in arrays.items():
+        if value.dtype.kind not in "biuf" or value.ndim == 0 or (n and len(value) != n):
+            got = f"{value.dtype} {value.shape}"
+            raise ValueError(f"target {name!r} must be numbers with a first axis of {n}, as the plan has, got {got}")
+    if n != samples * rows and not (chosen and "slot" in arrays):
+        raise ValueError(
+            f"the plan must have {samples * rows} samples, got {n} (bank.draw gives at least what is asked: [:n])"
+        )
+    if n:
+        _shown(plan, bank, limited=not chosen)
+    return plan, arrays
+
+
+def _shown(plan: Plan, bank: ClipBank, *, limited: bool) -> None:
+    info, used = bank.info, plan.weight != 0
+    clip, frame = plan.clip[used], plan.frame[used]
+    if clip.min() < 0 or clip.max() >= len(info):
+        raise ValueError(f"the plan must show slots 0 … {len(info) - 1} of the bank, got slot {clip.max()}")
+    if not info["ready"][clip].all():
+        slot = clip[~info["ready"][clip]][0]
+        raise ValueError(
+            f"the plan must show slots that are ready, got slot {slot} (bank.draw and bank.slots() give them)"
+        )
+    beyond = (frame < 0) | (frame >= info["frames"][clip])
+    if beyond.any():
+        slot, wrong = clip[beyond][0], frame[beyond][0]
+        rule = "the plan must show frames inside its windows"
+        cure = "Plan.take(…, frames=bank.info['frames']) tells sooner, with edge='repeat' it repeats the last"
+        raise ValueError(f"{rule}, got frame {wrong} of slot {slot}, which has {info['frames'][slot]} ({cure})")
+    if limited and bank.reuse_max is not None:
+        pairs = np.unique(np.repeat(np.arange(len(used)), used[0].size)[used.ravel()] * len(info) + clip) % len(info)
+        slots, uses = np.unique(pairs, return_counts=True)
+        over = info["uses"][slots] + uses > bank.reuse_max
+        if over.any():
+            limit = f"reuse_max={bank.reuse_max}"
+            raise ValueError(
+                f"the plan shows slot {slots[over][0]} more often than {limit} allows (draw with bank.draw)"
+            )
+
+
+def fingerprint(segments: list[Segment]) -> str:
+    """Eight hexadecimal digits that change with the segments: names of files, places in them, labels and order.
+
+    Folders do not count: data may be moved.
+    """
+    rows = [
+        (PurePath(s.path).name, s.video, round(s.start_seconds, 3), round(s.end_seconds, 3), s.label) for s in segments
+    ]
+    return f"{zlib.crc32(repr(rows).encode(errors='surrogateescape')):08x}"
+
+
+def same_options(state: Any, options: Mapping[str, Any]) -> None:
+    """ValueError unless a state is of a loader with these options."""
+    if not isinstance(state, Mapping) or not isinstance(state.get("options"), Mapping):
+        raise ValueError("state must be what Loader.state_dict returned, got something else")
+    for name, value in options.items():
+        if state["options"].get(name) != value:
+            had = state["options"].get(name)
+            raise ValueError(f"{name} must be as in the state, {name}={had!r}, got {name}={value!r}")
