@@ -10,6 +10,7 @@ import time
 import zlib
 from contextlib import nullcontext
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,10 @@ class Loop:
 
     def run(self) -> str:
         """How the run ended: "finished", or "stopped" by a signal. The newest checkpoint has the last step."""
-        old = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup's runs go on
+            numbers.append(signal.SIGHUP)
+        old = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:
             if self.progress >= 1 and self.last:
                 return "finished"  # resumed after its end
@@ -117,16 +121,23 @@ class Loop:
             for number, handler in old.items():
                 signal.signal(number, handler)
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint, exactly."""
+    def load(self, state: dict[str, Any], path: Path) -> None:
+        """Go on from a checkpoint, exactly.
+
+        Errors (ValueError): of another number of processes, or not of this model; the message names `path`, its file.
+        """
         if len(state["feed"]) != self.group.world:
             raise ValueError(f"a run of {len(state['feed'])} processes cannot be resumed by {self.group.world}")
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.loader.load_state_dict(state["feed"][self.group.rank])
-        self.plans = state["plans"][self.group.rank]
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.loader.load_state_dict(state["feed"][self.group.rank])
+            self.plans = state["plans"][self.group.rank]
+            self.plateau = schedule.Plateau(**state["plateau"])
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            said = " ".join(str(error).strip().splitlines()[:2])  # torch names every tensor that differs
+            raise ValueError(f"{path} cannot be resumed: {type(error).__name__}: {said}") from error
         self.step, self.seconds, self.best, self.last = (state[k] for k in ("step", "seconds", "best", "last"))
-        self.plateau = schedule.Plateau(**state["plateau"])
 
     def autocast(self) -> Any:
         return torch.autocast(self.device.type, self.dtype) if self.dtype != torch.float32 else nullcontext()
@@ -231,6 +242,7 @@ class Loop:
         state = {
             "config": self.config,
             "step": self.step,
+            "batches": self.step * self.optim.accumulate,
             "seconds": self.seconds,
             "best": self.best,
             "last": self.last,
