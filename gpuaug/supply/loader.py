@@ -68,7 +68,8 @@ class Loader:
         seed, rank, world: of this process, and how many there are; segments are dealt out anew in every pass.
         device: of the clips. backend, threads: of the decoder. cache: of probed videos.
 
-    Errors (ValueError): options out of range; videos without a usable file; a bank that cannot serve a batch.
+    Errors (ValueError): options out of range; videos without a usable file; a bank that cannot serve a batch. Batches:
+    `gpuaug.NoSegmentLeft` once every segment failed.
     """
 
     def __init__(
@@ -169,6 +170,11 @@ class Loader:
         """Windows that could not be decoded, each a `gpuaug.Failure`."""
         return self._supply.failures
 
+    @property
+    def changed_files(self) -> dict[str, str]:
+        """File → what was seen of its change since it was first decoded; its windows are shown all the same."""
+        return dict(self._queue.changed_files)
+
     def __len__(self) -> int:
         """Batches of one pass: as many samples as the windows of all segments make, over all processes."""
         if isinstance(self._supply, SequentialSupply):
@@ -235,6 +241,7 @@ class Loader:
             "epoch": self._sampler.epoch,
             "failures": [asdict(failure) for failure in self.failures],
             "damaged_frames": dict(self._queue.damaged_frames),
+            "changed_files": self.changed_files,
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class Loop:
         self.last: dict[str, Any] = {}
         self.plateau = schedule.Plateau(optim.patience, optim.gamma)
         self._finite, self.meter = FiniteLossCheck(), StepMeter(self.device)
-        self._stop, self._saved = "", -1
+        self._stop, self._saved, self._failed, self._left_out = "", -1, 0, False
 
     @property
     def progress(self) -> float:
@@ -148,7 +148,13 @@ class Loop:
         for part in range(self.optim.accumulate):
             number = self.step * self.optim.accumulate + part
             begun = time.perf_counter()
-            batch = self.loader.batch(number)
+            try:
+                batch = self.loader.batch(number)
+            except gpuaug.Starved as error:
+                if not (lost := self.loader.failures):
+                    raise
+                first = f"first {lost[0].path}: {lost[0].reason}"
+                raise Failed(f"{error}; {len(lost)} windows could not be decoded, {first}") from error
             self.meter.feed(time.perf_counter() - begun, batch.wait_seconds)
             for array in (batch.plan.clip, batch.plan.time, batch.plan.weight):
                 self.plans = zlib.crc32(array.tobytes(), self.plans)
@@ -183,8 +189,13 @@ class Loop:
     def _log(self) -> None:
         """One line of the log, over the steps since the one before."""
         mine = self.loader.report()
-        parts = self.group.gather({name: mine[name] for name in ("decoded_windows", "rendered_windows")})
-        decoded, rendered = (sum(part[name] for part in parts) for name in parts[0])
+        lost = [(each["path"], each["reason"]) for each in mine["failures"]]
+        new, self._failed = lost[self._failed :], len(lost)
+        changed = list(mine["changed_files"].items())
+        parts = self.group.gather((mine["decoded_windows"], mine["rendered_windows"], len(lost), new, changed))
+        decoded, rendered, failed = (sum(part[k] for part in parts) for k in range(3))
+        self.record.name("skipped", (each for part in parts for each in part[3]))
+        self.record.name("still used:", (each for part in parts for each in part[4]))
         row = {
             "step": self.step,
             "epoch": self.step / self.epoch_steps,
@@ -197,7 +208,8 @@ class Loop:
             "rendered_windows": rendered,
             "passes": decoded / self.loader.pass_windows,
             "echo": rendered / max(1, decoded),
-            "failures": len(mine["failures"]),
+            "failures": failed,
+            "changed_files": len({path for part in parts for path, _ in part[4]}),
             "plans": f"{self.plans:08x}",
         }
         self.record.log(row)
@@ -223,6 +235,13 @@ class Loop:
         if self.validation is None:
             return True
         result, batch = self.validation.run(self.model, self.autocast)
+        self.record.name("skipped, held out:", ((each.path, each.reason) for each in self.validation.failures))
+        if result is None:
+            if not self._left_out:
+                first = next((f"{each.path}: {each.reason}; " for each in self.validation.failures), "")
+                self.record.say(f"validation left out: {first}{self.validation.left_out}; the training goes on")
+            self._left_out = True
+            return self.best == -float("inf")
         self.plateau.update(result["loss"])
         self.last = {"step": self.step, **result}
         self.record.log({"step": self.step, "validation": result})

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+MOST_NAMED = 10  # files that are told of at a time
 
 
 class RunFolder:
@@ -40,6 +43,7 @@ class RunFolder:
         self._bar: tqdm | None = None
         self._board: Any = None
         self._lock: int | None = None
+        self._named: set[tuple[str, str]] = set()
         if not writes:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -121,6 +125,18 @@ class RunFolder:
         if self.writes:
             with suppress(OSError):  # of a terminal that was closed
                 tqdm.write(text, file=sys.stderr)
+
+    def name(self, what: str, files: Iterable[tuple[str, str]]) -> None:
+        """Say of files, (path, reason), what was noticed on the way, each once; of many at a time the first ones."""
+        new: dict[str, str] = {}
+        for path, reason in files:
+            if (what, path) not in self._named:
+                new.setdefault(path, reason)
+        self._named.update((what, path) for path in new)
+        for path, reason in list(new.items())[:MOST_NAMED]:
+            self.say(f"{what} {path}: {reason}")
+        if len(new) > MOST_NAMED:
+            self.say(f"{what} {len(new) - MOST_NAMED:,} other files")
 
     def close(self) -> None:
         if self._bar is not None:
