@@ -19,6 +19,7 @@ from .plan import Plan, fade, where
 from .render import blend, render
 from .supply.augment import Augment
 from .supply.loader import Batch, Loader
+from .supply.sampler import NoSegmentLeft
 from .supply.segment import Segment
 from .video.decoder import Decoder
 from .video.manifest import Manifest, Video, probe
@@ -35,6 +36,7 @@ __all__ = [
     "Failure",
     "Loader",
     "Manifest",
+    "NoSegmentLeft",
     "Plan",
     "Segment",
     "Starved",

@@ -47,8 +47,8 @@ MODULES = {"": 15, "pretrain/": 10}  # in one folder, __init__ not counted
 PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
-    "gpuaug": 2470,
-    "gpuaug/supply": 1855,
+    "gpuaug": 2472,
+    "gpuaug/supply": 1902,
     "gpuaug/kernels": 1903,
     "gpuaug/video": 3102,
     "pretrain": 79,
@@ -59,11 +59,11 @@ BUDGETS = {
     "pretrain/features": 1215,
     "pretrain/feed": 228,
     "pretrain/localization": 855,
-    "pretrain/models": 580,
+    "pretrain/models": 595,
     "pretrain/reports": 1071,
     "pretrain/tasks": 1633,
     "pretrain/toy": 570,
-    "pretrain/training": 1423,
+    "pretrain/training": 1551,
     "benchmarks": 2531,
     "benchmarks/study": 524,
     "examples": 455,

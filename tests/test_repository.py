@@ -11,9 +11,9 @@ import gpuaug
 
 ROOT = Path(__file__).parent.parent
 NAMES = """
-Augment BadFile Batch ClipBank Decoder Failure Loader Manifest Plan Segment Starved Video Window __version__ blend
-color concatenate crop crossfade edits fade freeze host_memory paste probe read_table read_text reference render
-resample_speed take where write_video
+Augment BadFile Batch ClipBank Decoder Failure Loader Manifest NoSegmentLeft Plan Segment Starved Video Window
+__version__ blend color concatenate crop crossfade edits fade freeze host_memory paste probe read_table read_text
+reference render resample_speed take where write_video
 """
 
 

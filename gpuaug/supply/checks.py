@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..bank import ClipBank
 from ..plan import Plan
+from ..video.window import Failure
 from .segment import Segment
 
 
@@ -118,3 +119,9 @@ def same_options(state: Any, options: Mapping[str, Any]) -> None:
         if state["options"].get(name) != value:
             had = state["options"].get(name)
             raise ValueError(f"{name} must be as in the state, {name}={had!r}, got {name}={value!r}")
+
+
+def nothing(what: str, failures: list[Failure]) -> str:
+    """That it cannot be shown, with the first reason."""
+    first = f", for example {failures[0].path}: {failures[0].reason}" if failures else ""
+    return f"{what} can be shown{first}"

@@ -5,6 +5,7 @@ Used by the supplies; imports video (windows, the decoder).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -46,10 +47,15 @@ class DecodeQueue:
     Args:
         decoder: closed by `close`.
         stream: on a GPU, where to decode, behind no training step; None on the CPU.
+
+    Attributes:
+        changed_files: file → what was seen of its change since its first window was decoded.
     """
 
     def __init__(self, decoder: Decoder, stream: torch.cuda.Stream | None = None) -> None:
         self._decoder, self._stream = decoder, stream
+        self._seen: dict[str, tuple[int, int]] = {}  # path → its size and time of change, when it was first decoded
+        self.changed_files: dict[str, str] = {}
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="gpuaug-decode")
 
     def request(self, visits: Sequence[Sequence[Window]]) -> list[Request]:
@@ -82,5 +88,19 @@ class DecodeQueue:
     def _decode(
         self, windows: list[Window], frames_needed: list[NDArray] | None = None
     ) -> tuple[list[torch.Tensor | None], list[Failure]]:
+        for path in {window.path for window in windows}:
+            self._watch(path)
         with torch.cuda.stream(self._stream):  # nothing for None
             return self._decoder.decode(windows, frames_needed)
+
+    def _watch(self, path: str) -> None:
+        """Take note of a file that is not the one it was; windows of it that can be decoded are still shown."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return  # for which the decoder has a reason
+        now = status.st_size, status.st_mtime_ns
+        before = self._seen.setdefault(path, now)
+        if before != now and path not in self.changed_files:
+            sizes = f", from {before[0]:,} to {now[0]:,} bytes" if before[0] != now[0] else ""
+            self.changed_files[path] = f"changed since it was first decoded{sizes}"

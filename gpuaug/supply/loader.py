@@ -19,14 +19,14 @@ from ..video.decoder import Decoder
 from ..video.window import Failure
 from .augment import Augment
 from .batch import Batch, PlanFunction
-from .checks import check_options, fingerprint, same_options, whole
+from .checks import check_options, fingerprint, nothing, same_options, whole
 from .decode_queue import DecodeQueue
 from .draw import Draw
 from .picture import Pictures, to_device
 from .plan_first import PlanFirstSupply
 from .reuse import ReuseSupply
 from .room import check_room, room
-from .sampler import Placement, SegmentSampler
+from .sampler import NoSegmentLeft, Placement, SegmentSampler
 from .segment import segments_of
 from .sequential import SequentialSupply
 from .supply import Supply, plain
@@ -72,9 +72,11 @@ class Loader:
     Attributes:
         segments, classes, skipped: what is drawn from, names of the labels, and (file, reason) of what cannot be used.
         bank: what plans are drawn from. step: batches brought so far by iterating. resident: all is decoded once, kept.
+        pass_windows: windows of one pass over the data, over all processes.
 
     It runs in the process that made it; workers are not needed, and a fork of it cannot be used. Errors (ValueError):
-    options out of range; no usable file; a bank that cannot serve a batch; a plan that cannot be shown.
+    options out of range; no usable file; a bank that cannot serve a batch; a plan that cannot be shown. Batches:
+    `gpuaug.NoSegmentLeft` once every segment failed.
     """
 
     def __init__(
@@ -139,7 +141,7 @@ class Loader:
         picture = bank_size or (round(size * 8 / 7), round(size * 32 / 21))
         need = -(-batch * windows_per_sample // windows)
         once = shuffle and reuse_max == 1
-        count = len(self.segments)
+        count, self.pass_windows = len(self.segments), len(self.segments) * windows
         long = sum(round((s.end_seconds - s.start_seconds) * fps) > frames for s in self.segments)
         groups, self.resident = room(
             slots, bank_bytes, windows=windows, group_bytes=windows * frames * picture[0] * picture[1] * 3,
@@ -192,6 +194,11 @@ class Loader:
         """Windows that could not be decoded."""
         return self._supply.failures
 
+    @property
+    def changed_files(self) -> dict[str, str]:
+        """File → what was seen of its change since it was first decoded; its windows are shown all the same."""
+        return dict(self._queue.changed_files)
+
     def __len__(self) -> int:
         """Batches of one pass: as many samples as the windows of all segments make, over all processes."""
         if isinstance(self._supply, SequentialSupply):
@@ -202,7 +209,7 @@ class Loader:
     def __iter__(self) -> Iterator[Batch]:
         """The batches of one pass. Left early or restored, the next iteration brings the rest of the pass.
 
-        Errors: RuntimeError where a loader does not shuffle and no window at all can be decoded.
+        Errors: NoSegmentLeft where a loader does not shuffle and no window at all can be shown.
         """
         begun, found = self.step, False
         for _ in range(len(self) - self.step % len(self)):
@@ -212,20 +219,16 @@ class Loader:
                 found = True
                 yield batch
         if not found and begun % len(self) == 0:
-            raise RuntimeError(self._nothing("no window"))
+            raise NoSegmentLeft(nothing("no window", self.failures))
 
     def batch(self, step: int) -> Batch:
         """The batch of step `step`, whose randomness depends on (seed, rank, step) and on the bank's content.
 
-        Errors: RuntimeError where a loader does not shuffle and none of the batch's windows can be decoded.
+        Errors: NoSegmentLeft where a loader does not shuffle and none of the batch's windows can be shown.
         """
         if (batch := self._batch(step)) is None:
-            raise RuntimeError(self._nothing(f"no window of batch {step}"))
+            raise NoSegmentLeft(nothing(f"no window of batch {step}", self.failures))
         return batch
-
-    def _nothing(self, what: str) -> str:
-        first = f", for example {self.failures[0].path}: {self.failures[0].reason}" if self.failures else ""
-        return f"{what} can be shown{first}"
 
     def _batch(self, step: int) -> Batch | None:
         if self._closed:
@@ -245,11 +248,6 @@ class Loader:
         video, segment = shown.samples(self._samples_per_visit, self._windows)
         return Batch(clips, target, shown.plan, waited, video, segment)
 
-    @property
-    def pass_windows(self) -> int:
-        """Windows of one pass over the data, over all processes."""
-        return len(self.segments) * self._windows
-
     def report(self) -> dict[str, Any]:
         """What was decoded, shown and skipped so far."""
         pixels = self._supply.pixels
@@ -265,6 +263,7 @@ class Loader:
             "epoch": self._sampler.epoch,
             "failures": [asdict(failure) for failure in self.failures],
             "damaged_frames": dict(self._queue.damaged_frames),
+            "changed_files": self.changed_files,
         }
 
     def state_dict(self) -> dict[str, Any]:

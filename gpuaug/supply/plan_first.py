@@ -153,7 +153,7 @@ class PlanFirstSupply:
         failed = {int(planned.slots[failure.index]) // self._groups.windows for failure in lost}
         visits = dict(enumerate(visit for visit in self._groups.held if visit))
         for group in sorted(failed):
-            self._groups.sampler.count_failure(visits[group].segment)
+            self._groups.sampler.count_failure(visits[group].segment, self._groups.failures)
         for group, visit in visits.items():
             if group in failed or self._groups.sampler.given_up(visit.segment):
                 self._groups.choose(group)

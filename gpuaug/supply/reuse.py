@@ -154,7 +154,7 @@ class ReuseSupply:
                 continue
             while lost := self._place(pending):
                 self._groups.failures += lost
-                self._groups.sampler.count_failure(pending.visit.segment)
+                self._groups.sampler.count_failure(pending.visit.segment, self._groups.failures)
                 pending.visit = self._groups.sampler.next()
                 (pending.request,) = self._groups.queue.request([pending.visit.windows])
             self._pending.remove(pending)

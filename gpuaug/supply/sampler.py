@@ -6,16 +6,21 @@ Legend: S segments, U units, which are dealt as one: a couple of segments of one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..video.window import Window
+from ..video.window import Failure, Window
 from .segment import Segment
 
 Placement = Literal["random", "spread"]
 MOST_FAILURES = 3  # of a segment, until it is not tried again
+
+
+class NoSegmentLeft(RuntimeError):
+    """None of the segments can be decoded any more. The message names the first file that failed, and why."""
 
 
 class Visit(NamedTuple):
@@ -81,6 +86,10 @@ class SegmentSampler:
             )
             for k, side in enumerate(sides)
         ]
+        self._met = np.zeros((len(sides), len(segments)), bool)
+        for met, passes in zip(self._met, self._passes):
+            met[passes.met] = True
+        self._left = self._met.sum(1)  # segments of each side that are not given up
         self._failures: dict[int, int] = {}
         self._visits = 0
 
@@ -101,12 +110,22 @@ class SegmentSampler:
         """Has it failed so often that it is not tried again?"""
         return self._failures.get(segment, 0) >= MOST_FAILURES
 
-    def count_failure(self, segment: int) -> None:
-        """After three failures a segment is not drawn again."""
+    def count_failure(self, segment: int, failures: Sequence[Failure]) -> None:
+        """After three failures a segment is not drawn again.
+
+        Args:
+            failures: of all windows so far, which an error tells of.
+
+        Errors: NoSegmentLeft, with `balance` also where none is left of one of the two sides.
+        """
         self._failures[segment] = self._failures.get(segment, 0) + 1
-        gone = {number for number, count in self._failures.items() if count >= MOST_FAILURES}
-        if any(gone.issuperset(passes.met.tolist()) for passes in self._passes):
-            raise RuntimeError("no segment is left: every one failed to decode")
+        if self._failures[segment] == MOST_FAILURES:
+            self._left -= self._met[:, segment]
+        if not self._left.all():
+            two = len(self._left) > 1
+            side = (" that is labelled", " without a label")[int(self._left.argmin())] if two else ""
+            first = f"{failures[0].path}: {failures[0].reason}"
+            raise NoSegmentLeft(f"no segment{side} is left: every one failed to decode, first {first}")
 
     def state_dict(self) -> dict[str, Any]:
         places = [passes.place for passes in self._passes]
@@ -116,6 +135,8 @@ class SegmentSampler:
         for passes, place in zip(self._passes, state["passes"], strict=True):
             passes.place = tuple(place)
         self._failures, self._visits = dict(state["failures"]), state["visits"]
+        gone = [segment for segment in self._failures if self.given_up(segment)]
+        self._left = self._met.sum(1) - self._met[:, gone].sum(1)
 
     def visit(self, state: tuple[int, int, list[tuple[float, int]]]) -> Visit:
         """The visit of a `Visit.state`, in today's segments."""

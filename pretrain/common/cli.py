@@ -51,7 +51,7 @@ def command(name: str) -> Callable[[Callable[[Sequence[str] | None], int | None]
                 return main(argv) or 0
             except SystemExit as end:  # argparse
                 return end.code if isinstance(end.code, int) else int(end.code is not None)
-            except (ValueError, OSError, Failed, gpuaug.Starved) as error:
+            except (ValueError, OSError, Failed, gpuaug.Starved, gpuaug.NoSegmentLeft) as error:
                 if os.environ.get("GPUAUG_TRACEBACK"):
                     raise
                 from .files import readable  # here: NumPy

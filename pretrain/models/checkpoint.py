@@ -22,6 +22,16 @@ FORMAT = 1
 NAME = "checkpoint.pt"
 
 
+class NewerFormat(ValueError):
+    """A checkpoint that a later version of this project has written: not damaged, and not to be replaced."""
+
+
+def those_in(folder: str | Path) -> list[Path]:
+    """All checkpoints in a run folder, best.pt last, whole or not."""
+    folder = Path(folder)
+    return [*sorted(folder.glob("checkpoint*.pt")), *folder.glob("best.pt")]
+
+
 def save(folder: str | Path, state: dict[str, Any], *, keep: int = 3, best: bool = False) -> Path:
     """Path of the new newest checkpoint, after the older ones have moved up and the oldest was dropped.
 
@@ -55,21 +65,23 @@ def save(folder: str | Path, state: dict[str, Any], *, keep: int = 3, best: bool
     return names[0]
 
 
-def newest(folder: str | Path) -> tuple[dict[str, Any] | None, list[str]]:
-    """The newest checkpoint that is whole, None if there is none at all; and why newer ones were passed over.
+def newest(folder: str | Path) -> tuple[dict[str, Any] | None, list[str], Path]:
+    """The newest checkpoint that is whole, None if there is none at all; why newer ones were passed over; its path.
 
-    Errors (ValueError): there are checkpoints, and all are damaged.
+    Errors (ValueError): there are checkpoints, and all are damaged. NewerFormat: a later version has written one.
     """
     problems: list[str] = []
     for path in _names(Path(folder), 1000):
         if path.exists():
             try:
-                return read(path), problems
+                return read(path), problems, path
+            except NewerFormat:
+                raise
             except ValueError as error:
                 problems.append(str(error))
     if problems:
         raise ValueError(f"out must hold a whole checkpoint to resume, but: {'; '.join(problems)}")
-    return None, problems
+    return None, problems, Path(folder) / NAME
 
 
 def locate(path: str | Path) -> Path:
@@ -86,7 +98,7 @@ def read(path: str | Path) -> dict[str, Any]:
     Args:
         path: a file, or a run folder (see `locate`).
 
-    Errors (ValueError): no such file, damaged, or not a checkpoint of this project.
+    Errors (ValueError): no such file, damaged, or not a checkpoint of this project. NewerFormat: of a later version.
     """
     path = locate(path)
     try:
@@ -99,7 +111,10 @@ def read(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"checkpoint must be a file, there is no {path}") from None
     except (zipfile.BadZipFile, zlib.error, RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError) as error:
         raise ValueError(f"{path} is damaged or no checkpoint: {str(error).strip().splitlines()[:1]}") from None
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    number = state.get("format") if isinstance(state, dict) else None
+    if isinstance(number, int) and number > FORMAT:
+        raise NewerFormat(f"{path} is of a newer version (format {number}, this one reads {FORMAT}): update gpuaug")
+    if number != FORMAT:
         raise ValueError(f"{path} is not a checkpoint of this version (format {FORMAT})")
     return state
 

@@ -10,6 +10,7 @@ import time
 import zlib
 from contextlib import nullcontext
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ class Loop:
         self.last: dict[str, Any] = {}
         self.plateau = schedule.Plateau(optim.patience, optim.gamma)
         self._finite, self.meter = FiniteLossCheck(), StepMeter(self.device)
-        self._stop, self._saved = "", -1
+        self._stop, self._saved, self._failed, self._left_out = "", -1, 0, False
 
     @property
     def progress(self) -> float:
@@ -90,7 +91,10 @@ class Loop:
 
     def run(self) -> str:
         """How the run ended: "finished", or "stopped" by a signal. The newest checkpoint has the last step."""
-        old = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup's runs go on
+            numbers.append(signal.SIGHUP)
+        old = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:
             if self.progress >= 1 and self.last:
                 return "finished"  # resumed after its end
@@ -117,16 +121,23 @@ class Loop:
             for number, handler in old.items():
                 signal.signal(number, handler)
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint, exactly."""
+    def load(self, state: dict[str, Any], path: Path) -> None:
+        """Go on from a checkpoint, exactly.
+
+        Errors (ValueError): of another number of processes, or not of this model; the message names `path`, its file.
+        """
         if len(state["feed"]) != self.group.world:
             raise ValueError(f"a run of {len(state['feed'])} processes cannot be resumed by {self.group.world}")
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.loader.load_state_dict(state["feed"][self.group.rank])
-        self.plans = state["plans"][self.group.rank]
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.loader.load_state_dict(state["feed"][self.group.rank])
+            self.plans = state["plans"][self.group.rank]
+            self.plateau = schedule.Plateau(**state["plateau"])
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            said = " ".join(str(error).strip().splitlines()[:2])  # torch names every tensor that differs
+            raise ValueError(f"{path} cannot be resumed: {type(error).__name__}: {said}") from error
         self.step, self.seconds, self.best, self.last = (state[k] for k in ("step", "seconds", "best", "last"))
-        self.plateau = schedule.Plateau(**state["plateau"])
 
     def autocast(self) -> Any:
         return torch.autocast(self.device.type, self.dtype) if self.dtype != torch.float32 else nullcontext()
@@ -137,7 +148,13 @@ class Loop:
         for part in range(self.optim.accumulate):
             number = self.step * self.optim.accumulate + part
             begun = time.perf_counter()
-            batch = self.loader.batch(number)
+            try:
+                batch = self.loader.batch(number)
+            except gpuaug.Starved as error:
+                if not (lost := self.loader.failures):
+                    raise
+                first = f"first {lost[0].path}: {lost[0].reason}"
+                raise Failed(f"{error}; {len(lost)} windows could not be decoded, {first}") from error
             self.meter.feed(time.perf_counter() - begun, batch.wait_seconds)
             for array in (batch.plan.clip, batch.plan.time, batch.plan.weight):
                 self.plans = zlib.crc32(array.tobytes(), self.plans)
@@ -172,8 +189,13 @@ class Loop:
     def _log(self) -> None:
         """One line of the log, over the steps since the one before."""
         mine = self.loader.report()
-        parts = self.group.gather({name: mine[name] for name in ("decoded_windows", "rendered_windows")})
-        decoded, rendered = (sum(part[name] for part in parts) for name in parts[0])
+        lost = [(each["path"], each["reason"]) for each in mine["failures"]]
+        new, self._failed = lost[self._failed :], len(lost)
+        changed = list(mine["changed_files"].items())
+        parts = self.group.gather((mine["decoded_windows"], mine["rendered_windows"], len(lost), new, changed))
+        decoded, rendered, failed = (sum(part[k] for part in parts) for k in range(3))
+        self.record.name("skipped", (each for part in parts for each in part[3]))
+        self.record.name("still used:", (each for part in parts for each in part[4]))
         row = {
             "step": self.step,
             "epoch": self.step / self.epoch_steps,
@@ -186,7 +208,8 @@ class Loop:
             "rendered_windows": rendered,
             "passes": decoded / self.loader.pass_windows,
             "echo": rendered / max(1, decoded),
-            "failures": len(mine["failures"]),
+            "failures": failed,
+            "changed_files": len({path for part in parts for path, _ in part[4]}),
             "plans": f"{self.plans:08x}",
         }
         self.record.log(row)
@@ -212,6 +235,13 @@ class Loop:
         if self.validation is None:
             return True
         result, batch = self.validation.run(self.model, self.autocast)
+        self.record.name("skipped, held out:", ((each.path, each.reason) for each in self.validation.failures))
+        if result is None:
+            if not self._left_out:
+                first = next((f"{each.path}: {each.reason}; " for each in self.validation.failures), "")
+                self.record.say(f"validation left out: {first}{self.validation.left_out}; the training goes on")
+            self._left_out = True
+            return self.best == -float("inf")
         self.plateau.update(result["loss"])
         self.last = {"step": self.step, **result}
         self.record.log({"step": self.step, "validation": result})
@@ -231,6 +261,7 @@ class Loop:
         state = {
             "config": self.config,
             "step": self.step,
+            "batches": self.step * self.optim.accumulate,
             "seconds": self.seconds,
             "best": self.best,
             "last": self.last,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +16,59 @@ from tqdm import tqdm
 
 from ..common.files import jsonable, new_text, write_json
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+MOST_NAMED = 10  # files that are told of at a time
+
 
 class RunFolder:
     """What a run leaves behind. Only the first process writes; the others' calls do nothing.
+
+    The folder is this run's until `close`: a lock on its file .lock, which ends with the process, however it ends.
 
     Args:
         folder: created if need be.
         writes: is this the process that writes?
         tensorboard: also write event files into the folder.
         quiet: no progress bar.
+
+    Errors (ValueError): another run has the folder.
     """
 
     def __init__(self, folder: str | Path, *, writes: bool = True, tensorboard: bool = False, quiet: bool = False):
         self.folder, self.writes, self.quiet = Path(folder), writes, quiet
         self._bar: tqdm | None = None
         self._board: Any = None
+        self._lock: int | None = None
+        self._named: set[tuple[str, str]] = set()
         if not writes:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._take()
         if tensorboard:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
                 raise ValueError("--tensorboard needs the package tensorboard (pip install tensorboard)") from None
             self._board = SummaryWriter(str(self.folder))
+
+    def _take(self) -> None:
+        """Lock the folder, where the system and the disk can."""
+        if fcntl is None:
+            return
+        self._lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                os.close(self._lock)
+                raise ValueError(
+                    f"--out {self.folder} is in use by another run: wait for its end, or give another"
+                ) from None
+            self.say(f"{self.folder} cannot be locked ({error.strerror}): let no other run write there")
 
     def json(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file that is complete whenever it exists; numbers that JSON lacks become null."""
@@ -79,24 +112,42 @@ class RunFolder:
         """Move the progress bar to `done` of `total`."""
         if not self.writes or self.quiet:
             return
-        if self._bar is None:
-            form = "{l_bar}{bar}| {n:.0f}/{total:.0f} {unit} [{elapsed}<{remaining}]{postfix}"
-            form = form if unit == "steps" else form.replace(".0f", ".1f")
-            self._bar = tqdm(total=total, initial=done, desc="training", unit=unit, bar_format=form, disable=None)
-        self._bar.n = min(done, total)
-        self._bar.set_postfix_str(text, refresh=True)
+        form = "{l_bar}{bar}| {n:.0f}/{total:.0f} {unit} [{elapsed}<{remaining}]{postfix}"
+        form = form if unit == "steps" else form.replace(".0f", ".1f")
+        with suppress(OSError):  # of a terminal that was closed: the run goes on, or saves what it has
+            if self._bar is None:
+                self._bar = tqdm(total=total, initial=done, desc="training", unit=unit, bar_format=form, disable=None)
+            self._bar.n = min(done, total)
+            self._bar.set_postfix_str(text, refresh=True)
 
     def say(self, text: str) -> None:
         """Print a line on standard error, above the bar."""
         if self.writes:
-            tqdm.write(text, file=sys.stderr)
+            with suppress(OSError):  # of a terminal that was closed
+                tqdm.write(text, file=sys.stderr)
+
+    def name(self, what: str, files: Iterable[tuple[str, str]]) -> None:
+        """Say of files, (path, reason), what was noticed on the way, each once; of many at a time the first ones."""
+        new: dict[str, str] = {}
+        for path, reason in files:
+            if (what, path) not in self._named:
+                new.setdefault(path, reason)
+        self._named.update((what, path) for path in new)
+        for path, reason in list(new.items())[:MOST_NAMED]:
+            self.say(f"{what} {path}: {reason}")
+        if len(new) > MOST_NAMED:
+            self.say(f"{what} {len(new) - MOST_NAMED:,} other files")
 
     def close(self) -> None:
         if self._bar is not None:
-            self._bar.close()
+            with suppress(OSError):
+                self._bar.close()
             self._bar = None
         if self._board:
             self._board.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
 def _flat(row: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:

@@ -36,10 +36,15 @@ FIXED = (  # what a resumed run has to be given as before
     *("window_placement", "fps", "reuse_min", "reuse_max", "deterministic"),
 )
 
+SAVED = {  # what a checkpoint that is gone on from has to have
+    **{"config": dict, "step": int, "seconds": int | float, "best": int | float, "last": dict, "model": dict},
+    **{"optimizer": dict, "plateau": dict, "feed": list, "plans": list},
+}
+
 
 def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Group, record: RunFolder) -> str:
     """Train as the settings say; the run's status, "finished" or "stopped"."""
-    state = _resumed(settings, record)
+    state, source = _resumed(settings, record)
     if settings.run.minutes and group.world > 1:
         raise ValueError("--minutes is for one process; use --steps or --epochs with several")
     train_set, val_set = read_data(settings, task, group, record)
@@ -97,9 +102,13 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
         if not settings.run.minutes:
             count = len(train_set.segments)
             record.say(f"{epochs:.4g} epochs = {loop.total} steps = {shown} over {count:,} segments")
-        record.rewind(0 if state is None else state["step"])
         if state is not None:
-            loop.load(state)
+            loop.load(state, source)
+        elif record.writes:
+            for old in checkpoint.those_in(record.folder):  # --overwrite: a later --resume must not find them
+                old.unlink()
+        record.rewind(loop.step)
+        if state is not None:
             record.say(f"resumed after step {loop.step}")
         record.json("config.json", about)
         teachers = (getattr(settings.options, name, None) for name in ("teacher_action", "teacher_boundary"))
@@ -117,28 +126,52 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
     return status
 
 
-def _resumed(settings: TrainSettings, record: RunFolder) -> dict[str, Any] | None:
-    """The checkpoint to go on from; a folder that has a run already is left alone unless asked for."""
+def _resumed(settings: TrainSettings, record: RunFolder) -> tuple[dict[str, Any] | None, Path]:
+    """The checkpoint to go on from, and its path; a folder that has a run already is left alone unless asked for."""
     folder = Path(settings.run.out)
+    there = checkpoint.those_in(folder)
     if not settings.run.resume:
-        if (folder / checkpoint.NAME).exists():
-            raise ValueError(f"--out {folder} holds a run already; give --resume to go on with it, or another folder")
-        return None
-    state, problems = checkpoint.newest(folder)
+        if there and not settings.run.overwrite:
+            raise ValueError(
+                f"--out {folder} holds a run already; give --resume to go on with it, another folder, or --overwrite "
+                f"to delete {', '.join(path.name for path in there)}"
+            )
+        return None, folder
+    state, problems, path = checkpoint.newest(folder)
     for problem in problems:
         record.say(f"passed over: {problem}")
     if state is None:
-        return None
+        if there:
+            raise ValueError(
+                f"--out {folder} has no checkpoint to resume, only {there[-1].name} (--init {there[-1]} and another "
+                "--out begin with its weights)"
+            )
+        return None, folder
+    for name, kind in SAVED.items():
+        if not isinstance(state.get(name), kind) or isinstance(state[name], bool):
+            what = getattr(kind, "__name__", kind)
+            raise ValueError(f"{path} cannot be resumed: its {name} must be {what}, got {state.get(name)!r:.60}")
+    for name in ("step", "seconds"):
+        if not 0 <= state[name] < 1e15:  # NaN neither
+            raise ValueError(f"{path} cannot be resumed: its {name} must be in [0, 1e15), got {state[name]}")
+    for name in ("flags", "segments"):
+        if name not in state["config"]:
+            raise ValueError(f"{path} cannot be resumed: its config has no {name}")
     if any(isinstance(part, bytes) or "supply" not in part for part in state["feed"]):
         raise ValueError(
             f"--out {folder} cannot be resumed: its checkpoint is of a version that dealt out segments otherwise "
             f"(--init {folder / checkpoint.NAME} and another --out begin with its weights)"
         )
+    batches = state["step"] * settings.optim.accumulate
+    if state.get("batches", batches) != batches:  # those of the last version do not say
+        raise ValueError(
+            f"{path} cannot be resumed: it is of {state['batches']} batches, step {state['step']} of {batches}"
+        )
     before, now = renamed(state["config"]["flags"], KINDS.values()), settings.saved()
     for name in FIXED:
-        if now[name] != before[name]:
-            raise ValueError(f"{option(name)} must be as in the run being resumed, {before[name]}, got {now[name]}")
-    return state
+        if now[name] != before.get(name):
+            raise ValueError(f"{option(name)} must be as in the run being resumed, {before.get(name)}, got {now[name]}")
+    return state, path
 
 
 def read_data(settings: TrainSettings, task: Task, group: Group, record: RunFolder) -> tuple[Dataset, Dataset | None]:

@@ -52,6 +52,7 @@ class RunSettings:
 
     out: str = required("run folder", metavar="DIR", short="-o")
     resume: bool = setting(False, "go on from OUT's newest whole checkpoint, if there is one", saved=False)
+    overwrite: bool = setting(False, "begin anew in an OUT that has a run; its checkpoints are deleted", saved=False)
     seed: int = setting(0, "of everything random")
     epochs: float = required("passes over the training videos", above=0, instead_of=("steps", "minutes"))
     clips_per_segment: int = setting(1, "samples per segment in an epoch", least=1)
@@ -78,6 +79,8 @@ class RunSettings:
         check(self)
         if self.steps and self.minutes:
             raise ValueError("--steps and --minutes cannot both give the length of the run")
+        if self.resume and self.overwrite:
+            raise ValueError("--resume and --overwrite cannot both be given: one goes on with a run, one deletes it")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ Legend: N samples.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -45,40 +46,53 @@ class Validation:
     ) -> None:
         self._make_loader, self._names, self._group, self._batches = make_loader, names, group, batches
         self._loader: gpuaug.Loader | None = None
-        self.failures: list[gpuaug.Failure] = []  # of this process's held-out windows, at the last validation
+        self.failures: list[gpuaug.Failure] = []  # of the held-out windows, at the last validation
+        self.left_out = ""  # why the last validation has no results
 
     def check(self) -> None:
         """Draw one batch, so that held-out videos that cannot be used fail before the training, not after it."""
         try:
             if next(self._held_out(), None) is None:
-                raise _nothing(self.failures)
+                first = self.failures[0]
+                raise Failed(f"no held-out window can be decoded, for example {first.path}: {first.reason}")
         except gpuaug.Starved as error:
             raise ValueError(
                 f"the held-out videos do not suffice: {error} (give more with --val-videos or --holdout, or turn "
                 "validation off with --val-batches 0)"
             ) from None
 
-    def run(self, model: nn.Module, autocast: Callable[[], Any]) -> tuple[dict[str, Any], gpuaug.Batch | None]:
+    def run(self, model: nn.Module, autocast: Callable[[], Any]) -> tuple[dict[str, Any] | None, gpuaug.Batch | None]:
         """The results, equal on all processes, and the last batch of this one, if it had any.
 
-        Errors: pretrain.common.cli.Failed where none of the windows can be decoded any more.
+        None where so few windows can be decoded any more that there is nothing to show, or no partner for it, on one
+        of the processes; `left_out` then says why.
         """
         losses: list[float] = []
         videos: list[Any] = []
         segments: list[Any] = []
-        scores, batch, training = ScoreBook(), None, model.training
+        scores, batch, training, starved = ScoreBook(), None, model.training, ""
         model.eval()
-        with torch.no_grad():
-            for batch in self._held_out():
-                with autocast():
-                    loss, score = model(batch.clips, batch.target)
-                losses.append(loss.item())
-                scores.add(score)
-                videos.append(batch.video)
-                segments.append(batch.segment)
+        try:
+            with torch.no_grad():
+                for batch in self._held_out():
+                    with autocast():
+                        loss, score = model(batch.clips, batch.target)
+                    losses.append(loss.item())
+                    scores.add(score)
+                    videos.append(batch.video)
+                    segments.append(batch.segment)
+        except gpuaug.Starved as error:  # files are gone since `check`
+            starved = str(error)
         model.train(training)
-        if self._loader is not None and not self._loader.resident:
+        if self._loader is not None and (starved or not self._loader.resident):
             self.close()
+        told = self._group.gather((bool(losses), self.failures, starved))
+        self.failures = [failure for _, failures, _ in told for failure in failures]
+        self.left_out = next((reason for *_, reason in told if reason), "")
+        if not any(some for some, *_ in told):
+            self.left_out = self.left_out or "no held-out window can be decoded"
+        if self.left_out:
+            return None, None
         return self._merge(model, losses, scores.arrays(), videos, segments), batch
 
     def close(self) -> None:
@@ -89,19 +103,19 @@ class Validation:
     def _held_out(self) -> Iterator[gpuaug.Batch]:
         if self._loader is None:
             self._loader = self._make_loader()
+        self._loader.step = 0  # the whole pass, also where the last one was left early
         batches = islice(self._loader, self._batches)
         count = min(len(self._loader), self._batches or len(self._loader))
         quiet = None if self._group.main else True
         self.failures = self._loader.failures
-        yield from tqdm(batches, "validating", count, leave=False, delay=2.0, disable=quiet)
+        with suppress(gpuaug.NoSegmentLeft):
+            yield from tqdm(batches, "validating", count, leave=False, delay=2.0, disable=quiet)
 
     def _merge(
         self, model: nn.Module, losses: list[float], scores: dict[str, Any], videos: list[Any], segments: list[Any]
     ) -> dict[str, Any]:
         """Results from the scores of all processes, in the order of the held-out segments."""
-        parts = self._group.gather((losses, scores, videos, segments, self.failures))
-        if not any(part[0] for part in parts):
-            raise _nothing([failure for part in parts for failure in part[4]])
+        parts = self._group.gather((losses, scores, videos, segments))
         order = np.argsort(np.concatenate([each for part in parts for each in part[3]]), kind="stable")
         video = np.concatenate([each for part in parts for each in part[2]])[order]
 
@@ -123,7 +137,3 @@ class Validation:
             if (found := described(value, video, self._names.get(name))) is not None:
                 result[name] = {**found, **({"constant": constant[name]} if name in constant else {})}
         return result
-
-
-def _nothing(failures: list[gpuaug.Failure]) -> Failed:
-    return Failed(f"no held-out window can be decoded, for example {failures[0].path}: {failures[0].reason}")

@@ -1,14 +1,22 @@
-"""A disk that fails, and memory that runs out, under a process of its own: nothing is believed that was read then."""
+"""Disks that fail, memory that runs out: nothing is believed that was read then. Files that vanish or change during a
+training are named and counted, and the training goes on, or ends in one line."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 
 import pytest
+import torch
 
+import gpuaug.supply.room
+import pretrain.training.loop
+from pretrain.models import checkpoint
+from support import tiny_training
 from support.kernel_implementations import require_compiler
 from support.paths import REPOSITORY
 
@@ -118,3 +126,123 @@ def test_a_failing_disk(assets, tmp_path):
         assert row["hits"] > 0, row
         assert row["refused"] == f"cannot be read: {os.strerror(row['errno'])}", row
         assert row["after"] == 50, row
+
+
+SHOWN_ONCE = ["--reuse-min", 1, "--reuse-max", 1]
+SHOWN_OFTEN = ["--bank-gib", 0.0042, "--reuse-min", 1, "--reuse-max", 6]
+SMALL = ["--boundaries", "dc", "sc", "ss"]
+
+
+@pytest.fixture(scope="module")
+def all_videos(tmp_path_factory):
+    return tiny_training.make_videos(tmp_path_factory.mktemp("videos"))
+
+
+@pytest.fixture
+def videos(all_videos, tmp_path):
+    return shutil.copytree(all_videos, tmp_path / "videos")
+
+
+@pytest.fixture
+def train(monkeypatch, capsys, tmp_path):
+    """A function that trains, calls `event` after step 2: status, lines on standard error, last line of the log."""
+    tiny_training.install(monkeypatch.setattr)
+
+    def call(videos, event, *flags):
+        original = pretrain.training.loop.Loop._train
+
+        def disturbed(self):
+            original(self)
+            if self.step == 2:
+                event()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(pretrain.training.loop.Loop, "_train", disturbed)
+            status = tiny_training.train("--videos", videos, "--out", tmp_path / "run", *SMALL, *flags)
+        return status, capsys.readouterr().err.strip().splitlines()
+
+    yield call
+    torch.set_num_threads(tiny_training.THREADS)
+
+
+def summary(tmp_path):
+    return json.loads((tmp_path / "run" / "summary.json").read_text())
+
+
+@pytest.mark.parametrize("flags", [SHOWN_ONCE, SHOWN_OFTEN], ids=["shown_once", "shown_often"])
+def test_all_files_vanish(train, videos, tmp_path, flags):
+    """What is said first depends on which windows were on their way."""
+    classes = [path.name for path in videos.iterdir() if path.is_dir()]
+    status, lines = train(videos, lambda: shutil.rmtree(videos), *flags, "--val-batches", 0, "--steps", 400)
+    assert status == 1
+    told = summary(tmp_path)
+    first = told["failures"][0]
+    what = r"no segment is left: every one failed to decode|\d+ clips with .*; \d+ windows could not be decoded"
+    assert re.fullmatch(f"train: ({what}), first {re.escape(first['path'])}: no such file", lines[-1])
+    assert not any("Traceback" in line for line in lines)
+    assert told["status"] == "failed"
+    assert {os.path.dirname(each["path"]) for each in told["failures"]} <= {f"{videos}/{name}" for name in classes}
+
+
+@pytest.mark.parametrize("flags", [SHOWN_ONCE, SHOWN_OFTEN], ids=["shown_once", "shown_often"])
+def test_some_files_vanish(train, videos, tmp_path, flags):
+    gone = [sorted(folder.iterdir())[0] for folder in sorted(videos.iterdir()) if folder.is_dir()]
+    status, lines = train(videos, lambda: [path.unlink() for path in gone], *flags, "--val-batches", 0, "--steps", 40)
+    assert status == 0
+    for path in gone:
+        assert lines.count(f"skipped {path}: no such file") == 1
+    told = summary(tmp_path)
+    assert {each["path"] for each in told["failures"]} == set(map(str, gone))
+    assert tiny_training.lines(tmp_path / "run")[-1]["failures"] == len(told["failures"]) >= len(gone)
+
+
+@pytest.mark.parametrize("flags", [SHOWN_ONCE, SHOWN_OFTEN], ids=["shown_once", "shown_often"])
+def test_files_change(train, videos, tmp_path, flags):
+    """Into half a file, and into another video of the same length: the one fails, the other one is told of."""
+    files = sorted(path for path in videos.rglob("*.avi"))
+    cut, other = files[0], files[1]
+
+    def change():
+        cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+        other.write_bytes(other.read_bytes() + bytes(8))
+
+    status, lines = train(videos, change, *flags, "--val-batches", 0, "--steps", 40)
+    assert status == 0
+    told = summary(tmp_path)
+    assert {each["path"] for each in told["failures"]} == {str(cut)}
+    assert sum(line.startswith(f"skipped {cut}: ") for line in lines) == 1
+    assert (
+        sum(line.startswith(f"still used: {other}: changed since it was first decoded, from ") for line in lines) == 1
+    )
+    assert set(told["changed_files"]) >= {str(cut), str(other)}
+    row = tiny_training.lines(tmp_path / "run")[-1]
+    assert (row["failures"], row["changed_files"]) == (len(told["failures"]), len(told["changed_files"]))
+
+
+@pytest.mark.parametrize("left", [5, 1, 0])
+def test_files_that_are_held_out_vanish(train, videos, tmp_path, monkeypatch, left):
+    """Of six that do not fit their bank; five go on being validated with, one has no partners."""
+    monkeypatch.setattr(gpuaug.supply.room, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(gpuaug.supply.room, "DEFAULT_BANK_BYTES", 0)
+    held_out = []
+    for folder in sorted(path for path in videos.iterdir() if path.is_dir()):
+        (tmp_path / "held_out" / folder.name).mkdir(parents=True)
+        for path in sorted(folder.iterdir())[:2]:
+            held_out.append(path.rename(tmp_path / "held_out" / folder.name / path.name))
+    gone = held_out[left:]
+    flags = ["--val-videos", tmp_path / "held_out", "--batch", 2, "--steps", 6, "--val-every", 0.1]
+    status, lines = train(videos, lambda: [path.unlink() for path in gone], *flags)
+    assert status == 0
+    validations = [row["validation"] for row in tiny_training.lines(tmp_path / "run") if "validation" in row]
+    assert len(validations) == (6 if left == 5 else 1)
+    lost = {each["path"] for each in summary(tmp_path)["held_out_failures"]}
+    assert lost
+    assert lost <= set(map(str, gone))
+    named = [line for line in lines if line.startswith("skipped, held out: ")]
+    assert sorted(named) == [f"skipped, held out: {path}: no such file" for path in sorted(lost)]
+    told = [line for line in lines if line.startswith("validation left out: ")]
+    assert len(told) == (left < 5)
+    for line in told:
+        assert line.split(": ")[1] in lost
+        assert line.endswith("; the training goes on")
+    assert checkpoint.read(tmp_path / "run" / "best.pt")["step"] <= 6

@@ -94,7 +94,7 @@ def test_run_folder(whole):
     assert checkpoint.load_encoder(whole / "best.pt").features == 16
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", 15)])
 def test_a_signal_stops_cleanly_and_resume_ends_as_if_nothing_had_happened(
     videos, whole, tmp_path, monkeypatch, capsys, number
 ):

@@ -82,7 +82,10 @@ def test_a_broken_file_is_named_and_replaced(decoder):
 
 def test_nothing_readable_is_an_error_not_a_hang(decoder):
     decoder.broken = frozenset(map(str, range(12)))
-    with loader() as source, pytest.raises(RuntimeError, match="no segment is left"):
+    with (
+        loader() as source,
+        pytest.raises(gpuaug.NoSegmentLeft, match=r"no segment is left: .*, first \d+: broken on purpose$"),
+    ):
         source.batch(0)
 
 

@@ -1,12 +1,15 @@
 """The order of decoding: complete passes, disjoint shares, partners near each other, exact restore."""
 
 import sys
+import time
 
 import numpy as np
 import pytest
 
-from gpuaug import Segment
+from gpuaug import Failure, NoSegmentLeft, Segment
 from gpuaug.supply.sampler import SegmentSampler
+
+LOST = [Failure(0, "a.mp4", "gone"), Failure(3, "b.mp4", "damaged")]
 
 
 def segments(labels, videos=None):
@@ -96,7 +99,7 @@ def test_restored_it_goes_on_exactly():
     data = segments([i % 3 for i in range(20)])
     source = sampler(data, seed=5, rank=1, world=2)
     numbers(source, 27)
-    source.count_failure(3)
+    source.count_failure(3, LOST)
     state = source.state_dict()
     expected = [source.next() for _ in range(50)]
     again = sampler(data, seed=5, rank=1, world=2)
@@ -111,15 +114,40 @@ def test_restored_it_goes_on_exactly():
 def test_three_failures_take_a_segment_out():
     source = sampler(segments([0, 0]))
     for _ in range(2):
-        source.count_failure(1)
+        source.count_failure(1, LOST)
     assert set(numbers(source, 10)) == {0, 1}
-    source.count_failure(1)
+    source.count_failure(1, LOST)
     assert source.given_up(1)
     assert set(numbers(source, 10)) == {0}
-    for _ in range(2):
-        source.count_failure(0)
-    with pytest.raises(RuntimeError, match="no segment is left"):
-        source.count_failure(0)
+    again = sampler(segments([0, 0]))
+    again.load_state_dict(source.state_dict())
+    for each in (source, again):
+        for _ in range(2):
+            each.count_failure(0, LOST)
+        with pytest.raises(NoSegmentLeft, match=r"no segment is left: every one failed to decode, first a\.mp4: gone$"):
+            each.count_failure(0, LOST)
+
+
+def test_of_two_sides_both_have_to_last():
+    source = sampler(segments([0, -1, -1, 1]), balance=True, pairs=False)
+    for segment in (0, 1, 2):
+        for _ in range(2):
+            source.count_failure(segment, LOST)
+    source.count_failure(0, LOST)
+    source.count_failure(1, LOST)
+    with pytest.raises(NoSegmentLeft, match="no segment without a label is left"):
+        source.count_failure(2, LOST)
+
+
+def test_failures_are_counted_in_constant_time():
+    """A disk with a great many videos that goes away is told of in seconds, not in days."""
+    many = sampler(segments([0] * 30_000), pairs=False)
+    begin = time.perf_counter()
+    for segment in range(89_999):
+        many.count_failure(segment % 30_000, LOST)
+    with pytest.raises(NoSegmentLeft):
+        many.count_failure(29_999, LOST)
+    assert time.perf_counter() - begin < 5
 
 
 @pytest.mark.parametrize(

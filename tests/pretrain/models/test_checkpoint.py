@@ -19,7 +19,7 @@ def state(step):
 
 
 def test_newest_is_what_was_saved_last_and_older_ones_stay(tmp_path):
-    assert checkpoint.newest(tmp_path) == (None, [])
+    assert checkpoint.newest(tmp_path) == (None, [], tmp_path / checkpoint.NAME)
     for step in range(5):
         checkpoint.save(tmp_path, state(step), keep=3, best=step == 1)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
@@ -28,8 +28,8 @@ def test_newest_is_what_was_saved_last_and_older_ones_stay(tmp_path):
         "checkpoint.2.pt",
         "checkpoint.pt",
     ]
-    found, problems = checkpoint.newest(tmp_path)
-    assert (found["step"], problems) == (4, [])
+    found, problems, path = checkpoint.newest(tmp_path)
+    assert (found["step"], problems, path) == (4, [], tmp_path / checkpoint.NAME)
     assert torch.equal(found["model"]["w"], state(4)["model"]["w"])
     assert found["rows"] == [1, 2.5, None, "x"]
     assert [checkpoint.read(tmp_path / f"checkpoint.{i}.pt")["step"] for i in (1, 2)] == [3, 2]
@@ -62,8 +62,8 @@ def test_the_one_before_is_used_if_the_newest_is_damaged(tmp_path, damage):
         path.write_bytes(content[:4096] + bytes(4096) + content[8192:])
     else:
         path.unlink()
-    found, problems = checkpoint.newest(tmp_path)
-    assert found["step"] == 1
+    found, problems, used = checkpoint.newest(tmp_path)
+    assert (found["step"], used) == (1, tmp_path / "checkpoint.1.pt")
     assert len(problems) == (damage != "missing")
     assert all(str(path) in problem and "damaged" in problem for problem in problems)
 
@@ -103,6 +103,17 @@ def test_other_files_are_refused(tmp_path):
         checkpoint.read(tmp_path / "absent.pt")
 
 
+@pytest.mark.parametrize("name", [checkpoint.NAME, "checkpoint.1.pt"])
+def test_a_newer_version_s_checkpoint_is_not_passed_over(tmp_path, name):
+    for step in range(3):
+        checkpoint.save(tmp_path, state(step))
+    (tmp_path / checkpoint.NAME).write_bytes(b"")
+    torch.save({"format": checkpoint.FORMAT + 1, **state(9)}, tmp_path / name)
+    for ask in (lambda: checkpoint.newest(tmp_path), lambda: checkpoint.read(tmp_path / name)):
+        with pytest.raises(checkpoint.NewerFormat, match=rf"{name} is of a newer version \(format 2, this one"):
+            ask()
+
+
 def test_code_in_a_checkpoint_is_not_run(tmp_path):
     class Evil:
         def __reduce__(self):
@@ -130,7 +141,7 @@ def test_killed_while_saving(tmp_path):
             time.sleep(moment)
             job.kill()
             complete = [int(line) for line in job.stdout.read().split()]
-        found, _ = checkpoint.newest(tmp_path)
+        found, _, _ = checkpoint.newest(tmp_path)
         assert found["step"] >= max(complete, default=2)
         assert (found["w"] == found["step"]).all()
 

@@ -1,7 +1,10 @@
 """The run folder: complete files, a log that can be rewound, TensorBoard events."""
 
+import errno
+import io
 import json
 import math
+import os
 import sys
 import warnings
 
@@ -22,7 +25,46 @@ def test_json_is_standard_and_whole(tmp_path):
         "3": {"c": None, "d": True},
         "e": str(tmp_path),
     }
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["summary.json"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", "summary.json"]
+
+
+def test_one_run_has_the_folder(tmp_path):
+    pytest.importorskip("fcntl")
+    first = RunFolder(tmp_path)
+    with pytest.raises(ValueError, match=f"--out {tmp_path} is in use by another run"):
+        RunFolder(tmp_path)
+    RunFolder(tmp_path, writes=False).close()
+    first.close()
+    first.close()
+    RunFolder(tmp_path).close()
+
+
+def test_a_lock_that_the_disk_cannot_have_is_told(tmp_path, monkeypatch, capsys):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    RunFolder(tmp_path).close()
+    assert f"{tmp_path} cannot be locked (No locks available)" in capsys.readouterr().err
+
+
+def test_a_closed_terminal_ends_nothing(tmp_path, monkeypatch):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        def isatty(self):
+            return True
+
+    record = RunFolder(tmp_path)
+    monkeypatch.setattr(sys, "stderr", Closed())
+    record.say("a line")
+    for done in (1, 2):
+        record.bar(10, done, "loss 0.5", "steps")
+    record.close()
+    assert isinstance(sys.stderr, Closed)
 
 
 def test_rewind_drops_what_will_come_again_and_half_a_line(tmp_path):
