@@ -204,7 +204,7 @@ def test_classes_are_counted_after_skipping(tmp_path, capsys):
     style = {"sizes": [(36, 48)], "rates": [Fraction(15)], "codecs": ["mjpeg"], "clips_per_class": 4, "progress": False}
     for names, seconds in ((["up"], (2.0, 2.0)), (["down", "zoom"], (1.0, 1.0))):
         toy.make_actions(tmp_path / names[0], classes=names, seconds=(seconds), **style)
-    flags = ["--task", "bsp", "--fps", "15", "--window-frames", "28", "--out", "unused"]
+    flags = ["--task", "bsp", "--boundaries", "ds", "ss", "--fps", "15", "--window-frames", "28", "--out", "unused"]
     settings, task, _ = parse([*flags, "--videos", str(tmp_path / "up"), str(tmp_path / "down")], prog="train")
     train_set, held_out = read_data(settings, task, Group(), RunFolder(tmp_path / "run"))
     error = capsys.readouterr().err
