@@ -10,6 +10,7 @@ In the options' notes, [P] is the paper, [C] the code of TSM that it builds on, 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -208,11 +209,14 @@ def _in_all_kinds(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(N,) clips and kinds: every clip in every kind that the bank has a partner for.
 
-    Errors: gpuaug.Starved where a kind has none in the whole bank.
+    A warning names a kind for which no clip has one. Errors: gpuaug.Starved where this is so for all of two clips.
     """
-    for kind, able in zip((SC, DC), partnered(bank, bank.slots(), need)):
-        if kind in kinds and not able.any():
-            raise gpuaug.Starved(f"no clip of the bank has a partner for {KINDS[kind]}")
+    able = dict(zip((SC, DC), (any_.any() for any_ in partnered(bank, bank.slots(), need))))
+    lost = [KINDS[kind] for kind in (DC, SC) if kind in kinds and not able[kind]]
+    if lost and not any(able[kind] for kind in (DC, SC) if kind in kinds):
+        raise gpuaug.Starved(f"no clip of the bank has a partner for {' and '.join(lost)}")
+    if lost:
+        warnings.warn(f"of the held-out clips none has a partner for {lost[0]}: this kind is left out", stacklevel=2)
     same, other = partnered(bank, first, need)
     able_NK = np.where(kinds == SC, same[:, None], np.where(kinds == DC, other[:, None], True))
     return np.repeat(first, len(kinds))[able_NK.ravel()], np.tile(kinds, len(first))[able_NK.ravel()]

@@ -110,6 +110,17 @@ def test_every_held_out_clip_of_bsp_is_shown_in_every_kind(decoder):
         assert seen == dict.fromkeys({(v, k) for v in range(21) for k in range(4)} - {(20, bsp.SC)}, 1)
 
 
+def test_a_kind_that_no_held_out_clip_can_show_is_left_out_with_a_word(decoder):
+    """Two videos of two classes, as five of each give with the usual --holdout: there is nothing to cut to."""
+    with held_out_loader(data(2), *made(bsp, bsp.Settings()), replace(FEED, batch=8), INPUT) as loader:
+        with pytest.warns(UserWarning, match="of the held-out clips none has a partner for sc: this kind is left out"):
+            (batch,) = loader
+        assert sorted(batch.target["kind"].tolist()) == sorted(2 * [bsp.DC, bsp.DS, bsp.SS])
+    one = held_out_loader(data(1), *made(bsp, bsp.Settings()), replace(FEED, batch=8), INPUT)
+    with one as loader, pytest.raises(gpuaug.Starved, match="no clip of the bank has a partner for dc and sc"):
+        list(loader)
+
+
 def test_held_out_pairs_of_pal_have_every_video_as_action_once(decoder):
     feed = replace(FEED, batch=4, windows_per_segment=4, window_frames=10)
     settings = pal.Settings(frames=4)
