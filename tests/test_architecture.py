@@ -61,7 +61,7 @@ BUDGETS = {
     "pretrain/localization": 855,
     "pretrain/models": 595,
     "pretrain/reports": 1071,
-    "pretrain/tasks": 1637,
+    "pretrain/tasks": 1633,
     "pretrain/toy": 570,
     "pretrain/training": 1551,
     "benchmarks": 2531,

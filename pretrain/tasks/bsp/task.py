@@ -163,12 +163,8 @@ def sample(
 
     Errors: gpuaug.Starved where the bank lacks long enough or matching clips.
     """
-    kinds, frames, tau, rates = (
-        kinds_of(settings.mode, settings.boundaries),
-        settings.frames,
-        settings.tau,
-        settings.rates,
-    )
+    kinds, rates = kinds_of(settings.mode, settings.boundaries), settings.rates
+    frames, tau = settings.frames, settings.tau
     change_low, change_high = settings.change
     center_low, center_high = settings.center or (settings.change if settings.mode == "regression" else (tau, tau))
     epsilon_low, epsilon_high = settings.epsilon or (1, max(1, tau // 2))
