@@ -48,7 +48,7 @@ PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
     "gpuaug": 2472,
-    "gpuaug/supply": 1902,
+    "gpuaug/supply": 1901,
     "gpuaug/kernels": 1903,
     "gpuaug/video": 3102,
     "pretrain": 79,
@@ -63,7 +63,7 @@ BUDGETS = {
     "pretrain/reports": 1071,
     "pretrain/tasks": 1633,
     "pretrain/toy": 570,
-    "pretrain/training": 1551,
+    "pretrain/training": 1535,
     "benchmarks": 2531,
     "benchmarks/study": 524,
     "examples": 441,

@@ -1,13 +1,11 @@
 """What users give a loader: options, what their plan function returns, states to go on from. Errors are one line.
 
-Used by loader and draw; imports bank, plan, segment.
+Used by loader and draw; imports bank and plan.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,6 @@ from numpy.typing import NDArray
 from ..bank import ClipBank
 from ..plan import Plan
 from ..video.window import Failure
-from .segment import Segment
 
 
 def whole(name: str, value: Any, least: int) -> None:
@@ -98,17 +95,6 @@ def _shown(plan: Plan, bank: ClipBank, *, limited: bool) -> None:
             raise ValueError(
                 f"the plan shows slot {slots[over][0]} more often than {limit} allows (draw with bank.draw)"
             )
-
-
-def fingerprint(segments: list[Segment]) -> str:
-    """Eight hexadecimal digits that change with the segments: names of files, places in them, labels and order.
-
-    Folders do not count: data may be moved.
-    """
-    rows = [
-        (PurePath(s.path).name, s.video, round(s.start_seconds, 3), round(s.end_seconds, 3), s.label) for s in segments
-    ]
-    return f"{zlib.crc32(repr(rows).encode(errors='surrogateescape')):08x}"
 
 
 def same_options(state: Any, options: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from ..video.decoder import Decoder
 from ..video.window import Failure
 from .augment import Augment
 from .batch import Batch, PlanFunction
-from .checks import check_options, fingerprint, nothing, same_options, whole
+from .checks import check_options, nothing, same_options, whole
 from .decode_queue import DecodeQueue
 from .draw import Draw
 from .picture import Pictures, to_device
@@ -27,7 +27,7 @@ from .plan_first import PlanFirstSupply
 from .reuse import ReuseSupply
 from .room import check_room, room
 from .sampler import NoSegmentLeft, Placement, SegmentSampler
-from .segment import segments_of
+from .segment import Segment, segments_of
 from .sequential import SequentialSupply
 from .supply import Supply, plain
 
@@ -184,7 +184,7 @@ class Loader:
         self._options = {
             **counts, "fps": fps, "placement": placement, "pairs": pairs, "balance": balance, "shuffle": shuffle,
             "reuse_max": reuse_max, "deterministic": deterministic, "seed": seed, "rank": rank,
-            "segments": fingerprint(self.segments),
+            "segments": Segment.fingerprint(self.segments),
         }  # fmt: skip
         self.step, self.wait_seconds = 0, 0.0
         self._process, self._closed = os.getpid(), False

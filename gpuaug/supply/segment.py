@@ -5,9 +5,10 @@ Used by sampler, the supplies and loader; imports video (probing).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from ..video.manifest import Manifest, probe
@@ -29,6 +30,18 @@ class Segment:
     end_seconds: float
     label: int = -1
     video: int = -1
+
+    @staticmethod
+    def fingerprint(segments: Sequence[Segment]) -> str:
+        """Eight hexadecimal digits that change with the segments: names of files, places in them, labels and order.
+
+        Folders do not count: data may be moved.
+        """
+        rows = [
+            (PurePath(s.path).name, s.video, round(s.start_seconds, 3), round(s.end_seconds, 3), s.label)
+            for s in segments
+        ]
+        return f"{zlib.crc32(repr(rows).encode()):08x}"
 
 
 @dataclass

@@ -6,12 +6,12 @@ Used by session.py; imports loop, settings, data and models.
 from __future__ import annotations
 
 import math
-import zlib
 from dataclasses import asdict
-from pathlib import PurePath
 from typing import Any
 
 import torch
+
+import gpuaug
 
 from ..common.distributed import Group
 from ..common.environment import environment
@@ -39,7 +39,7 @@ def config(
         "fps": settings.feed.fps,
         "classes": dataset.classes,
         "empty_classes": dataset.empty_classes,
-        "segments": fingerprint(dataset),
+        "segments": gpuaug.Segment.fingerprint(dataset.segments),
         "names": {name: list(values) for name, values in names.items()},
         "precision": str(dtype).removeprefix("torch."),
         "world": group.world,
@@ -68,15 +68,3 @@ def summary(status: str, loop: Loop, train_set: Dataset, val_set: Dataset | None
         "held_out_failures": [asdict(failure) for failure in loop.validation.failures] if loop.validation else [],
         **loop.loader.report(),
     }
-
-
-def fingerprint(dataset: Dataset) -> str:
-    """Eight hexadecimal digits that change with the segments: names of files, places in them, labels and order.
-
-    Folders do not count: a run goes on with data that were moved.
-    """
-    rows = [
-        (PurePath(s.path).name, s.video, round(s.start_seconds, 3), round(s.end_seconds, 3), s.label)
-        for s in dataset.segments
-    ]
-    return f"{zlib.crc32(repr(rows).encode()):08x}"

@@ -51,7 +51,7 @@ class Loop:
         model: on its device. optimizer: of its parameters.
         loader: of training batches. validation: None for none.
         config: goes into every checkpoint, so that it can be used alone.
-        epoch_steps: steps of one pass over the training segments.
+        epoch_steps: steps of one epoch, as its recipe counts (session.py).
         dtype: of autocast; float32 for none.
     """
 

@@ -22,7 +22,7 @@ from ..feed.loaders import EncoderInput, held_out_loader, passes, training_loade
 from ..models import checkpoint
 from ..models.encoders import encoder
 from ..tasks.task import Task
-from .about import config, fingerprint, summary
+from .about import config, summary
 from .loop import Loop, Model
 from .optimizer import Optimizer, peak_rates
 from .run_folder import RunFolder
@@ -48,7 +48,7 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
     if settings.run.minutes and group.world > 1:
         raise ValueError("--minutes is for one process; use --steps or --epochs with several")
     train_set, val_set = read_data(settings, task, group, record)
-    if state is not None and state["config"]["segments"] != fingerprint(train_set):
+    if state is not None and state["config"]["segments"] != gpuaug.Segment.fingerprint(train_set.segments):
         flags = "--videos, --annotations, --subset and what is held out"
         raise ValueError(f"{flags} must be as in the run being resumed; their training segments differ")
     torch.manual_seed(settings.run.seed)
@@ -93,14 +93,10 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
             dtype=dtype,
         )
         epochs = loop.total / epoch_steps
-        shown = passes(
-            task.draws(settings.options, settings.feed.windows_per_segment),
-            settings.feed,
-            epochs * settings.run.clips_per_segment,
-            resident=loader.resident,
-        )
         if not settings.run.minutes:
-            count = len(train_set.segments)
+            draws, count = task.draws(settings.options, settings.feed.windows_per_segment), len(train_set.segments)
+            samples = epochs * settings.run.clips_per_segment
+            shown = passes(draws, settings.feed, samples, resident=loader.resident)
             record.say(f"{epochs:.4g} epochs = {loop.total} steps = {shown} over {count:,} segments")
         if state is not None:
             loop.load(state, source)
