@@ -11,6 +11,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ import gpuaug
 
 from ..common.distributed import Group, pick_device
 from ..common.files import readable, write_json
+from ..common.lock import FolderLock
 from ..common.settings import saved
 from ..data import overlap
 from .extraction_plan import ExtractionPlan, extraction_settings, metadata, plan_extraction
@@ -79,7 +81,10 @@ def extract(args: ExtractSettings, group: Group) -> int:
     def frame_bytes(video: gpuaug.Video) -> int:
         return 3 * math.prod(decoder.output_size(video.height, video.width))
 
-    def prepare() -> ExtractionPlan:
+    held = ExitStack()
+
+    def prepare() -> ExtractionPlan:  # in the first process only
+        held.enter_context(FolderLock(store.folder, f"--out {store.out}", lambda text: print(text, file=sys.stderr)))
         store.sweep()
         plan = plan_extraction(
             args.videos, store, settings, frame_bytes=frame_bytes, names=args.names, too_short=args.too_short
@@ -87,12 +92,6 @@ def extract(args: ExtractSettings, group: Group) -> int:
         content = metadata(settings, plan, plan.finished, {}, store, trained_on)
         write_json(store.settings_file, content | {"flags": saved(args)})
         return plan
-
-    with gpuaug.Decoder(device, **how, backend=args.backend, threads=args.threads) as decoder:
-        plan = _once(prepare, group)
-        tally = run(plan.shard(group.world)[group.rank], extractor, decoder.decode, store, args, quiet=not group.main)
-        tally.damaged = decoder.damaged_frames
-    tallies = group.gather(tally)
 
     def conclude() -> int:
         failed = {path: reason for t in tallies for path, reason in t.failed.items()}
@@ -108,7 +107,15 @@ def extract(args: ExtractSettings, group: Group) -> int:
         write_json(store.settings_file, content)
         return report(len(done & stored.keys()), len(plan.finished.keys() & stored.keys()), content, store)
 
-    return _once(conclude, group)
+    with held:
+        with gpuaug.Decoder(device, **how, backend=args.backend, threads=args.threads) as decoder:
+            plan = _once(prepare, group)
+            tally = run(
+                plan.shard(group.world)[group.rank], extractor, decoder.decode, store, args, quiet=not group.main
+            )
+            tally.damaged = decoder.damaged_frames
+        tallies = group.gather(tally)
+        return _once(conclude, group)
 
 
 def run(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,11 +13,7 @@ import torch
 from tqdm import tqdm
 
 from ..common.files import jsonable, new_text, write_json
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from ..common.lock import FolderLock
 
 MOST_NAMED = 10  # files that are told of at a time
 
@@ -42,33 +36,17 @@ class RunFolder:
         self.folder, self.writes, self.quiet = Path(folder), writes, quiet
         self._bar: tqdm | None = None
         self._board: Any = None
-        self._lock: int | None = None
+        self._lock: FolderLock | None = None
         self._named: set[tuple[str, str]] = set()
         if not writes:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._take()
+        self._lock = FolderLock(self.folder, f"--out {self.folder}", self.say)
         if tensorboard:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
                 raise ValueError("--tensorboard needs the package tensorboard (pip install tensorboard)") from None
             self._board = SummaryWriter(str(self.folder))
-
-    def _take(self) -> None:
-        """Lock the folder, where the system and the disk can."""
-        if fcntl is None:
-            return
-        self._lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                os.close(self._lock)
-                raise ValueError(
-                    f"--out {self.folder} is in use by another run: wait for its end, or give another"
-                ) from None
-            self.say(f"{self.folder} cannot be locked ({error.strerror}): let no other run write there")
 
     def json(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file that is complete whenever it exists; numbers that JSON lacks become null."""
@@ -146,8 +124,7 @@ class RunFolder:
         if self._board:
             self._board.close()
         if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+            self._lock.close()
 
 
 def _flat(row: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
