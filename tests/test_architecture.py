@@ -48,7 +48,7 @@ PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
     "gpuaug": 2472,
-    "gpuaug/supply": 1901,
+    "gpuaug/supply": 1915,
     "gpuaug/kernels": 1903,
     "gpuaug/video": 3165,
     "pretrain": 79,

@@ -121,6 +121,7 @@ class Loader:
         check_options(
             {**counts, "samples_per_visit": samples_per_visit, "reuse_min": reuse_min, "reuse_max": reuse_max},
             {"lag": lag, "seed": seed, "rank": rank},
+            {"plan": plan, "augment": augment, "bank_size": bank_size, "dtype": dtype},
             fps=fps,
         )
         found = segments_of(videos, cache=cache)
@@ -159,17 +160,10 @@ class Loader:
         self.bank.videos = found.videos
         decoder = Decoder(self.device, picture, backend=backend, threads=threads, fit=fit)
         self._queue = queue = DecodeQueue(decoder, self.bank.stream)
-        samples = self._samples_per_visit
         draw = Draw(
-            plan,
-            self.bank,
-            batch=batch,
-            seed=seed,
-            rank=rank,
-            windows=windows,
-            samples_per_visit=samples,
-            rows=rows_per_sample,
-        )
+            plan, self.bank, batch=batch, seed=seed, rank=rank, windows=windows,
+            samples_per_visit=self._samples_per_visit, rows=rows_per_sample,
+        )  # fmt: skip
         self._supply: Supply
         if not shuffle:
             visits = max(1, batch // self._samples_per_visit)
