@@ -39,7 +39,7 @@ FLOORS = [
     ["benchmarks", "examples", "docs"],
 ]
 ONLY = {"gpuaug.video": {"gpuaug.kernels"}, "gpuaug.bank": set[str]()}  # beside the others: no plans, no edits
-OWNERS = {"cupy": "gpuaug.kernels.cuda", "nvidia": "gpuaug.video.backends.dali"}
+OWNERS = {"cupy": "gpuaug.kernels.cuda", "nvidia": "gpuaug.video.backends.dali_pipeline"}
 HEAVY = {"torch", "torchvision", "av", "h5py", "sklearn", "matplotlib"}
 
 LONGEST_FILE = 300
@@ -50,7 +50,7 @@ BUDGETS = {
     "gpuaug": 2472,
     "gpuaug/supply": 1915,
     "gpuaug/kernels": 1903,
-    "gpuaug/video": 3165,
+    "gpuaug/video": 3651,
     "pretrain": 79,
     "pretrain/commands": 421,
     "pretrain/common": 975,
@@ -64,7 +64,7 @@ BUDGETS = {
     "pretrain/tasks": 1633,
     "pretrain/toy": 570,
     "pretrain/training": 1512,
-    "benchmarks": 2531,
+    "benchmarks": 2609,
     "benchmarks/study": 524,
     "examples": 441,
     "docs": 73,
