@@ -28,7 +28,7 @@ from .reuse import ReuseSupply
 from .room import Fit, check_room, room, usual_size
 from .sampler import NoSegmentLeft, Placement, SegmentSampler
 from .segment import Segment, segments_of
-from .sequential import SequentialSupply
+from .sequential import PlannedPass, SequentialSupply
 from .supply import Supply, plain
 
 
@@ -145,15 +145,17 @@ class Loader:
             for each in ranks
         ]  # fmt: skip
         self._sampler = sampler = samplers[0]
+        ahead = not shuffle and placement == "whole"  # plan, then decode what is shown: little of a whole video
         need = -(-batch * windows_per_sample // windows)
         once = shuffle and reuse_max == 1
         count, self.pass_windows = len(self.segments), len(self.segments) * windows
-        picture = bank_size or usual_size(size, fit, once=once)
+        picture = bank_size or usual_size(size, fit, once=once or ahead)
         moves = placement != "whole"  # windows differ from visit to visit
         long = sum(moves and round((s.end_seconds - s.start_seconds) * fps) > frames for s in self.segments)
+        kept = None if shuffle and (long or windows > 1) else count
         groups, self.resident = room(
             slots, bank_bytes, windows=windows, group_bytes=windows * frames * picture[0] * picture[1] * 3,
-            batch=batch, need=need, once=once, kept=count if not shuffle or (not long and windows == 1) else None,
+            batch=batch, need=need, once=once or ahead, kept=kept,
         )  # fmt: skip
         if shuffle and not self.resident:
             check_room(groups * windows, need=need * windows, reuse_max=reuse_max, windows=windows)
@@ -161,43 +163,32 @@ class Loader:
                 why = f"{long} segments are longer than a window" if long else "the bank has fewer slots than windows"
                 raise ValueError(f"reuse_max must be a number where deterministic and {why}, got reuse_max=None")
         limit = None if self.resident or not shuffle else rows_per_sample if once and whole_visits else reuse_max
-        where, upright = torch.device("meta") if once else self.device, fit == "short"
+        where, upright = torch.device("meta") if once or ahead else self.device, fit == "short"
         self.bank = ClipBank(groups * windows, frames, *picture, where, reuse_max=limit, upright=upright)
         self.bank.videos = found.videos
         decoder = Decoder(self.device, picture, backend=backend, threads=threads, fit=fit)
         self._queue = queue = DecodeQueue(decoder, self.bank.stream)
-        samples = self._samples_per_visit
         draw = Draw(
-            plan,
-            self.bank,
-            batch=batch,
-            seed=seed,
-            rank=rank,
-            windows=windows,
-            samples_per_visit=samples,
-            rows=rows_per_sample,
-        )
-        self._supply: Supply
-        if not shuffle:
-            visits = max(1, batch // self._samples_per_visit)
+            plan, self.bank, batch=batch, seed=seed, rank=rank, windows=windows,
+            samples_per_visit=self._samples_per_visit, rows=rows_per_sample,
+        )  # fmt: skip
+        pixels = ClipBank(1, 1, 1, 1, self.device, upright=upright)
+        visits = max(1, batch // self._samples_per_visit)
+        if ahead:
+            self._supply: Supply = PlannedPass(samplers, self.bank, queue, draw, visits=visits, pixels=pixels)
+        elif not shuffle:
             self._supply = SequentialSupply(samplers, self.bank, queue, draw, visits=visits)
         elif once:
-            self._supply = PlanFirstSupply(
-                sampler, self.bank, queue, draw, pixels=ClipBank(1, 1, 1, 1, self.device, upright=upright),
-                whole_visits=whole_visits,
-            )  # fmt: skip
+            self._supply = PlanFirstSupply(sampler, self.bank, queue, draw, pixels=pixels, whole_visits=whole_visits)
         else:
-            self._supply = ReuseSupply(
-                sampler, self.bank, queue, draw, reuse_min=reuse_min, resident=self.resident,
-                deterministic=deterministic, lag=lag,
-            )  # fmt: skip
+            how: dict[str, Any] = {"resident": self.resident, "deterministic": deterministic, "lag": lag}
+            self._supply = ReuseSupply(sampler, self.bank, queue, draw, reuse_min=reuse_min, **how)
         self._options = {
             **counts, "fps": fps, "placement": placement, "pairs": pairs, "balance": balance, "shuffle": shuffle,
             "reuse_max": reuse_max, "deterministic": deterministic, "seed": seed, "rank": rank,
             "segments": Segment.fingerprint(self.segments),
         }  # fmt: skip
-        self.step, self.wait_seconds = 0, 0.0
-        self._process, self._closed = os.getpid(), False
+        self.step, self.wait_seconds, self._process, self._closed = 0, 0.0, os.getpid(), False
 
     @property
     def failures(self) -> list[Failure]:
@@ -211,7 +202,7 @@ class Loader:
 
     def __len__(self) -> int:
         """Batches of one pass: as many samples as the windows of all segments make, over all processes."""
-        if isinstance(self._supply, SequentialSupply):
+        if isinstance(self._supply, SequentialSupply | PlannedPass):
             return len(self._supply)
         samples = len(self.segments) * self._samples_per_visit
         return max(1, round(samples / (self.batch_size * self._world)))
