@@ -28,14 +28,15 @@ class Decoder:
 
     Args:
         device: where frames are put.
-        size: (height, width) of the frames, with fit "short" their short side; None: each video's display size.
+        size: (height, width) of the frames; with fit "short" their short side, or that and the longest long one; None:
+            each video's display size.
         backend: "pyav" (FFmpeg's decoders on the CPU), "dali" (NVIDIA's on the GPU; on the CPU VP8, VP9 and MJPEG
             only), or "auto": DALI where the device is a GPU and it has the codec, else PyAV, file by file; PyAV, too,
             where DALI failed.
         threads: files decoded at the same time; None: one for each core.
         fit: "stretch": exactly `size`. "inside": as large as fits into `size` in the display aspect, and no larger
             than the video, so that sizes differ. "short": in the display aspect, wide or tall, with a short side of
-            `size` and a long one of at most four times that; no larger than the video either.
+            `size` and a long one of at most four times that, if `size` does not say; no larger than the video either.
         timeout_seconds: after which DALI is given up with a message.
 
     Frames are the display picture: pixel aspect and rotation applied, RGB by the matrix and range the file names
@@ -64,8 +65,10 @@ class Decoder:
         if fit not in ("stretch", "inside", "short"):
             raise ValueError(f'fit must be "stretch", "inside" or "short", got fit={fit!r}')
         if fit == "short":
-            if size is not None and not (isinstance(size, int | np.integer) and size >= 1):
-                raise ValueError(f'size must be an integer >= 1, or None, where fit="short", got size={size}')
+            sides = (size, size) if isinstance(size, int | np.integer) else size
+            if sides is not None and not (len(sides) == 2 and 1 <= sides[0] <= sides[1]):
+                rule = 'an integer >= 1, a short and a long side, or None, where fit="short"'
+                raise ValueError(f"size must be {rule}, got size={size}")
         elif size is not None and (isinstance(size, int | np.integer) or len(size) != 2 or min(size) < 1):
             raise ValueError(f"size must be (height, width), both >= 1, or None, got size={size}")
         if threads is not None and threads < 1:
@@ -142,12 +145,11 @@ class Decoder:
         """(height, width) of the frames of a video whose display size is this."""
         if self.size is None:
             return height, width
-        if not isinstance(self.size, tuple | list):  # fit "short"
-            limits = (self.size, 4 * self.size) if height <= width else (4 * self.size, self.size)
-        elif self.fit == "stretch":
-            return self.size
-        else:
-            limits = self.size
+        limits = (self.size, 4 * self.size) if isinstance(self.size, int | np.integer) else self.size
+        if self.fit == "stretch":
+            return limits
+        if self.fit == "short" and height > width:
+            limits = limits[::-1]
         scale = min(limits[0] / height, limits[1] / width, 1.0)
         return max(1, round(height * scale)), max(1, round(width * scale))
 

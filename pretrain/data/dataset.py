@@ -119,7 +119,7 @@ def read_annotations(
         subset: only videos of this subset ("training", …), where the file has subsets.
         classes: names in the order of the labels; None: all labels of the file (of every subset), sorted.
         clip_seconds: segments shorter than this are dropped and counted. TSP: 16 frames at 15 per second [C].
-        background: "complement": what no action covers [P]; "file": the published rows of TSP's CSV or ours.
+        background: "complement": what no action covers [P]; "file": the published rows of TSP's CSV or ours; "none".
         cache, progress: as in `read_videos`.
 
     Overlapping labels are kept as published. One warning says where the file contradicts the videos (their own values

@@ -60,8 +60,9 @@ def extract(args: ExtractSettings, group: Group) -> int:
     encoders, models, usual = zip(*loaded)
     clip = args.frames or _same("frames", [net.frames for net in encoders])
     fit = args.fit or _same("fit", [each["fit"] for each in usual])
-    native = args.fps == "native"
-    fps = 1.0 if args.fps == "native" else args.fps or _same("fps", [each["fps"] for each in usual])
+    wanted = args.fps or _same("fps", [each["fps"] for each in usual])
+    native = wanted == "native"
+    fps = 1.0 if wanted == "native" else wanted
     if fps is None:
         raise ValueError(f"fps must be given for encoder {encoders[0].name}, which has no usual rate")
     grid = Grid(fps, clip, args.stride or clip)

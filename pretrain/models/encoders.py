@@ -61,6 +61,7 @@ _SHIFT = Default(8, 224, 3.75, IMAGENET, "net.net.conv1.")  # [C of TSM] 8 frame
 _DEFAULTS = {
     "tsm_resnet18": _SHIFT,
     "tsm_resnet50": _SHIFT,
+    "i3d": Default(64, 224, 25.0, ((0.5,) * 3, (0.5,) * 3), "net.Conv3d_1a_7x7."),  # [C of I3D]
     "i3d_resnet50": Default(8, 224, 3.75, IMAGENET, "net.conv1."),
     "r3d_18": _RESNET_3D,
     "mc3_18": _RESNET_3D,

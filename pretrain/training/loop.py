@@ -168,7 +168,7 @@ class Loop:
                 if last:
                     rate = schedule.factor(
                         self.optim.schedule,
-                        epoch=(self.step + 1) / self.epoch_steps,
+                        epoch=self.step / self.epoch_steps,
                         progress=self.progress,
                         warmup=self.optim.warmup,
                         milestones=self.optim.milestones,

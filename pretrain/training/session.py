@@ -47,6 +47,8 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
     state, source = _resumed(settings, record)
     if settings.run.minutes and group.world > 1:
         raise ValueError("--minutes is for one process; use --steps or --epochs with several")
+    for line in settings.deviations:
+        record.say(f"deviation from {settings.recipe}: {line}")
     train_set, val_set = read_data(settings, task, group, record)
     if state is not None and state["config"]["segments"] != gpuaug.Segment.fingerprint(train_set.segments):
         flags = "--videos, --annotations, --subset and what is held out"
@@ -64,7 +66,7 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
     if wanted.compile:
         net.compile()
     whole_batch = settings.optim.batch * settings.optim.accumulate * group.world
-    settings = replace(settings, optim=peak_rates(settings.optim, task.RECIPE, whole_batch))
+    settings = replace(settings, optim=peak_rates(settings.optim, settings.defaults, whole_batch))
     dtype = PRECISION[wanted.precision] if wanted.precision != "auto" else _fast(device, net)
     optimizer = Optimizer(model, net.stem, settings.optim, scale=dtype == torch.float16, device=device.type)
 
@@ -77,7 +79,7 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
         validation = Validation(held_out, names, group, batches=settings.run.val_batches)
         validation.check()
     epoch_steps = len(train_set.segments) * settings.run.clips_per_segment / whole_batch
-    about = config(settings, net, train_set, names, device, dtype, group)
+    about = config(settings, task, net, train_set, names, device, dtype, group)
     with make(train_set, train=True) as loader:
         loop = Loop(
             settings.run,
@@ -182,12 +184,15 @@ def read_data(settings: TrainSettings, task: Task, group: Group, record: RunFold
             if len(paths) != 1:
                 raise ValueError(f"{flag} must be one folder where there are annotations, got {len(paths)} paths")
             only = None if subset == "all" else subset
-            found = read_annotations(annotations, paths[0], subset=only, classes=classes, cache=data.cache)
+            found = read_annotations(
+                annotations, paths[0], subset=only, classes=classes, background=data.background, cache=data.cache
+            )
         else:
             found = read_videos(paths, cache=data.cache)
         if group.main:
             group.gather(None)
-        long = [int((s.end_seconds - s.start_seconds) * fps + 1e-6) >= needed for s in found.segments]
+        whole = settings.feed.window_placement == "whole"  # however long a segment is, its window has all frames
+        long = [whole or int((s.end_seconds - s.start_seconds) * fps + 1e-6) >= needed for s in found.segments]
         short = [segment for segment, enough in zip(found.segments, long) if not enough]
         reason = f"shorter than {needed} frames at {fps:g} per second"
         kept = replace(found, segments=[segment for segment, enough in zip(found.segments, long) if enough])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..common import cli
 from ..common.cli import Parser, add_config, add_flags, make, read_config
 from ..common.distributed import DEVICES
-from ..common.settings import BadSetting, Kinds, check, option, required, saved, setting
+from ..common.settings import BadSetting, Kinds, Recipe, check, deviations, option, required, saved, setting
+from ..data.segments import Background
 from ..feed.settings import AugmentSettings, FeedSettings
 from ..models.encoders import EncoderSettings
+from ..tasks.recipes import RECIPES
 from ..tasks.task import TASKS, Task, load, recipe
 from .optimizer import OptimSettings
 
@@ -28,6 +30,11 @@ class DataSettings:
     )
     subset: str | None = setting(
         None, "of the annotations to train on, all: every one; without it training or train; THUMOS14: val"
+    )
+    background: Background = setting(
+        "complement",
+        "of annotations: complement, what no action covers; file, the published rows of TSP's CSV or ours; none, "
+        "actions alone",
     )
     val_videos: tuple[str, ...] | None = setting(
         None, "held-out videos; without a --val flag, --holdout of --videos", metavar="PATH"
@@ -85,9 +92,17 @@ class RunSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """Everything that a run is told."""
+    """Everything that a run is told.
+
+    Attributes:
+        recipe: name of a published one (tasks/recipes.py), or "". defaults: of the task, and of that recipe.
+        deviations: in words, where the settings are not those of the recipe.
+    """
 
     task: str
+    recipe: str = ""
+    defaults: Recipe = field(default_factory=dict)
+    deviations: tuple[str, ...] = ()
     data: DataSettings
     run: RunSettings
     encoder: EncoderSettings
@@ -98,7 +113,8 @@ class TrainSettings:
 
     def saved(self) -> dict[str, Any]:
         """What config.json says of them."""
-        return {"task": self.task, **saved(*(getattr(self, each.name) for each in fields(self)[1:]))}
+        named = {"task": self.task, **({"recipe": self.recipe} if self.recipe else {})}
+        return {**named, **saved(*(getattr(self, each.name) for each in fields(self)[4:]))}
 
 
 KINDS: Kinds = {
@@ -123,13 +139,20 @@ def parse(
     parser = Parser(prog=prog, epilog=EPILOG, allow_abbrev=False)
     for each in (first, parser):
         each.add_argument("--task", choices=sorted(TASKS), help="with --help: shows its own flags and defaults")
+        text = "a row of a paper as published, and its task; flags beside it deviate, and are named (docs/fidelity.md)"
+        each.add_argument("--recipe", choices=RECIPES, metavar="NAME", help=f"{text}: {', '.join(RECIPES)}")
         add_config(each)
     known, _ = first.parse_known_args(argv)
-    name = known.task or (read_config(known.config).get("task") if "config" in known else None)
+    config = read_config(known.config) if "config" in known else {}
+    row = known.recipe or (config.get("recipe") if known.task in (None, config.get("task")) else None)
+    published = RECIPES.get(row or "")
+    name = known.task or (published.task if published else config.get("task"))
+    if published and name != published.task:
+        parser.error(f"--recipe {row} is of the task {published.task}, got --task {name}")
     tasks = {each: load(each) for each in ([name] if name in TASKS else sorted(TASKS))}
     own = {f"options of {name}": tasks[name].Settings} if name in tasks else {}
     kinds = {**own, **KINDS, **(extra or {})}
-    recipes = {each: recipe(task) for each, task in tasks.items()}
+    recipes = {each: {**recipe(task), **(published.flags if published else {})} for each, task in tasks.items()}
     add_flags(parser, kinds, recipes)
     values = cli.parse(parser, argv, kinds, recipes.get(name))
     try:
@@ -137,6 +160,9 @@ def parse(
             raise BadSetting("task", f"one of {', '.join(TASKS)}", "none")
         settings = TrainSettings(
             task=name,
+            recipe=row or "",
+            defaults=recipes[name],
+            deviations=_deviations(row or "", recipes[name], values),
             data=make(DataSettings, values),
             run=make(RunSettings, values),
             encoder=make(EncoderSettings, values),
@@ -153,3 +179,11 @@ def parse(
     except ValueError as error:
         parser.error(getattr(error, "flag", str(error)))
     return settings, tasks[name], values
+
+
+def _deviations(row: str, defaults: Recipe, values: dict[str, Any]) -> tuple[str, ...]:
+    """Flags that differ from a published recipe, and what it needs that was not given."""
+    if row not in RECIPES:
+        return ()
+    lacks = [f"{option(name)} none, not {what}" for name, what in RECIPES[row].needs.items() if not values.get(name)]
+    return (*deviations(values, defaults), *lacks)
