@@ -125,12 +125,11 @@ class Loader:
     ) -> None:
         counts = {"batch": batch, "size": size, "frames": frames, "windows": windows, "world": world}
         counts |= {"windows_per_sample": windows_per_sample, "rows_per_sample": rows_per_sample}
+        others: dict[str, Any] = {"plan": plan, "augment": augment, "bank_size": bank_size, "dtype": dtype}
         check_options(
             {**counts, "samples_per_visit": samples_per_visit, "reuse_min": reuse_min, "reuse_max": reuse_max},
-            {"lag": lag, "seed": seed, "rank": rank},
-            {"plan": plan, "augment": augment, "bank_size": bank_size, "dtype": dtype},
-            fps=fps,
-        )
+            {"lag": lag, "seed": seed, "rank": rank}, others, fps=fps,
+        )  # fmt: skip
         found = segments_of(videos, cache=cache)
         self.segments, self.classes, self.skipped = found.segments, found.classes, found.skipped
         self.batch_size, self._world, self._shuffle = batch, world, shuffle
