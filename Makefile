@@ -79,5 +79,5 @@ clean:
 
 .venv/.test: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(INSTALL) -e '.[pretrain,test,bench,cuda13]'
+	$(INSTALL) -e '.[pretrain,tensorboard,test,bench,cuda13]'
 	touch $@ .venv/.demo

@@ -90,11 +90,11 @@ setup(
             "torchvision>=0.21",  # the encoders
             "h5py>=3.10",  # feature files in the form TSP and the localisers read
             "matplotlib>=3.8",  # training curves, confusion matrices, Figure 2 and Figure 4
-            "tensorboard>=2.15",
             "scipy>=1.11",  # Student's t, for intervals
             "scikit-learn>=1.4",  # for linear classifiers of features, with folds of whole videos
             "jinja2>=3.1",  # for the HTML pages: templates that escape; torch brings it along
         ],
+        "tensorboard": ["tensorboard>=2.15"],  # for `train --tensorboard`
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.6",  # the suite on all cores
