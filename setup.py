@@ -86,6 +86,7 @@ setup(
         # NVIDIA's decoder and CuPy, which compiles the kernels for the GPU
         "cuda12": ["nvidia-dali-cuda120>=1.50", "cupy-cuda12x>=13.4"],
         "cuda13": ["nvidia-dali-cuda130>=2.0", "cupy-cuda13x>=14.0"],
+        "torchcodec": ["torchcodec>=0.5"],  # NVDEC without DALI; on the CPU the system's FFmpeg
         "pretrain": [
             "torchvision>=0.21",  # the encoders
             "h5py>=3.10",  # feature files in the form TSP and the localisers read

@@ -264,6 +264,7 @@ class Loader:
             "epoch": self._sampler.epoch,
             "failures": [asdict(failure) for failure in self.failures],
             "damaged_frames": dict(self._queue.damaged_frames),
+            "fallbacks": self._queue.fallbacks,
             "changed_files": self.changed_files,
         }
 

@@ -138,6 +138,7 @@ def test_a_gradual_refresh_is_refused(assets):
         cut(request.index, pieces_of(request))
 
 
+@pytest.mark.slow
 def test_packets_without_a_picture_of_their_own_are_refused(assets, tmp_path):
     """VP8's hidden references are packets of their own, which decoders count differently."""
     for number in (1, 2):

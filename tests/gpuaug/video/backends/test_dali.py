@@ -221,32 +221,6 @@ def test_without_dali_the_message_says_so(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "gpuaug.video.backends.dali", None)
-    with pytest.raises(RuntimeError, match='backend="dali" needs NVIDIA DALI, which cannot be imported'):
+    with pytest.raises(RuntimeError, match=r'backend="dali" needs NVIDIA DALI, which cannot be imported.*\[cuda13\]'):
         Decoder(backend="dali")
     Decoder().close()
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize(
-    "name", ["cfr", "ntsc", "vfr", "mkv", "open_gop", "long_gop", "hevc", "turned_90", "sar", "vp9"]
-)
-def test_on_the_gpu(name, assets, pyav):
-    """NVDEC sites chroma between the pixels, PyAV where the file says: colours at edges differ, numbers do not."""
-    windows = windows_of(assets[name])
-    with Decoder("cuda", backend="dali") as cuda:
-        clips, failures = cuda.decode(windows)
-    assert not failures
-    for a, b in zip(clips, pyav.decode(windows)[0]):
-        assert a.is_cuda
-        assert (a.cpu().int() - b.int()).abs().float().mean() < 2
-        assert [number_of(frame) for frame in a.cpu().numpy()] == [number_of(frame) for frame in b.numpy()]
-
-
-@pytest.mark.gpu
-def test_on_the_gpu_every_file_is_served(assets):
-    names = ["cfr", "444", "mpeg4_b_avi", "edit_list", "mpeg2", "vp8"]
-    with Decoder("cuda") as decoder:
-        clips, failures = decoder.decode([Window(str(assets[name]), 0.4, 25, 3) for name in names])
-    assert not failures
-    assert all(clip.is_cuda for clip in clips)
-    assert [number_of(frame) for frame in clips[0].cpu().numpy()] == [10, 11, 12]
