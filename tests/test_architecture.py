@@ -47,10 +47,10 @@ MODULES = {"": 15, "pretrain/": 10}  # in one folder, __init__ not counted
 PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
-    "gpuaug": 2509,
-    "gpuaug/supply": 2092,
+    "gpuaug": 2513,
+    "gpuaug/supply": 2107,
     "gpuaug/kernels": 1903,
-    "gpuaug/video": 3653,
+    "gpuaug/video": 3796,
     "pretrain": 107,
     "pretrain/commands": 487,
     "pretrain/common": 1151,
