@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         failures = loader.report()["failures"]
     file = Path(settings.run.out) / "preview.html"
     lead = f"{train_set}; seed {settings.run.seed}; {len(page)} samples."
-    write_page(file, f"What {settings.task} training sees", lead, page)
+    write_page(file, f"What {settings.task.upper()} training sees", lead, page, train_set.skipped)
     record.name("skipped", ((each["path"], each["reason"]) for each in failures))
     print(file)
     print(f"next: open the page; {prog('train')} takes the same flags, with another --out", file=sys.stderr)
