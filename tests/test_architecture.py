@@ -48,7 +48,7 @@ PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
     "gpuaug": 2513,
-    "gpuaug/supply": 2107,
+    "gpuaug/supply": 2112,
     "gpuaug/kernels": 1903,
     "gpuaug/video": 3796,
     "pretrain": 107,

@@ -25,7 +25,7 @@ from .draw import Draw
 from .picture import Pictures, to_device
 from .plan_first import PlanFirstSupply
 from .reuse import ReuseSupply
-from .room import Fit, check_room, room, usual_size
+from .room import Fit, check_limit, check_room, room, usual_size
 from .sampler import NoSegmentLeft, Placement, SegmentSampler
 from .segment import Segment, segments_of
 from .sequential import PlannedPass, SequentialSupply
@@ -159,9 +159,7 @@ class Loader:
         )  # fmt: skip
         if shuffle and not self.resident:
             check_room(groups * windows, need=need * windows, reuse_max=reuse_max, windows=windows)
-            if deterministic and reuse_max is None:
-                why = f"{long} segments are longer than a window" if long else "the bank has fewer slots than windows"
-                raise ValueError(f"reuse_max must be a number where deterministic and {why}, got reuse_max=None")
+            check_limit(reuse_max, deterministic=deterministic, long=long)
         limit = None if self.resident or not shuffle else rows_per_sample if once and whole_visits else reuse_max
         where, upright = torch.device("meta") if once or ahead else self.device, fit == "short"
         self.bank = ClipBank(groups * windows, frames, *picture, where, reuse_max=limit, upright=upright)
