@@ -19,7 +19,6 @@ from torch import Tensor
 
 from . import arguments, edits, reference
 from .arrays import (
-    which_axis,
     CPU,
     accept,
     alike,
@@ -31,6 +30,7 @@ from .arrays import (
     pictures,
     time_axis,
     view,
+    which_axis,
 )
 from .edits import Frames
 from .kernels import host, host_allocator, kernel_args, layer_args

@@ -162,8 +162,7 @@ class Plan:
         >>> fade(Plan.take(0, [0, 1]), Plan.take(1, [5, 6]), [[0.0, 0.5]]).share(3).tolist()
         [[0.75, 0.25, 0.0]]
         """
-        least = 0 if self.layers is None else COLOR
-        if self.clip.size and not least <= self.clip.min() <= self.clip.max() < clips:
+        if self.clip.size and not (self.layers and COLOR or 0) <= self.clip.min() <= self.clip.max() < clips:
             raise ValueError(f"clips must be above every clip id of the plan ({self.clip.max()}), got clips={clips}")
         n, length, _ = self.clip.shape
         share = np.zeros((n, clips + 1))  # the last one of the colours, −1
@@ -202,16 +201,14 @@ class Plan:
         n, length, _ = self.clip.shape
         position = values.positions("order", order, n, None if edge == "repeat" else length - 1)
         position = np.broadcast_to(np.clip(position, 0, length - 1), (n, position.shape[1]))
-        row = np.arange(n)[:, None]
-        low = np.floor(position).astype(np.int64)
+        row, low = np.arange(n)[:, None], np.floor(position).astype(np.int64)
         part = position - low
         high = np.minimum(low + 1, length - 1)
         near = np.where(part < 0.5, low, high)
         marks = self.marks and self.marks.each(lambda column: column[row, near])
         if not part.any():
             return _compact([column[row, low] for column in columns_of(self)], self, marks)
-        shown = taps.between(columns_of(self), row, low, high, part)
-        return _compact(shown, self, marks)
+        return _compact(taps.between(columns_of(self), row, low, high, part), self, marks)
 
 
 def where(mask: ArrayLike, a: Plan, b: Plan) -> Plan:

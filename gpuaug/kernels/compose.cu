@@ -2,6 +2,7 @@
 // (1: the sources have the output's type; 0: bytes), ONE (1: one tensor holds all clips) and THREADS come from cuda.py.
 // A thread makes a pixel of an output frame, in planes a value: from the last tap to the first, until nothing is left to
 // be seen through. The grid is (blocks of a frame, T, N).
+#include "pixel.cuh"
 #include "layers.cuh"
 
 #if SAME

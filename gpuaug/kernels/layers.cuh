@@ -1,6 +1,6 @@
-// Plans whose taps lie over each other: what a tap's share of a pixel is. gpuaug/layers says what it means.
+// Plans whose taps lie over each other: what a tap's share of a pixel is. gpuaug/layers says what it means. Stands behind
+// pixel.cuh.
 #pragma once
-#include "pixel.cuh"
 
 struct ComposeJob {
     i64 n, t, k, y, x, c;
