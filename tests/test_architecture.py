@@ -47,8 +47,8 @@ MODULES = {"": 15, "pretrain/": 10}  # in one folder, __init__ not counted
 PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
-    "gpuaug": 2472,
-    "gpuaug/supply": 1901,
+    "gpuaug": 2480,
+    "gpuaug/supply": 1920,
     "gpuaug/kernels": 1903,
     "gpuaug/video": 3820,
     "pretrain": 79,
