@@ -109,6 +109,7 @@ setup(
             "ruff>=0.6",
             "mypy>=1.11",
         ],
+        "mutants": ["mutmut>=3.8"],  # plants faults: the only kept tool that forks, so that torch is imported once
         "bench": ["pytest-benchmark>=5", "torchcodec>=0.5", "kornia>=0.8", "matplotlib>=3.8"],
     },
 )

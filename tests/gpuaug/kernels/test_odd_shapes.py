@@ -138,3 +138,29 @@ def test_a_last_position_that_rounds_to_the_clips_end_is_refused(implementation)
         torch.arange(5.0, device=implementation)[None], length=4, change_point=3, rate=1.5
     )
     assert shown[0].tolist() == [0, 1, 2, 4]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 1)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_frames_of_one_or_two_pixels(implementation, shape, channels):
+    """Nothing behind them is read, which executed PTX shows, and each is its own neighbour."""
+    bank = random_frames(np.random.default_rng(2), (1, 2, *shape, channels), torch.uint8)
+    got = render(bank.to(implementation), Plan.take(0, [1]), size=shape, dtype=torch.uint8, layout="NTHWC")
+    assert torch.equal(got[0, 0].cpu(), bank[0, 1])
+    twice = (2 * shape[0], 2 * shape[1])
+    wide = render(bank.to(implementation), Plan.take(0, [1]), size=twice, layout="NTHWC").cpu() * 255
+    assert wide.min() >= bank[0, 1].min() - 1e-3
+    assert wide.max() <= bank[0, 1].max() + 1e-3
+    torch.testing.assert_close(wide[0, 0, 0, 0], bank[0, 1, 0, 0].float(), rtol=0, atol=1e-3)
+
+
+def test_the_right_edge_does_not_depend_on_what_memory_held(monkeypatch):
+    """What lies behind a row is read with weight 0: memory that holds NaN must not make NaN of it."""
+    kernel_implementations.put_in_charge("host", monkeypatch)
+    bank = random_frames(np.random.default_rng(3), (1, 1, 5, 37, 3), torch.uint8)
+    expected = bank[0, 0].permute(2, 0, 1).float()
+    for _ in range(20):  # the scratch rows are taken from what was given back just before
+        for size in (2000, 4000, 8000, 16000):
+            np.full(size, np.nan, np.float32)
+        got = render(bank, Plan.take(0, [0]), size=(5, 37))
+        torch.testing.assert_close(got[0, :, 0] * 255, expected, rtol=0, atol=1e-3)
