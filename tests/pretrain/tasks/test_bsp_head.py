@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pretrain.tasks.bsp import task as bsp
-from support.bsp_samples import T, draw
+from support.banks import T, draw
 
 
 class Pool(nn.Module):
