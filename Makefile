@@ -58,7 +58,7 @@ study: .venv/.test  ## every pre-training, one localiser, one table; goes on whe
 	$(BIN)/python -m benchmarks.study.run --out runs/study
 
 # On a GPU machine without a network: make gpu GPU_PYTHON=python3 OUT=dir uses that Python's packages; packages that it
-# lacks are accepted by name, GPUAUG_ABSENT=nvidia.dali,torchcodec,kornia. Within nine minutes: what takes longer is
+# lacks are accepted by name, GPUAUG_ABSENT=nvidia.dali,torchcodec,kornia,pytorch_lightning. Within nine minutes: what takes longer is
 # interrupted, so that pytest writes what is done by then, and each benchmark saves after every case. The examples, which
 # start processes, have a run of their own. benchmarks/gpu_calls.sh does the same in calls of some minutes.
 GPU_PYTHON ?= $(BIN)/python

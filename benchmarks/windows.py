@@ -8,8 +8,10 @@ times by the median at the start.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Sequence
+import importlib.util
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,8 @@ from . import common, videos
 from .peers import decoders
 
 WINDOW, GOP, AFTER = 16, 30, 8  # frames: of a window, from key frame to key frame, from a key frame to a window
-MINUTES, HEIGHT, WIDTH = 10, 128, 172
+FRAMES, SMOKE = 10 * 60 * videos.FPS, 6 * videos.FPS
+HEIGHT, WIDTH = 128, 172
 BACKENDS = ("dali", "torchcodec", "pyav")
 
 
@@ -29,15 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Make the file, measure, print and save."""
     suite = common.Suite("windows", __doc__, {"cpu": 30, "cuda": 30}, smoke=True)
     suite.parse(argv)
-    if not suite.smoke and not decoders.can_load_torchcodec():
+    there = suite.device == "cpu" and not suite.smoke and importlib.util.find_spec("torchcodec")
+    if there and not decoders.can_load_torchcodec():
         return decoders.run_with_pyavs_libraries("windows", argv)
     torch.set_num_threads(1)
-    frames = (MINUTES if not suite.smoke else 0.2) * 60 * videos.FPS
-    with videos.folder(f"libvpx-vp9 {WIDTH} {HEIGHT} {GOP} {frames:.0f}") as folder:
-        size: dict[str, Any] = {"height": HEIGHT, "width": WIDTH, "frames": int(frames)}
-        options = videos.FAST["libvpx-vp9"]
-        path = videos.write(folder / "video.webm", GOP, codec="libvpx-vp9", options=options, **size)
-        groups = int(frames) // GOP
+    frames = SMOKE if suite.smoke else FRAMES
+    with made(frames) as path:
+        groups = frames // GOP
         keys = {"at the start": 0, "in the middle": groups // 2 * GOP, "at the end": (groups - 1) * GOP}
         windows = {
             place: gpuaug.Window(path, (key + AFTER) / videos.FPS, videos.FPS, WINDOW) for place, key in keys.items()
@@ -45,6 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         for backend in BACKENDS:
             one_backend(suite, backend, windows)
     return suite.finish()
+
+
+@contextlib.contextmanager
+def made(frames: int) -> Iterator[str]:
+    """The path of such a file."""
+    with videos.folder(f"libvpx-vp9 {WIDTH} {HEIGHT} {GOP} {frames}") as folder:
+        size: dict[str, Any] = {"height": HEIGHT, "width": WIDTH, "frames": frames}
+        options = videos.FAST["libvpx-vp9"]
+        yield videos.write(folder / "video.webm", GOP, codec="libvpx-vp9", options=options, **size)
 
 
 def one_backend(suite: common.Suite, backend: Any, windows: dict[str, gpuaug.Window]) -> None:

@@ -119,6 +119,19 @@ def test_hidden_pictures_are_told(hiding, assets):
     assert not cut(request.index, pieces_of(request))[0].hidden
 
 
+def test_time_stamps_are_small_whatever_the_files_are(assets, tmp_path):
+    """DALI keeps them in 32 bits, and takes −1 for none."""
+    ffmpeg("-i", assets["ts"], "-c", "copy", "-output_ts_offset", "30000", tmp_path / "late.ts")
+    request = request_of(tmp_path / "late.ts", [40, 41])
+    assert request.index.stamp_N[0] > 2**31
+    (made,) = cut(request.index, pieces_of(request))
+    with av.open(io.BytesIO(made.data.tobytes())) as file:
+        stamps = sorted(packet.pts for packet in file.demux(video=0) if packet.size)
+    assert stamps[0] >= 0
+    assert stamps == [*range(stamps[0], stamps[0] + len(stamps))]
+    assert stamps[-1] < len(stamps) + 4
+
+
 def test_what_a_decoder_must_be_able_to_do_is_told(assets, tmp_path):
     request = request_of(assets["mkv"], np.arange(9))
     (made,) = cut(request.index, pieces_of(request))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from support.assets import ffmpeg, number_of
+from support.assets import ffmpeg, number_of, remux
 
 pytest.importorskip("nvidia.dali")
 
@@ -160,6 +160,7 @@ def test_a_window_is_copied_only_where_frames_are_shared(assets, dali, monkeypat
     assert torch.equal(other, first[1:3])
 
 
+@pytest.mark.slow
 def test_colours_are_put_right_without_products_of_matrices(assets, dali):
     """Those would be subject to TF32; and there are few operations for many frames."""
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -206,3 +207,22 @@ def test_on_the_gpu_every_file_is_served(gpu_assets):
     assert not failures
     assert all(clip.is_cuda for clip in clips)
     assert [number_of(frame) for frame in clips[0].cpu().numpy()] == [10, 11, 12]
+
+
+@pytest.mark.gpu
+def test_on_the_gpu_hidden_pictures_and_damage(gpu_assets, tmp_path):
+    """VP9 and AV1 that hide pictures give the right ones, whoever decodes; so does H.264 before its damage."""
+    for number in (1, 2):
+        how = ["-pass", str(number), "-passlogfile", tmp_path / "log", "-auto-alt-ref", "1", "-lag-in-frames", "25"]
+        ffmpeg("-i", gpu_assets["cfr"], "-c:v", "libvpx-vp9", "-b:v", "300k", *how, tmp_path / "hiding.webm")
+    ffmpeg("-i", gpu_assets["cfr"], "-c:v", "libsvtav1", tmp_path / "av1.mp4")
+    half = lambda k, data: data[: len(data) // 2] if k == 20 else data  # noqa: E731
+    remux(gpu_assets["cfr"], tmp_path / "damaged.mp4", half)
+    windows = [Window(str(tmp_path / name), 0.01, 25, 40) for name in ("hiding.webm", "av1.mp4")]
+    with Decoder("cuda") as decoder:
+        clips, failures = decoder.decode([*windows, Window(str(tmp_path / "damaged.mp4"), 0.01, 25, 18)])
+        assert not failures
+        assert "DALI counts the pictures that this file does not show" in decoder.fallbacks
+        assert "DALI has no av1 decoder for cuda" in decoder.fallbacks
+    numbers = [[number_of(frame) for frame in clip.cpu().numpy()] for clip in clips]
+    assert numbers == [[*range(40)], [*range(40)], [*range(18)]]

@@ -5,8 +5,10 @@ import ctypes
 import pytest
 import torch
 
+from gpuaug import doctor
 from gpuaug.video.backends import nvdec
 from gpuaug.video.backends.nvdec import Capabilities, Caps, Kind, kind_of
+from gpuaug.video.frame_index import read_index
 
 CPU = torch.device("cpu")
 H264 = Kind("h264", "4:2:0", 8)
@@ -126,6 +128,16 @@ def test_without_a_driver_it_says_so(monkeypatch):
     monkeypatch.setattr(nvdec.ctypes, "CDLL", missing)
     assert nvdec.missing().startswith("NVDEC cannot be used: ")
     assert "\n" not in nvdec.missing()
+
+
+def test_the_videos_of_the_gpus_tests_are_large_enough(gpu_assets, tmp_path):
+    """HEVC needs 144 × 144; doctor's, too."""
+    needed = USUAL._replace(least_width=144, least_height=144)
+    paths = [gpu_assets["hevc"], gpu_assets["turned_90"], doctor._clip(tmp_path, "hevc")]
+    for path in paths:
+        index = read_index(str(path))
+        assert index.width >= needed.least_width
+        assert index.height >= needed.least_height
 
 
 @pytest.mark.gpu
