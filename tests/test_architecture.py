@@ -68,7 +68,7 @@ BUDGETS = {
     "pretrain/tasks": 1879,
     "pretrain/toy": 570,
     "pretrain/training": 1641,
-    "benchmarks": 2625,
+    "benchmarks": 2621,
     "benchmarks/study": 524,
     "examples": 441,
     "docs": 73,
