@@ -148,3 +148,30 @@ def test_sizes_below_one_are_refused(name):
         ClipBank(**{"slots": 1, "length": 4, "height": 2, "width": 2, name: 0})
     with pytest.raises(ValueError, match="reuse_max must be ≥ 1 or None, got reuse_max=0"):
         ClipBank(1, 4, 2, 2, reuse_max=0)
+
+
+def test_released_slots_are_not_drawn_until_they_are_offered():
+    bank = full_bank(slots=3)
+    bank.release(np.array([0, 2]))
+    assert bank.slots().tolist() == [1]
+    bank.offer(np.array([2]))
+    assert bank.slots().tolist() == [1, 2]
+    assert bank.info["ready"].tolist() == [False, True, True]
+
+
+def test_a_state_gives_back_table_and_counts():
+    bank = full_bank(slots=2, reuse_max=9)
+    with bank.reading(np.array([[0], [1], [1]])):
+        pass
+    bank.draw(np.random.default_rng(0), 1, uses=3)
+    again, state = ClipBank(2, 4, 6, 8, reuse_max=9), bank.state_dict()
+    again.load_state_dict(state)
+    assert (again.decoded, again.rendered, again.info.tolist()) == (2, 3, bank.info.tolist())
+    set_columns(again, uses=[6, 7])
+    assert again.spent().tolist() == [False, True]
+    del state["uses_per_draw"]  # of an earlier version
+    again.load_state_dict(state)
+    set_columns(again, uses=[8, 9])
+    assert again.spent().tolist() == [False, True]
+    with pytest.raises(ValueError, match="slots must be as in the state, 2, got 3"):
+        ClipBank(3, 4, 6, 8).load_state_dict(state)

@@ -210,3 +210,49 @@ def test_what_the_decoder_is_made_with_and_that_it_is_closed(decoder, options):
     assert len(closed) == 1
     with pytest.raises(RuntimeError, match="the loader is closed"):
         source.batch(0)
+
+
+@pytest.mark.parametrize(("resident", "calls"), [(False, [5, 3, 3, 3]), (True, [5])])
+def test_what_never_pairs_up_is_replaced_three_times_and_then_an_error(resident, calls):
+    """Half of the groups at a time, the most used ones; data that are all there are not replaced."""
+    made, _ = supply(5, reuse_max=None if resident else 9, resident=resident)
+
+    def draw(step):
+        raise gpuaug.Starved("nothing fits")
+
+    made._draw = draw
+    with pytest.raises(gpuaug.Starved, match="nothing fits"):
+        made.next(0)
+    assert made._groups.queue.calls == calls
+    assert made._pending == []
+
+
+def test_a_bank_that_is_being_filled_goes_on_where_it_was():
+    made, shown = supply(90, deterministic=False, reuse_max=9, reuse_min=3)
+    shown += [0]
+    made.next(4)
+    state, before = made.state_dict(), segments_there(made)
+    asked = [(p.group, p.visit, p.due_step, p.credited_uses) for p in made._pending]
+    again, _ = supply(90, deterministic=False, reuse_max=9, reuse_min=3)
+    again.load_state_dict(state)
+    assert segments_there(again) == before
+    assert [(p.group, p.visit, p.due_step, p.credited_uses) for p in again._pending] == asked
+    assert len(asked) > 30
+    assert again._unfilled == made._unfilled == list(range(len(before) + len(asked), 90))
+    assert again.bank.info["uses"].tolist() == made.bank.info["uses"].tolist()
+    again.after(5)
+    every = [p.group for p in again._pending]
+    assert len(every) == len(set(every)), "none is asked for twice"
+
+
+def segments_there(made):
+    return [(group, visit.segment) for group, visit in enumerate(made._groups.held) if visit is not None]
+
+
+def test_while_a_bank_is_filled_nothing_of_it_is_replaced():
+    made, shown = supply(90, deterministic=False, reuse_max=1)
+    shown += [0]
+    made.next(0)
+    made.after(0)
+    assert made.bank.spent()[0]
+    assert 0 not in [p.group for p in made._pending]

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-TESTS = tuple(f"tests/gpuaug/test_{name}.py" for name in ("odd_shapes", "blend", "render"))
+TESTS = tuple(f"tests/gpuaug/{name}.py" for name in ("kernels/test_odd_shapes", "test_blend", "test_render"))
 IMPLEMENTATION = {".cu": "emulated", ".cpp": "host"}
 
 
