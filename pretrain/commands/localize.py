@@ -26,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings: LocalizerSettings
     kinds = {"files": LocalizeSettings, "localiser": LocalizerSettings}
     args, settings = read(argv, kinds, prog=prog("localize"), description=__doc__)
-    train, test = (read_subset(args.features, args.annotations, each) for each in (args.train_subset, args.subset))
+    train, test = (
+        read_subset(args.features, args.annotations, each, args.val_list) for each in (args.train_subset, args.subset)
+    )
     trained_on = trained_videos(args.features, train, test)
     if args.task == "steps":
         write_frame_scores(args.out, STEP_SECONDS, actionness(train, test, seed=settings.seed), trained_on=trained_on)
