@@ -191,6 +191,6 @@ def _deviations(row: str, defaults: Recipe, values: dict[str, Any]) -> tuple[str
     if row not in RECIPES:
         return ()
     needs, grid = RECIPES[row].needs, RECIPES[row].grid
-    told = {name: value for name, value in values.items() if value not in grid.get(name, ())}
+    told = {name: value for name, value in values.items() if name not in needs and value not in grid.get(name, ())}
     lacks = [f"{option(name)} none, not {what}" for name, what in needs.items() if not values.get(name)]
     return (*deviations(told, defaults), *lacks)

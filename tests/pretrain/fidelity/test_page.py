@@ -16,8 +16,8 @@ PAGE = Path(__file__).parents[3] / "docs" / "fidelity.md"
 LINES = re.findall(r"^python -m pretrain train (.+)$", PAGE.read_text(encoding="utf-8"), re.M)
 SMALL = {
     "bsp": "--size 32 --batch 4 --bank-size 38 160",
-    "pal": "--size 32 --batch 1 --queue 16",
-    "tsp": "--size 32 --batch 4 --bank-size 37 49",
+    "pal": "--size 16 --batch 2 --queue 16",
+    "tsp": "--size 16 --batch 4 --bank-size 18 24",
 }
 NAMES = [line.split()[1] for line in LINES]
 
@@ -61,6 +61,4 @@ def test_every_line_runs_two_steps(line, toy, runs, capsys):
     small = f"{SMALL[task]} --steps 2 --val-batches 1 --threads 1 --quiet --cache {runs}/probed.sqlite3"
     assert main(["train", *words, *small.split()]) == 0, capsys.readouterr().err
     assert (runs / name / "checkpoint.pt").exists()
-    assert (
-        f"deviation from {name}: --size 32, not " in capsys.readouterr().err + (runs / name / "config.json").read_text()
-    )
+    assert f"deviation from {name}: --size " in capsys.readouterr().err + (runs / name / "config.json").read_text()

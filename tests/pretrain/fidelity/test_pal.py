@@ -15,7 +15,8 @@ def pal_vectors(P, clip, clips, layers, prefix="", encoder_prefix="encoder.net."
     """Clip encoder, MLP of two layers, temporal convolutions each with ReLU, unit length: (N, J, D)."""
     n, c, t = clip.shape[:3]
     each = clip.view(n, c, clips, t // clips, *clip.shape[3:]).permute(0, 2, 1, 3, 4, 5).flatten(0, 1)
-    x = networks.i3d(P, each, encoder_prefix)
+    own = f"{encoder_prefix}Conv3d_1a_7x7.conv3d.weight" in P
+    x = networks.i3d(P, each, encoder_prefix) if own else networks.tsm_resnet(P, each, 18, f"{encoder_prefix}net.")
     x = F.relu(networks.norm(x @ P[f"{prefix}mlp.0.weight"].T, P, f"{prefix}mlp.1", 1e-5))
     x = x @ P[f"{prefix}mlp.3.weight"].T + P[f"{prefix}mlp.3.bias"]
     x = x.view(n, clips, -1).transpose(1, 2)
@@ -39,9 +40,9 @@ def test_pal(name, toy, tmp_path):
     settings, _, _, batches, model, optimizer = prepared(name, toy, tmp_path)
     options, clips = settings.options, settings.feed.windows_per_segment
     for batch, info in batches:
-        for n in range(4):
+        for n in range(2 * (pairs := settings.feed.batch)):
             samples.pal_pair(
-                samples.taps(batch, info), n, 2, batch.target, clips=clips, frames=8, betas=options.opacity,
+                samples.taps(batch, info), n, pairs, batch.target, clips=clips, frames=8, betas=options.opacity,
                 paste=options.paste, stride_max=options.stride_max,
             )  # fmt: skip
     (before, _), (batch, _) = batches
@@ -54,13 +55,13 @@ def test_pal(name, toy, tmp_path):
 
     model(before.clips.double(), before.target)  # fills the queue
     with torch.no_grad():
-        queued = regions(slow, before, slice(2, 4)).float().double()  # which keeps float32
+        queued = regions(slow, before, slice(pairs, 2 * pairs)).float().double()  # which keeps float32
 
     def loss_of(P):
         """InfoNCE at temperature 0.07 against the keys of other composites in the queue."""
         with torch.no_grad():
-            key = regions(slow, batch, slice(2, 4))
-        query = regions(P, batch, slice(0, 2))
+            key = regions(slow, batch, slice(pairs, 2 * pairs))
+        query = regions(P, batch, slice(0, pairs))
         scores = torch.cat([(query * key).sum(1, keepdim=True), query @ queued.T], 1) / 0.07
         return (torch.logsumexp(scores, 1) - scores[:, 0]).mean()
 

@@ -22,7 +22,10 @@ HEAD_LR = {"tsp-thumos": 0.004}
 def tsp_loss(P, batch, kind, depth, gvf, region_weight):
     """Action over foreground clips, temporal region over all, on the clip's feature beside the video's (Eq. 1)."""
     target = batch.target
-    feature = networks.resnet_3d(P, batch.clips.double(), kind, depth, "encoder.net.")
+    if kind == "tsm":
+        feature = networks.tsm_resnet(P, batch.clips.double(), depth, "encoder.net.net.")
+    else:
+        feature = networks.resnet_3d(P, batch.clips.double(), kind, depth, "encoder.net.")
     inside = target["action"] >= 0
     log_p = F.log_softmax(feature[inside] @ P["head.action.weight"].T + P["head.action.bias"], 1)
     loss = -log_p[torch.arange(int(inside.sum())), target["action"][inside]].mean()
@@ -59,7 +62,9 @@ def check_tsp_batch(batch, info, videos, toy, classes, name):
 def test_tsp(name, toy, tmp_path):
     settings, dataset, videos, ((batch, info),), model, optimizer = prepared(name, toy, tmp_path)
     gvf = check_tsp_batch(batch, info, videos, toy, dataset.classes, name)
-    kind, depth = ("r3d", 18) if "r3d" in name else ("r2plus1d", 18 if "18" in name else 34)
+    kind, depth = {"r2plus1d_34": ("r2plus1d", 34), "r2plus1d_18": ("r2plus1d", 18), "r3d_18": ("r3d", 18)}.get(
+        settings.encoder.encoder, ("tsm", 18)
+    )
     given = gvf if settings.options.gvf else None
     weight = 0.0 if name.startswith("tac") else 1.0
 
@@ -67,7 +72,7 @@ def test_tsp(name, toy, tmp_path):
         """The stem stays; layers 1e-4, heads 0.002 unless THUMOS14's; everything decays by 0.005."""
         layers, head = LAYERS_LR.get(name, 1e-4), HEAD_LR.get(name, 0.002)
         rates = {n: head if n.startswith("head.") else layers for n in gradients}
-        stem = [n for n in P if n.startswith("encoder.net.stem.")]
+        stem = [n for n in P if n.startswith("encoder.net.net.conv1." if kind == "tsm" else "encoder.net.stem.")]
         assert stem
         assert not set(stem) & set(gradients)
         after = {n: networks.sgd(P[n], g, rates[n], 0.005) for n, g in gradients.items()}

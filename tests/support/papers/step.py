@@ -19,8 +19,12 @@ from pretrain.training.session import make_loader, read_data
 from pretrain.training.settings import parse
 
 TOLERANCE = 1e-6
-SMALL = {"bsp": "--size 32 --batch 4 --bank-size 38 160", "pal": "--size 32 --batch 2 --queue 16", "tsp": "--size 32"}
-SMALL["tsp"] += " --batch 4 --bank-size 37 49"
+SMALL = {
+    "bsp": "--size 32 --batch 4 --bank-size 38 160",
+    "pal": "--size 16 --batch 2 --queue 16",
+    "tsp": "--size 16 --batch 4 --bank-size 18 24",
+}
+OWN = ("pal", "tsp-anet", "tsp-anet-r2plus1d-18", "tsp-anet-r3d-18")  # rows that try their 3-D networks, which are slow
 
 
 def prepared(name, toy, tmp_path, teachers=None):
@@ -39,6 +43,10 @@ def prepared(name, toy, tmp_path, teachers=None):
         words += ["--gvf", str(toy / "gvf.h5")]
     if teachers:
         words += ["--teacher-action", str(teachers[0]), "--teacher-boundary", str(teachers[1])]
+    if name in OWN:
+        words += ["--batch", "1" if task == "pal" else "2"]
+    elif task != "bsp":
+        words += ["--encoder", "tsm_resnet18"]
     settings, module, _ = parse(words, prog="train")
     group, record = Group(), RunFolder(tmp_path / "run", writes=False, quiet=True)
     dataset, _ = read_data(settings, module, group, record)
