@@ -5,7 +5,7 @@ OUT ?= runs/gpu
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := setup.py constraints.txt $(wildcard gpuaug/kernels/*)
 
-.PHONY: setup demo test test-all test-no-compiler mutants lint bench map study gpu clean
+.PHONY: setup demo test test-all test-no-compiler mutants lint bench map fidelity fidelity-page study gpu clean
 
 setup: .venv/.demo  ## what training and the demo need, without NVIDIA's libraries
 
@@ -53,6 +53,12 @@ bench: .venv/.test  ## the CPU benchmarks; writes benchmarks/results
 
 map: .venv/.demo  ## the map of the code in README.md, from the packages' docstrings
 	$(BIN)/python tests/support/code_map.py
+
+fidelity: .venv/.test  ## docs/fidelity.md: one step of every recipe against the papers, two of every command line
+	$(BIN)/python -m pytest tests/pretrain/fidelity
+
+fidelity-page: .venv/.test  ## the tables of docs/fidelity.md, from the recipes
+	PYTHONPATH=.:tests $(BIN)/python tests/support/papers/page.py docs/fidelity.md
 
 study: .venv/.test  ## every pre-training, one localiser, one table; goes on where it was stopped
 	$(BIN)/python -m benchmarks.study.run --out runs/study

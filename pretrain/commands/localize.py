@@ -33,7 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     kinds = {"files": LocalizeSettings, "localiser": LocalizerSettings}
     about = {"prog": prog("localize"), "description": __doc__, "usual": USUAL, "examples": EXAMPLES}
     args, settings = read(argv, kinds, usage="--features PATH --annotations FILE --out FILE", **about)
-    train, test = (read_subset(args.features, args.annotations, each) for each in (args.train_subset, args.subset))
+    train, test = (
+        read_subset(args.features, args.annotations, each, args.val_list) for each in (args.train_subset, args.subset)
+    )
     trained_on = trained_videos(args.features, train, test)
     if args.task == "steps":
         write_frame_scores(args.out, STEP_SECONDS, actionness(train, test, seed=settings.seed), trained_on=trained_on)

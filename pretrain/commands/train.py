@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..common.cli import command, next_step, prog
 from ..common.distributed import pick_device, start
 from ..training.run_folder import RunFolder
-from ..training.session import run
+from ..training.session import dry_run, run
 from ..training.settings import parse
 
 EXAMPLES = (
@@ -24,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     usage = "--task TASK --videos PATH [PATH …] --out DIR"
     settings, task, _ = parse(argv, prog=prog("train"), usage=usage, description=__doc__, examples=EXAMPLES)
     told = settings.run
+    if told.dry_run:
+        print(*dry_run(settings, task), sep="\n")
+        return 0
     device = pick_device(told.device)
     group = start(device.type)
     record = RunFolder(told.out, writes=group.main, tensorboard=told.tensorboard, quiet=told.quiet)

@@ -57,6 +57,11 @@ class Encoder(nn.Module):
         return self.net(clip_NCTYX)
 
 
+def at_least_float32(value: torch.Tensor) -> torch.Tensor:
+    """The same in float32 where it has fewer bits, as under autocast; losses are sums of exponentials."""
+    return value.to(torch.promote_types(value.dtype, torch.float32))
+
+
 _RESNET_3D = Default(16, 112, 15.0, KINETICS, "net.stem.")  # [C of TSP]
 _SHIFT = Default(8, 224, 3.75, IMAGENET, "net.net.conv1.")  # [C of TSM] 8 frames, every eighth of 30 per second
 _DEFAULTS = {

@@ -58,6 +58,9 @@ class RunSettings:
     """How long a run is, what it leaves behind, and when (loop.py, run_folder.py)."""
 
     out: str = required("run folder", metavar="DIR", short="-o")
+    dry_run: bool = setting(
+        False, "only count the rows of the annotations, and the segments they make; no video is needed", saved=False
+    )
     resume: bool = setting(False, "go on from OUT's newest whole checkpoint, if there is one", saved=False)
     overwrite: bool = setting(False, "begin anew in an OUT that has a run; its checkpoints are deleted", saved=False)
     seed: int = setting(0, "of everything random")
@@ -167,6 +170,8 @@ def parse(
     add_flags(parser, kinds, recipes)
     values = cli.parse(parser, argv, kinds, recipes.get(name))
     try:
+        if values.get("dry_run"):
+            values = {"videos": (), "out": "", **values}
         if name is None:
             raise BadSetting("task", f"one of {', '.join(TASKS)}", "none")
         settings = TrainSettings(
@@ -196,5 +201,7 @@ def _deviations(row: str, defaults: Recipe, values: dict[str, Any]) -> tuple[str
     """Flags that differ from a published recipe, and what it needs that was not given."""
     if row not in RECIPES:
         return ()
-    lacks = [f"{option(name)} none, not {what}" for name, what in RECIPES[row].needs.items() if not values.get(name)]
-    return (*deviations(values, defaults), *lacks)
+    needs, grid = RECIPES[row].needs, RECIPES[row].grid
+    told = {name: value for name, value in values.items() if name not in needs and value not in grid.get(name, ())}
+    lacks = [f"{option(name)} none, not {what}" for name, what in needs.items() if not values.get(name)]
+    return (*deviations(told, defaults), *lacks)

@@ -16,7 +16,7 @@ from support import tiny_training
 from support.paths import quick_processes
 
 FLAGS = ["--checkpoint-every", 2, "--schedule", "cosine"]
-BSP_FLAGS = ["--val-every", 8, "--bank-gib", 0.0042, "--reuse-max", 12, "--boundaries", "dc", "sc", "ss"]
+BSP_FLAGS = ["--val-every", 8, "--bank-gib", 0.0057, "--reuse-max", 12, "--boundaries", "dc", "sc", "ss"]
 
 
 def program(flags):

@@ -141,7 +141,7 @@ def test_a_small_bank_that_is_replaced_resumes_exactly_too(videos, tmp_path):
     """Windows come and go here, so the feed's own position matters."""
     flags = [
         "--bank-gib",
-        0.0042,
+        0.0057,
         "--reuse-min",
         1,
         "--reuse-max",

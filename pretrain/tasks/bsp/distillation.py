@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ...models.checkpoint import load_encoder
+from ...models.encoders import at_least_float32
 
 
 class Teachers(nn.Module):
@@ -32,5 +33,5 @@ class Teachers(nn.Module):
         for teacher, layer in zip(self._teachers, self.project):
             with torch.no_grad():
                 wanted = teacher.to(clip_NCTYX.device)(clip_NCTYX)
-            total = total + (layer(feature_NF) - wanted).float().square().sum(1)
+            total = total + at_least_float32(layer(feature_NF) - wanted).square().sum(1)
         return total

@@ -24,6 +24,7 @@ import gpuaug
 from ...common.settings import BadSetting, Default, Recipe, check, setting
 from ...data.needs import Needs
 from ...feed.loaders import Draws
+from ...models.encoders import at_least_float32
 from .pairs import draw_clips, in_all_kinds
 from .targets import DC, DS, KINDS, SC, SS, Mode, kinds_of, needs_of, targets
 
@@ -260,12 +261,12 @@ class Head(nn.Module):
         loss = feature_NF.new_zeros((), dtype=torch.float32)
         if self.mode != "action":
             truth = self.column[target["kind"]]
-            score = self.boundary(dropped_NF).float()
+            score = at_least_float32(self.boundary(dropped_NF))
             loss = loss + F.cross_entropy(score, truth)
             scores["boundary"] = (truth, score.detach().argmax(1))
         if self.mode != "boundary":
             truth = target["action"]  # −1 where two classes are shown: not counted
-            score = self.action(dropped_NF).float()
+            score = at_least_float32(self.action(dropped_NF))
             each = F.cross_entropy(score, truth, ignore_index=-1, reduction="none")
             loss = loss + each.mean() * (1.0 if self.mode == "action" else self.action_weight)
             scores["action"] = (truth, score.detach().argmax(1))
@@ -280,7 +281,7 @@ class Head(nn.Module):
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Smooth L1 of the map [P]; "gain" is how much smaller it is than that of the mean training target."""
         truth_NT = target["heatmap"]
-        map_NT = self.heatmap(feature_NF).float()
+        map_NT = at_least_float32(self.heatmap(feature_NF))
         error_N = F.smooth_l1_loss(map_NT, truth_NT, reduction="none").mean(1)
         if self.training:
             self.seen += 1

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ...models.encoders import at_least_float32
+
 Relu = Literal["each", "between"]
 
 
@@ -32,7 +34,7 @@ class Embedding(nn.Module):
         n, c, t, height, width = clip_NCTYX.shape
         each = clip_NCTYX.view(n, c, clips, t // clips, height, width).transpose(1, 2).flatten(0, 1)
         vector_NJD = self.mlp(encoder(each)).view(n, clips, -1)
-        return F.normalize(self.temporal(vector_NJD.transpose(1, 2)).transpose(1, 2).float(), dim=2)
+        return F.normalize(at_least_float32(self.temporal(vector_NJD.transpose(1, 2)).transpose(1, 2)), dim=2)
 
 
 def region_mean(vector_NJD: torch.Tensor, start_N: torch.Tensor, stop_N: torch.Tensor) -> torch.Tensor:

@@ -27,6 +27,7 @@ from ...common.settings import Default, Recipe, check, setting
 from ...data.needs import Needs
 from ...features.store import Features
 from ...feed.loaders import Draws
+from ...models.encoders import at_least_float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,11 +180,11 @@ class Head(nn.Module):
         """
         feature_NF = encoder(clip_NCTYX)
         action_N, region_N = target["action"], target["region"]
-        action_NC = self.action(feature_NF).float()
+        action_NC = at_least_float32(self.action(feature_NF))
         if self._gvf_VF is not None:
             self._gvf_VF = self._gvf_VF.to(feature_NF.device)
             feature_NF = torch.cat([feature_NF, self._gvf_VF[target["gvf"]].to(feature_NF.dtype)], 1)
-        region_N2 = self.region(feature_NF).float()
+        region_N2 = at_least_float32(self.region(feature_NF))
         total = F.cross_entropy(action_NC, action_N, ignore_index=-1, reduction="sum")
         loss = self.action_weight * total / region_N.sum().clamp_min(1)
         loss = loss + self.region_weight * F.cross_entropy(region_N2, region_N)

@@ -132,9 +132,9 @@ def test_no_file_is_mapped(assets, monkeypatch):
         (clip,), failures = decoder.decode([Window(str(assets["vp9"]), 0.2, 25, 3)])
         assert not failures
         assert clip.shape[0] == 3
-        monkeypatch.setattr(dali, "LARGEST_FILE", 100)
+        monkeypatch.setattr(dali, "LARGEST_CUT", 100)
         _, failures = decoder.decode([Window(str(assets["vp9"]), 0.2, 25, 3)])
-        assert "files of at most 100 bytes" in failures[0].reason
+        assert "DALI is given at most 100 bytes at a time" in failures[0].reason
 
 
 def test_a_file_that_is_cut_while_it_is_decoded(assets, monkeypatch, tmp_path):

@@ -46,6 +46,8 @@ def test_flags_beside_a_recipe_override_it_and_are_named():
     (lack,) = told("--recipe", "tsp-anet", "--init", "w").deviations
     assert lack.startswith("--gvf none, not the element-wise maximum")
     assert told("--task", "bsp", "--batch", 64).deviations == ()
+    heads = [told("--recipe", "tac-anet", "--init", "w", "--lr-head", rate).deviations for rate in (0.006, 0.007)]
+    assert heads == [(), ("--lr-head 0.007, not 0.002 [C] on ActivityNet; .004 on THUMOS14",)], "one of the grid"
 
 
 def test_a_config_keeps_its_recipe(tmp_path):
