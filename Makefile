@@ -9,7 +9,7 @@ SOURCES := setup.py constraints.txt $(wildcard gpuaug/kernels/*)
 
 setup: .venv/.demo  ## what training and the demo need, without NVIDIA's libraries
 
-demo: .venv/.demo  ## toy videos -> probe -> train for three minutes -> preview
+demo: .venv/.demo  ## toy videos -> probe -> preview -> train, 160 steps on one thread -> report
 	$(BIN)/python -m pretrain demo --out demo
 
 test: .venv/.test  ## the fast tier: no training, no further process; under three minutes on two cores

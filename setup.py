@@ -73,6 +73,7 @@ setup(
         "gpuaug": ["py.typed"],
         "gpuaug.kernels": ["*.cu", "*.cuh", "*.cpp", "*.h"],
         "pretrain": ["py.typed"],
+        "pretrain.commands": ["demo.json"],
         "pretrain.reports": ["templates/*.j2"],
     },
     ext_modules=[host_kernels],

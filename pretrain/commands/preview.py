@@ -20,8 +20,8 @@ from ..models.encoders import encoder
 from ..reports.samples import pictures, window_names, write_page
 from ..tasks.task import load_cards
 from ..training.run_folder import RunFolder
-from ..training.session import check_files, make_loader, read_data
-from ..training.settings import parse
+from ..training.session import make_loader, read_data
+from ..training.settings import check_files, parse
 
 USUAL = ("task", "recipe", "config", "videos", "annotations", "val_videos", "out", "size", "fps", "window_frames")
 EXAMPLES = (

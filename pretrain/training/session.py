@@ -28,7 +28,7 @@ from .about import config, summary
 from .loop import Loop, Model
 from .optimizer import Optimizer, peak_rates
 from .run_folder import RunFolder
-from .settings import KINDS, TrainSettings
+from .settings import KINDS, TrainSettings, check_files
 from .validation import Validation
 
 PRECISION = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -197,18 +197,6 @@ def _resumed(settings: TrainSettings, record: RunFolder) -> tuple[dict[str, Any]
         if now[name] != before.get(name):
             raise ValueError(f"{option(name)} must be as in the run being resumed, {before.get(name)}, got {now[name]}")
     return state, path
-
-
-def check_files(settings: TrainSettings) -> None:
-    """Errors (ValueError): a file that a flag names is not there. Before anything that takes time."""
-    data, names = settings.data, ("teacher_action", "teacher_boundary", "gvf")
-    named: list[tuple[str, str | None]] = [("videos", path) for path in data.videos]
-    named += [("val_videos", path) for path in data.val_videos or ()]
-    named += [("annotations", data.annotations), ("val_annotations", data.val_annotations)]
-    named += [("init", settings.encoder.init), *((name, getattr(settings.options, name, None)) for name in names)]
-    for name, path in named:
-        if path and not Path(path).exists():
-            raise ValueError(f"{option(name)} must be a file or folder that exists, there is no {path}")
 
 
 def read_data(settings: TrainSettings, task: Task, group: Group, record: RunFolder) -> tuple[Dataset, Dataset | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from ..common import cli
@@ -205,3 +206,15 @@ def _deviations(row: str, defaults: Recipe, values: dict[str, Any]) -> tuple[str
     told = {name: value for name, value in values.items() if name not in needs and value not in grid.get(name, ())}
     lacks = [f"{option(name)} none, not {what}" for name, what in needs.items() if not values.get(name)]
     return (*deviations(told, defaults), *lacks)
+
+
+def check_files(settings: TrainSettings) -> None:
+    """Errors (ValueError): a file that a flag names is not there. Before anything that takes time."""
+    data, names = settings.data, ("teacher_action", "teacher_boundary", "gvf")
+    named: list[tuple[str, str | None]] = [("videos", path) for path in data.videos]
+    named += [("val_videos", path) for path in data.val_videos or ()]
+    named += [("annotations", data.annotations), ("val_annotations", data.val_annotations)]
+    named += [("init", settings.encoder.init), *((name, getattr(settings.options, name, None)) for name in names)]
+    for name, path in named:
+        if path and not Path(path).exists():
+            raise ValueError(f"{option(name)} must be a file or folder that exists, there is no {path}")
