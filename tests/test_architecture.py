@@ -50,7 +50,7 @@ BUDGETS = {
     "gpuaug": 2472,
     "gpuaug/supply": 1901,
     "gpuaug/kernels": 1903,
-    "gpuaug/video": 3102,
+    "gpuaug/video": 3215,
     "pretrain": 79,
     "pretrain/commands": 421,
     "pretrain/common": 920,

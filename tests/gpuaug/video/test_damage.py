@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gpuaug import Decoder, Manifest, Window, probe
-from gpuaug.video.backends import pyav
+from gpuaug.video.backends import pyav, stretch
 from support.assets import encode, ffmpeg, remux
 from support.decoding import damage
 from support.decoding.damage import by_packet, make, run, sources
@@ -52,7 +52,7 @@ def test_frames_are_those_of_the_sequential_decode_from_anywhere(damaged):
 
 def test_what_the_strict_first_try_makes_of_it_is_not_handed_on(damaged):
     """Negative control: it drops what is damaged, and conceals it differently, so that others would differ, too."""
-    lenient, strict = by_packet(damaged, 0), by_packet(damaged, 0, {"err_detect": pyav.STRICT})
+    lenient, strict = by_packet(damaged, 0), by_packet(damaged, 0, {"err_detect": stretch.STRICT})
     assert any(strict.get(number) != picture for number, picture in lenient.items())
 
 
