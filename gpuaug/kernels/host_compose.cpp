@@ -41,19 +41,13 @@ i64 most_samples(const char* bytes) {
     return most;
 }
 
-// Sample i of the `count` of output pixel j.
-GPUAUG_FN Lerp sample_part(const Axis& axis, int j, int i, int count, int outputs, int pixels) {
-    const float place = (float)j + ((float)i + 0.5f) / (float)count - 0.5f;
-    return sample_at(axis, axis.step < 0.f ? (float)(outputs - 1) - place : place, pixels);
-}
-
 GPUAUG_FN void tabulate(Piece& piece, int outputs, int width) {
     const Axis axis = piece.axes[1];
     const int count = piece.layer.across;
     bool copies = count == 1;
     for (int x = 0; x < outputs; ++x)
         for (int i = 0; i < count; ++i) {
-            const Lerp s = sample_part(axis, x, i, count, outputs, width);
+            const Lerp s = sample_part(axis, x, i, piece.layer.per_across, outputs, width);
             piece.left[x * count + i] = s.first;
             piece.part[x * count + i] = s.second > s.first ? s.part : 0.f;
             copies = copies && piece.part[x] == 0.f && s.first == piece.left[0] + x;
@@ -76,7 +70,7 @@ GPUAUG_FN void share_row(Piece& piece, float* RESTRICT rest, int y, int begin, i
         const u16* RESTRICT plane = piece.plane + (i64)y * outputs;
         if (scale == 0.f)
             for (int x = begin; x < end; ++x) share[x] = opened(limit, 0.f, false, (float)plane[x]) * down * columns[x];
-        else if (layer.smooth)
+        else if (layer.flags & SMOOTH)
             for (int x = begin; x < end; ++x) share[x] = opened(limit, scale, true, (float)plane[x]) * down * columns[x];
         else
             for (int x = begin; x < end; ++x) share[x] = opened(limit, scale, false, (float)plane[x]) * down * columns[x];
@@ -97,8 +91,8 @@ GPUAUG_FN void source_row(float* RESTRICT row, const Piece& piece, int c, int y,
     const int count = piece.layer.down;
     const Src* from = (const Src*)piece.frame + c * piece.channel_stride + first * piece.pixel_stride;
     for (int i = 0; i < count; ++i) {
-        const Lerp s = sample_part(piece.axes[0], y, i, count, outputs, piece.height);
-        const float part = s.second > s.first ? s.part : 0.f, a = (1.f - part) / (float)count, b = part / (float)count;
+        const Lerp s = sample_part(piece.axes[0], y, i, piece.layer.per_down, outputs, piece.height);
+        const float part = s.second > s.first ? s.part : 0.f, a = (1.f - part) * piece.layer.per_down, b = part * piece.layer.per_down;
         const Src* top = from + s.first * piece.row_stride;
         const Src* bottom = part == 0.f ? top : from + s.second * piece.row_stride;
         if (CH == 1 && piece.pixel_stride != 1) {
@@ -144,7 +138,7 @@ GPUAUG_FN void add_row(float* RESTRICT pixels, const float* RESTRICT row, const 
         for (int i = 0; i < count; ++i)
             for (int x = piece.begin; x < piece.end; ++x) {
                 const float* pixel = row + (left[x * count + i] - first) * CH;
-                const float part = parts[x * count + i], w = share[x] / (float)count;
+                const float part = parts[x * count + i], w = share[x] * piece.layer.per_across;
                 for (int c = 0; c < STRIDE; ++c) {
                     const float value = w * mix(pixel[c], pixel[c + CH], part);
                     pixels[x * STRIDE + c] += SAFE && w == 0.f ? 0.f : value;
@@ -174,7 +168,7 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
         const i64 i = nt * job.k + k;
         const Layer& layer = at<Layer>(bytes, job.layers)[i];
         const ComposeSource source = find_clip<ComposeSource>(bytes, job.taps, i);
-        if (layer.weight == 0.f || (layer.kind == 0 && source.address == 0)) continue;
+        if (layer.weight == 0.f || (!(layer.flags & COLOR) && source.address == 0)) continue;
         Piece& piece = pieces[visible++];
         piece.layer = layer;
         piece.base = k == 0;
@@ -185,7 +179,7 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
         piece.share = memory, memory += width;
         for (int x = 0; x < width; ++x) piece.columns[x] = k == 0 ? 1.f : covered(layer.left, layer.right, x);
         piece.frame = nullptr;
-        if (layer.kind) continue;
+        if (layer.flags & COLOR) continue;
         piece.frame = (const char*)((const Src*)source.address + at<int>(bytes, job.taps.frame)[i] * source.frame_stride);
         piece.row_stride = source.row_stride, piece.pixel_stride = source.pixel_stride;
         piece.channel_stride = source.channel_stride, piece.height = (int)source.height, piece.width = (int)source.width;

@@ -31,7 +31,7 @@ def random_plan(rng, clips, length, n=3, t=4, k=4, colors=True, maps=6):
     placed = np.concatenate([low, low + rng.uniform(0.01, 1.7, (*shape, 2))], -1)
     layers.place[:] = np.where(rng.random((*shape, 1)) < 0.5, placed, layers.place)
     layers.place[0] = 0, 0, 1, 1
-    cropped = rng.uniform(0, 0.5, (*shape, 4)) + [0, 0, 0.5, 0.5]
+    cropped = rng.uniform(0, 0.5, (*shape, 4)) + np.array([0, 0, 0.5, 0.5])
     layers.crop[:] = np.where(rng.random((*shape, 1)) < 0.3, cropped, layers.crop)
     layers.map[1:2] = -1
     layers.color[:] = rng.uniform(0, 1, (*shape, 3))
