@@ -162,7 +162,7 @@ class Plan:
         >>> fade(Plan.take(0, [0, 1]), Plan.take(1, [5, 6]), [[0.0, 0.5]]).share(3).tolist()
         [[0.75, 0.25, 0.0]]
         """
-        if self.clip.size and not (self.layers and COLOR or 0) <= self.clip.min() <= self.clip.max() < clips:
+        if self.clip.size and not ((self.layers and COLOR) or 0) <= self.clip.min() <= self.clip.max() < clips:
             raise ValueError(f"clips must be above every clip id of the plan ({self.clip.max()}), got clips={clips}")
         n, length, _ = self.clip.shape
         share = np.zeros((n, clips + 1))  # the last one of the colours, −1

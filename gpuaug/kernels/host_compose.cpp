@@ -44,15 +44,39 @@ i64 most_samples(const char* bytes) {
 GPUAUG_FN void tabulate(Piece& piece, int outputs, int width) {
     const Axis axis = piece.axes[1];
     const int count = piece.layer.across;
-    bool copies = count == 1;
-    for (int x = 0; x < outputs; ++x)
-        for (int i = 0; i < count; ++i) {
-            const Lerp s = sample_part(axis, x, i, piece.layer.per_across, outputs, width);
-            piece.left[x * count + i] = s.first;
-            piece.part[x * count + i] = s.second > s.first ? s.part : 0.f;
-            copies = copies && piece.part[x] == 0.f && s.first == piece.left[0] + x;
+    const float per = piece.layer.per_across;
+    int* RESTRICT left = piece.left;
+    float* RESTRICT part = piece.part;
+    if (count == 1) {
+        for (int x = 0; x < outputs; ++x) {
+            const Lerp s = sample_part(axis, x, 0, 1.f, outputs, width);
+            left[x] = s.first, part[x] = s.second > s.first ? s.part : 0.f;
         }
-    piece.copies = copies;
+    } else {
+        for (int x = 0; x < outputs; ++x)
+            for (int i = 0; i < count; ++i) {
+                const Lerp s = sample_part(axis, x, i, per, outputs, width);
+                left[x * count + i] = s.first, part[x * count + i] = s.second > s.first ? s.part : 0.f;
+            }
+    }
+    int same = 1;
+    for (int x = 0; x < outputs; ++x) same &= part[x] == 0.f && left[x] == left[0] + x;
+    piece.copies = count == 1 && same;
+}
+
+// Source rows are too far apart for the processor to fetch them unasked.
+template <typename Src, int CH> GPUAUG_FN void prefetch(const Piece& piece, int y, int outputs, int first, int n) {
+#if defined(__GNUC__)
+    const Lerp s = sample_part(piece.axes[0], y, 0, piece.layer.per_down, outputs, piece.height);
+    const Src* from = (const Src*)piece.frame + first * piece.pixel_stride;
+    const char *top = (const char*)(from + s.first * piece.row_stride), *bottom = (const char*)(from + s.second * piece.row_stride);
+    const int bytes = n * CH * (int)sizeof(Src);
+    for (int i = 0; i < bytes; i += 64) __builtin_prefetch(bottom + i);
+    if (piece.axes[0].step <= 1.f && piece.axes[0].step >= -1.f) return;
+    for (int i = 0; i < bytes; i += 64) __builtin_prefetch(top + i);
+#else
+    (void)piece, (void)y, (void)outputs, (void)first, (void)n;
+#endif
 }
 
 // share = rest · part of the pixel that the piece shows; rest -= share. Where it shows is left in begin and end.
@@ -112,8 +136,8 @@ GPUAUG_FN void source_row(float* RESTRICT row, const Piece& piece, int c, int y,
     for (int x = 0; x < 4; ++x) row[n * CH + x] = 0.f;  // read with weight 0, so it must be finite
 }
 
-// pixels += share · piece, in output row y. SAFE: what has no share is left out, also where it is no number.
-template <int CH, int STRIDE, bool SAFE>
+// pixels (+)= share · piece. SAFE: what has no share is left out, also where it is no number.
+template <bool FIRST, int CH, int STRIDE, bool SAFE>
 GPUAUG_FN void add_row(float* RESTRICT pixels, const float* RESTRICT row, const Piece& piece, int first) {
     const int* RESTRICT left = piece.left;
     const float *RESTRICT parts = piece.part, *RESTRICT share = piece.share;
@@ -122,16 +146,16 @@ GPUAUG_FN void add_row(float* RESTRICT pixels, const float* RESTRICT row, const 
         const float* RESTRICT from = row + (piece.left[0] - first) * CH;
         for (int x = piece.begin; x < piece.end; ++x)
             for (int c = 0; c < STRIDE; ++c) {
-                const float value = share[x] * from[x * CH + c];
-                pixels[x * STRIDE + c] += SAFE && share[x] == 0.f ? 0.f : value;
+                const float value = SAFE && share[x] == 0.f ? 0.f : share[x] * from[x * CH + c];
+                pixels[x * STRIDE + c] = FIRST ? value : pixels[x * STRIDE + c] + value;
             }
     } else if (count == 1) {
         for (int x = piece.begin; x < piece.end; ++x) {
             const float* pixel = row + (left[x] - first) * CH;
             const float part = parts[x], w = share[x];
             for (int c = 0; c < STRIDE; ++c) {
-                const float value = w * mix(pixel[c], pixel[c + CH], part);
-                pixels[x * STRIDE + c] += SAFE && w == 0.f ? 0.f : value;
+                const float mixed = w * mix(pixel[c], pixel[c + CH], part), value = SAFE && w == 0.f ? 0.f : mixed;
+                pixels[x * STRIDE + c] = FIRST ? value : pixels[x * STRIDE + c] + value;
             }
         }
     } else {
@@ -140,8 +164,8 @@ GPUAUG_FN void add_row(float* RESTRICT pixels, const float* RESTRICT row, const 
                 const float* pixel = row + (left[x * count + i] - first) * CH;
                 const float part = parts[x * count + i], w = share[x] * piece.layer.per_across;
                 for (int c = 0; c < STRIDE; ++c) {
-                    const float value = w * mix(pixel[c], pixel[c + CH], part);
-                    pixels[x * STRIDE + c] += SAFE && w == 0.f ? 0.f : value;
+                    const float mixed = w * mix(pixel[c], pixel[c + CH], part), value = SAFE && w == 0.f ? 0.f : mixed;
+                    pixels[x * STRIDE + c] = FIRST && i == 0 ? value : pixels[x * STRIDE + c] + value;
                 }
             }
     }
@@ -203,10 +227,14 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
             while (begin < end && line.rest[end - 1] == 0.f) --end;
         }
         for (int c = 0; c < channels; ++c) {
-            for (int x = 0; x < width * STRIDE; ++x) line.pixels[x] = 0.f;
+            bool fresh = true;  // nothing in the row yet
             for (int k = 0; k < visible; ++k) {
                 const Piece& piece = pieces[k];
                 if (piece.begin == piece.end) continue;
+                const bool sets = fresh && piece.frame && piece.begin == 0 && piece.end == width;
+                if (fresh && !sets)
+                    for (int x = 0; x < width * STRIDE; ++x) line.pixels[x] = 0.f;
+                fresh = false;
                 if (!piece.frame) {
                     const float *color = piece.layer.color, *share = piece.share;
                     for (int x = piece.begin; x < piece.end; ++x)
@@ -218,8 +246,15 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
                 const int first = a < b ? a : b, last = (a < b ? b : a) + 1;
                 const int values = (last < piece.width ? last : piece.width - 1) - first + 1;
                 source_row<Src, CH>(line.source, piece, c, y, height, first, piece.copies ? b - a + 1 : values);
-                add_row<CH, STRIDE, SAFE>(line.pixels, line.source, piece, first);
+                const int later = y + 3 < height ? y + 3 : y;
+                prefetch<Src, CH>(piece, later, height, first, values);
+                if (sets)
+                    add_row<true, CH, STRIDE, SAFE>(line.pixels, line.source, piece, first);
+                else
+                    add_row<false, CH, STRIDE, SAFE>(line.pixels, line.source, piece, first);
             }
+            if (fresh)
+                for (int x = 0; x < width * STRIDE; ++x) line.pixels[x] = 0.f;
             if (CH == 3 && !job.diagonal) color_row<CH, STRIDE>(line.pixels, matrix, width);
             write_row<Out, CH, STRIDE>(out + c * (CH == 3 ? 0 : job.out_c) + y * job.out_y, job.out_c, job.out_x, scale, shift, rows, width);
         }
@@ -228,8 +263,8 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
 
 #define COMPOSE(NAME, SRC, OUT)                                                  \
     CLONES void NAME(const char* job, i64 nt, char* scratch, i64 most) {         \
-        if (((const ComposeJob*)job)->packed)                                    \
-            compose_frame<SRC, OUT, 3>(job, nt, scratch, most);                  \
+        if (sizeof(SRC) == 1 && ((const ComposeJob*)job)->packed)                \
+            compose_frame<u8, OUT, 3>(job, nt, scratch, most);                   \
         else                                                                     \
             compose_frame<SRC, OUT, 1>(job, nt, scratch, most);                  \
     }
