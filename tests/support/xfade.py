@@ -15,7 +15,7 @@ import torch
 from gpuaug import Plan, render
 from gpuaug.transitions import transition
 
-FRAMES, HEIGHT, WIDTH = 8, 576, 768  # steps are whole pixels, and numbers that ffmpeg's floats have exactly
+FRAMES, HEIGHT, WIDTH = 8, 768, 1024  # steps are whole pixels, and numbers that ffmpeg's floats have exactly
 LEVELS = 2
 
 
@@ -101,7 +101,7 @@ def ours(pair: Pair, first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def difference(pair: Pair, theirs: np.ndarray, shown: np.ndarray) -> tuple[float, float]:
-    """The largest difference in levels of the frames with p > 0, and the share of pixels left out: a line at an edge."""
+    """The largest difference in levels where p > 0, and the share of pixels left out: a line at an edge."""
     apart = np.abs(theirs[1:].astype(np.float64) - shown[1:]).max(-1)
     band = np.zeros(apart.shape, bool)
     if pair.hard:
