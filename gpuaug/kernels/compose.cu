@@ -11,22 +11,16 @@ typedef TYPE Source;
 typedef u8 Source;
 #endif
 
-// Sample i of the `count` of output pixel j along an axis.
-GPUAUG_FN Lerp sample_part(const Axis& axis, int j, int i, int count, int outputs, int pixels) {
-    const float place = (float)j + ((float)i + 0.5f) / (float)count - 0.5f;
-    return sample_at(axis, axis.step < 0.f ? (float)(outputs - 1) - place : place, pixels);
-}
-
 // The mean of a source's samples in an output pixel.
 GPUAUG_FN void read_pixel(const ComposeJob& job, const ComposeSource& source, const Source* frame, const Layer& layer,
                           const Axis* axes, int y, int x, float value[CHANNELS]) {
     const int down = layer.down, across = layer.across;
     for (int c = 0; c < CHANNELS; ++c) value[c] = 0.f;
     for (int i = 0; i < down; ++i) {
-        const Lerp row = sample_part(axes[0], y, i, down, (int)job.y, (int)source.height);
+        const Lerp row = sample_part(axes[0], y, i, layer.per_down, (int)job.y, (int)source.height);
         const Source *top = frame + row.first * source.row_stride, *bottom = frame + row.second * source.row_stride;
         for (int j = 0; j < across; ++j) {
-            const Lerp column = sample_part(axes[1], x, j, across, (int)job.x, (int)source.width);
+            const Lerp column = sample_part(axes[1], x, j, layer.per_across, (int)job.x, (int)source.width);
             const i64 left = column.first * source.pixel_stride, right = column.second * source.pixel_stride;
             for (int c = 0; c < CHANNELS; ++c) {
                 float above = load(top[left + c]), below = above;  // what has no weight is not read: it may be no number
@@ -40,9 +34,9 @@ GPUAUG_FN void read_pixel(const ComposeJob& job, const ComposeSource& source, co
             }
         }
     }
-    const float samples = (float)(down * across);
-    if (samples > 1.f)
-        for (int c = 0; c < CHANNELS; ++c) value[c] = value[c] / samples;
+    const float per = layer.per_down * layer.per_across;
+    if (per != 1.f)
+        for (int c = 0; c < CHANNELS; ++c) value[c] *= per;
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) gpuaug_compose(const __grid_constant__ ComposeLaunch p) {
@@ -65,12 +59,12 @@ extern "C" __global__ void __launch_bounds__(THREADS) gpuaug_compose(const __gri
             share *= covered(layer.top, layer.bottom, y) * covered(layer.left, layer.right, x);
             if (share != 0.f && layer.plane >= 0) {
                 const u16 s = at<u16>(bytes, job.planes)[(i64)layer.plane * pixels + pixel];
-                share *= opened(layer.limit, layer.scale, layer.smooth != 0, (float)(int)s);
+                share *= opened(layer.limit, layer.scale, (layer.flags & SMOOTH) != 0, (float)(int)s);
             }
         }
         if (share == 0.f) continue;
         float shown[CHANNELS];
-        if (layer.kind) {
+        if (layer.flags & COLOR) {
             for (int c = 0; c < CHANNELS; ++c) shown[c] = layer.color[CHANNELS == 3 ? c : (int)plane];
         } else {
             const ComposeSource source = find_clip<ComposeSource>(bytes, job.taps, tap, ONE ? &p.source : 0);

@@ -32,7 +32,7 @@ _held: list[tuple[Any, Any]] = []  # events, and what has to live until they hav
 
 
 def source(kernel: str) -> str:
-    """The CUDA source of `kernel` ("blend", "render" or "compose"), includes filled in: no search path is needed."""
+    """The CUDA source of `kernel` ("blend", "render", "compose"), its includes filled in: no search path is needed."""
     here = Path(__file__).parent
 
     def fill(match: re.Match[str]) -> str:

@@ -41,24 +41,42 @@ i64 most_samples(const char* bytes) {
     return most;
 }
 
-// Sample i of the `count` of output pixel j.
-GPUAUG_FN Lerp sample_part(const Axis& axis, int j, int i, int count, int outputs, int pixels) {
-    const float place = (float)j + ((float)i + 0.5f) / (float)count - 0.5f;
-    return sample_at(axis, axis.step < 0.f ? (float)(outputs - 1) - place : place, pixels);
-}
-
 GPUAUG_FN void tabulate(Piece& piece, int outputs, int width) {
     const Axis axis = piece.axes[1];
     const int count = piece.layer.across;
-    bool copies = count == 1;
-    for (int x = 0; x < outputs; ++x)
-        for (int i = 0; i < count; ++i) {
-            const Lerp s = sample_part(axis, x, i, count, outputs, width);
-            piece.left[x * count + i] = s.first;
-            piece.part[x * count + i] = s.second > s.first ? s.part : 0.f;
-            copies = copies && piece.part[x] == 0.f && s.first == piece.left[0] + x;
+    const float per = piece.layer.per_across;
+    int* RESTRICT left = piece.left;
+    float* RESTRICT part = piece.part;
+    if (count == 1) {
+        for (int x = 0; x < outputs; ++x) {
+            const Lerp s = sample_part(axis, x, 0, 1.f, outputs, width);
+            left[x] = s.first, part[x] = s.second > s.first ? s.part : 0.f;
         }
-    piece.copies = copies;
+    } else {
+        for (int x = 0; x < outputs; ++x)
+            for (int i = 0; i < count; ++i) {
+                const Lerp s = sample_part(axis, x, i, per, outputs, width);
+                left[x * count + i] = s.first, part[x * count + i] = s.second > s.first ? s.part : 0.f;
+            }
+    }
+    int same = 1;
+    for (int x = 0; x < outputs; ++x) same &= part[x] == 0.f && left[x] == left[0] + x;
+    piece.copies = count == 1 && same;
+}
+
+// Source rows are too far apart for the processor to fetch them unasked.
+template <typename Src, int CH> GPUAUG_FN void prefetch(const Piece& piece, int y, int outputs, int first, int n) {
+#if defined(__GNUC__)
+    const Lerp s = sample_part(piece.axes[0], y, 0, piece.layer.per_down, outputs, piece.height);
+    const Src* from = (const Src*)piece.frame + first * piece.pixel_stride;
+    const char *top = (const char*)(from + s.first * piece.row_stride), *bottom = (const char*)(from + s.second * piece.row_stride);
+    const int bytes = n * CH * (int)sizeof(Src);
+    for (int i = 0; i < bytes; i += 64) __builtin_prefetch(bottom + i);
+    if (piece.axes[0].step <= 1.f && piece.axes[0].step >= -1.f) return;
+    for (int i = 0; i < bytes; i += 64) __builtin_prefetch(top + i);
+#else
+    (void)piece, (void)y, (void)outputs, (void)first, (void)n;
+#endif
 }
 
 // share = rest · part of the pixel that the piece shows; rest -= share. Where it shows is left in begin and end.
@@ -76,7 +94,7 @@ GPUAUG_FN void share_row(Piece& piece, float* RESTRICT rest, int y, int begin, i
         const u16* RESTRICT plane = piece.plane + (i64)y * outputs;
         if (scale == 0.f)
             for (int x = begin; x < end; ++x) share[x] = opened(limit, 0.f, false, (float)plane[x]) * down * columns[x];
-        else if (layer.smooth)
+        else if (layer.flags & SMOOTH)
             for (int x = begin; x < end; ++x) share[x] = opened(limit, scale, true, (float)plane[x]) * down * columns[x];
         else
             for (int x = begin; x < end; ++x) share[x] = opened(limit, scale, false, (float)plane[x]) * down * columns[x];
@@ -97,8 +115,8 @@ GPUAUG_FN void source_row(float* RESTRICT row, const Piece& piece, int c, int y,
     const int count = piece.layer.down;
     const Src* from = (const Src*)piece.frame + c * piece.channel_stride + first * piece.pixel_stride;
     for (int i = 0; i < count; ++i) {
-        const Lerp s = sample_part(piece.axes[0], y, i, count, outputs, piece.height);
-        const float part = s.second > s.first ? s.part : 0.f, a = (1.f - part) / (float)count, b = part / (float)count;
+        const Lerp s = sample_part(piece.axes[0], y, i, piece.layer.per_down, outputs, piece.height);
+        const float part = s.second > s.first ? s.part : 0.f, a = (1.f - part) * piece.layer.per_down, b = part * piece.layer.per_down;
         const Src* top = from + s.first * piece.row_stride;
         const Src* bottom = part == 0.f ? top : from + s.second * piece.row_stride;
         if (CH == 1 && piece.pixel_stride != 1) {
@@ -118,8 +136,8 @@ GPUAUG_FN void source_row(float* RESTRICT row, const Piece& piece, int c, int y,
     for (int x = 0; x < 4; ++x) row[n * CH + x] = 0.f;  // read with weight 0, so it must be finite
 }
 
-// pixels += share · piece, in output row y. SAFE: what has no share is left out, also where it is no number.
-template <int CH, int STRIDE, bool SAFE>
+// pixels (+)= share · piece. SAFE: what has no share is left out, also where it is no number.
+template <bool FIRST, int CH, int STRIDE, bool SAFE>
 GPUAUG_FN void add_row(float* RESTRICT pixels, const float* RESTRICT row, const Piece& piece, int first) {
     const int* RESTRICT left = piece.left;
     const float *RESTRICT parts = piece.part, *RESTRICT share = piece.share;
@@ -128,26 +146,26 @@ GPUAUG_FN void add_row(float* RESTRICT pixels, const float* RESTRICT row, const 
         const float* RESTRICT from = row + (piece.left[0] - first) * CH;
         for (int x = piece.begin; x < piece.end; ++x)
             for (int c = 0; c < STRIDE; ++c) {
-                const float value = share[x] * from[x * CH + c];
-                pixels[x * STRIDE + c] += SAFE && share[x] == 0.f ? 0.f : value;
+                const float value = SAFE && share[x] == 0.f ? 0.f : share[x] * from[x * CH + c];
+                pixels[x * STRIDE + c] = FIRST ? value : pixels[x * STRIDE + c] + value;
             }
     } else if (count == 1) {
         for (int x = piece.begin; x < piece.end; ++x) {
             const float* pixel = row + (left[x] - first) * CH;
             const float part = parts[x], w = share[x];
             for (int c = 0; c < STRIDE; ++c) {
-                const float value = w * mix(pixel[c], pixel[c + CH], part);
-                pixels[x * STRIDE + c] += SAFE && w == 0.f ? 0.f : value;
+                const float mixed = w * mix(pixel[c], pixel[c + CH], part), value = SAFE && w == 0.f ? 0.f : mixed;
+                pixels[x * STRIDE + c] = FIRST ? value : pixels[x * STRIDE + c] + value;
             }
         }
     } else {
         for (int i = 0; i < count; ++i)
             for (int x = piece.begin; x < piece.end; ++x) {
                 const float* pixel = row + (left[x * count + i] - first) * CH;
-                const float part = parts[x * count + i], w = share[x] / (float)count;
+                const float part = parts[x * count + i], w = share[x] * piece.layer.per_across;
                 for (int c = 0; c < STRIDE; ++c) {
-                    const float value = w * mix(pixel[c], pixel[c + CH], part);
-                    pixels[x * STRIDE + c] += SAFE && w == 0.f ? 0.f : value;
+                    const float mixed = w * mix(pixel[c], pixel[c + CH], part), value = SAFE && w == 0.f ? 0.f : mixed;
+                    pixels[x * STRIDE + c] = FIRST && i == 0 ? value : pixels[x * STRIDE + c] + value;
                 }
             }
     }
@@ -174,7 +192,7 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
         const i64 i = nt * job.k + k;
         const Layer& layer = at<Layer>(bytes, job.layers)[i];
         const ComposeSource source = find_clip<ComposeSource>(bytes, job.taps, i);
-        if (layer.weight == 0.f || (layer.kind == 0 && source.address == 0)) continue;
+        if (layer.weight == 0.f || (!(layer.flags & COLOR) && source.address == 0)) continue;
         Piece& piece = pieces[visible++];
         piece.layer = layer;
         piece.base = k == 0;
@@ -185,7 +203,7 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
         piece.share = memory, memory += width;
         for (int x = 0; x < width; ++x) piece.columns[x] = k == 0 ? 1.f : covered(layer.left, layer.right, x);
         piece.frame = nullptr;
-        if (layer.kind) continue;
+        if (layer.flags & COLOR) continue;
         piece.frame = (const char*)((const Src*)source.address + at<int>(bytes, job.taps.frame)[i] * source.frame_stride);
         piece.row_stride = source.row_stride, piece.pixel_stride = source.pixel_stride;
         piece.channel_stride = source.channel_stride, piece.height = (int)source.height, piece.width = (int)source.width;
@@ -209,10 +227,14 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
             while (begin < end && line.rest[end - 1] == 0.f) --end;
         }
         for (int c = 0; c < channels; ++c) {
-            for (int x = 0; x < width * STRIDE; ++x) line.pixels[x] = 0.f;
+            bool fresh = true;  // nothing in the row yet
             for (int k = 0; k < visible; ++k) {
                 const Piece& piece = pieces[k];
                 if (piece.begin == piece.end) continue;
+                const bool sets = fresh && piece.frame && piece.begin == 0 && piece.end == width;
+                if (fresh && !sets)
+                    for (int x = 0; x < width * STRIDE; ++x) line.pixels[x] = 0.f;
+                fresh = false;
                 if (!piece.frame) {
                     const float *color = piece.layer.color, *share = piece.share;
                     for (int x = piece.begin; x < piece.end; ++x)
@@ -224,8 +246,15 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
                 const int first = a < b ? a : b, last = (a < b ? b : a) + 1;
                 const int values = (last < piece.width ? last : piece.width - 1) - first + 1;
                 source_row<Src, CH>(line.source, piece, c, y, height, first, piece.copies ? b - a + 1 : values);
-                add_row<CH, STRIDE, SAFE>(line.pixels, line.source, piece, first);
+                const int later = y + 3 < height ? y + 3 : y;
+                prefetch<Src, CH>(piece, later, height, first, values);
+                if (sets)
+                    add_row<true, CH, STRIDE, SAFE>(line.pixels, line.source, piece, first);
+                else
+                    add_row<false, CH, STRIDE, SAFE>(line.pixels, line.source, piece, first);
             }
+            if (fresh)
+                for (int x = 0; x < width * STRIDE; ++x) line.pixels[x] = 0.f;
             if (CH == 3 && !job.diagonal) color_row<CH, STRIDE>(line.pixels, matrix, width);
             write_row<Out, CH, STRIDE>(out + c * (CH == 3 ? 0 : job.out_c) + y * job.out_y, job.out_c, job.out_x, scale, shift, rows, width);
         }
@@ -234,8 +263,8 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
 
 #define COMPOSE(NAME, SRC, OUT)                                                  \
     CLONES void NAME(const char* job, i64 nt, char* scratch, i64 most) {         \
-        if (((const ComposeJob*)job)->packed)                                    \
-            compose_frame<SRC, OUT, 3>(job, nt, scratch, most);                  \
+        if (sizeof(SRC) == 1 && ((const ComposeJob*)job)->packed)                \
+            compose_frame<u8, OUT, 3>(job, nt, scratch, most);                   \
         else                                                                     \
             compose_frame<SRC, OUT, 1>(job, nt, scratch, most);                  \
     }

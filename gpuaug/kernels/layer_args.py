@@ -20,7 +20,7 @@ REDUCTION = 2.0  # source pixels that a sample stands for
 def layers(
     clip: NDArray, weight: NDArray[np.float32], given: Layers, box_NTK4: NDArray, size: tuple[int, int], top: float
 ) -> NDArray[np.float32]:
-    """float32 (N, T, K, 16), of which `plane`, `kind`, `smooth`, `down` and `across` are int32.
+    """float32 (N, T, K, 16), of which `plane`, `flags`, `down` and `across` are int32.
 
     Args:
         box_NTK4: what is shown of the sources, in pixels.
@@ -35,9 +35,9 @@ def layers(
     found[..., 5:7] = np.clip(given.place[..., 1::2] * size[1], -1e6, 1e6)
     found[..., 7:10] = given.color * top
     whole[..., 10] = given.map
-    whole[..., 11] = clip == COLOR
-    whole[..., 12] = given.smooth
-    whole[..., 13:15] = samples(box_NTK4, given.place, size)
+    whole[..., 11] = (clip == COLOR) + 2 * given.smooth
+    whole[..., 12:14] = samples(box_NTK4, given.place, size)
+    found[..., 14:16] = 1 / whole[..., 12:14]
     return found
 
 

@@ -22,6 +22,8 @@ struct ComposeLaunch {
     i64 bytes, first_n, first_t;
 };
 
+enum { COLOR = 1, SMOOTH = 2 };  // a colour instead of a clip; an edge that is not linear
+
 // A tap beside its clip, frame and weight. What has no bound ends far beyond the output.
 struct Layer {
     float weight;                    // its share where it is shown; the Taps' weight is 0 for colours, which have no clip
@@ -29,10 +31,9 @@ struct Layer {
     float top, bottom, left, right;  // its place, in output pixels
     float color[3];                  // as the sources have it; planes of other than three channels have the first
     int plane;                       // of `planes`; -1: no mask
-    int kind;                        // 0: a clip; 1: a colour
-    int smooth;
+    int flags;                       // COLOR, SMOOTH
     int down, across;                // samples of a pixel: more than 1 for places that shrink their source by more than 2
-    int unused;
+    float per_down, per_across;      // 1 by these
 };
 
 // The part of pixel j of an axis between two bounds.
@@ -47,4 +48,10 @@ GPUAUG_FN float opened(float limit, float scale, bool smooth, float s) {
     float soft = least(most((limit - s) * scale, 0.f), 1.f);
     soft = smooth ? soft * soft * (3.f - 2.f * soft) : soft;
     return scale > 0.f ? soft : hard;
+}
+
+// Where sample i of a pixel's is, of output pixel j along an axis; `per` is 1 by their number.
+GPUAUG_FN Lerp sample_part(const Axis& axis, int j, int i, float per, int outputs, int pixels) {
+    const float place = (float)j + fused((float)i + 0.5f, per, -0.5f);
+    return sample_at(axis, axis.step < 0.f ? (float)(outputs - 1) - place : place, pixels);
 }

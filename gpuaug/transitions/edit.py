@@ -109,7 +109,7 @@ def transition(
     a = first.repeat(n).at(np.minimum(i, first.shape[1] - 1))
     b = second.repeat(n).at(np.clip(i - start, 0, second.shape[1] - 1))
     mixed = (p > 0) & (p < 1)
-    marks = _marks(a, b, kinds, mixed, i >= start)
+    marks = _marks(a, b, kinds, mixed, p > 0)
     dissolve = (kinds == "dissolve")[:, None]
     plain = fade(a, b, np.where(dissolve | ~mixed, p, 0.0))
     if (mixed & ~dissolve).any():
