@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from gpuaug import transitions
-from support import xfade
 from support.paths import REPOSITORY
+from support.plans import xfade
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from torch import nn
 
 from pretrain.tasks.pal import task as pal
 from pretrain.tasks.pal.moco import KeyQueue, MomentumEncoder, among_candidates, info_nce
-from support.composites import FRAMES, Colors, batch
+from support.plans.composites import FRAMES, Colors, batch
 
 
 def test_retrieval_counts_ties_as_misses():

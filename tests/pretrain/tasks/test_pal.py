@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gpuaug.bank import Starved
 from pretrain.tasks.pal import task as pal
-from support.composites import FRAMES, J, make_bank, put
+from support.plans.composites import FRAMES, J, make_bank, put
 
 
 def taps(plan, bank, row, t):

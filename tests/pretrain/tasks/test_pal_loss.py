@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pretrain.tasks.pal import task as pal
-from support.composites import FRAMES, Colors, J, batch
+from support.plans.composites import FRAMES, Colors, J, batch
 
 
 def plain_embedding(encoder, embed, clip_CTYX, start, stop):

@@ -9,7 +9,7 @@ from gpuaug.bank import Starved
 from pretrain.tasks.pal import task as pal
 from pretrain.tasks.pal.triplets import draw_triples, whole_groups
 from support.banks import set_columns
-from support.composites import FRAMES, J, make_bank
+from support.plans.composites import FRAMES, J, make_bank
 
 
 def test_only_whole_groups_are_drawn():
