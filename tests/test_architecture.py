@@ -52,7 +52,7 @@ BUDGETS = {
     "gpuaug": 2896,
     "gpuaug/supply": 2112,
     "gpuaug/kernels": 2427,
-    "gpuaug/video": 3796,
+    "gpuaug/video": 3909,
     "pretrain": 107,
     "pretrain/commands": 586,
     "pretrain/common": 1151,
