@@ -22,7 +22,7 @@ from ..frame_index import FrameIndex
 from . import FrameRequest
 from .nvdec import Kind, kind_of
 from .parts import stretches_of
-from .pyav import _File
+from .stretch import OpenFile
 
 CONTAINER = "matroska"  # takes every codec that these libraries decode, and time stamps as they are
 TICK = Fraction(1, 1000)  # of it, in seconds; here it is one picture
@@ -92,17 +92,17 @@ def cut(index: FrameIndex, pieces: Sequence[Piece]) -> list[Cut]:
         Unusable: the frames that a decoder would give for the packets are not those of the time table.
         OSError: the file cannot be read, or memory is short.
     """
-    with _File(index) as file:
+    with OpenFile(index) as file:
         return [_cut(file, piece) for piece in pieces]
 
 
-def _cut(file: _File, piece: Piece) -> Cut:
+def _cut(file: OpenFile, piece: Piece) -> Cut:
     index = file.index
     first, last = int(index.key_packet_K[piece.key]), int(index.packet_N[piece.positions].max())
     kept: list[av.Packet] = []
     time_P: list[int] = []
     hidden, reached = False, first - 1
-    for reached, packet in enumerate(file._packets_from(piece.key), first):
+    for reached, packet in enumerate(file.packets_from(piece.key), first):
         time, shown = file._time(packet.pts), index.position(packet.pts) >= 0
         # What is stored after the key frame and shown before it may need others, and nothing else needs it.
         if not kept or time >= time_P[0]:
@@ -138,7 +138,7 @@ def _cut(file: _File, piece: Piece) -> Cut:
     )
 
 
-def _written(file: _File, packets: list[av.Packet], rank_P: NDArray[np.int64], delay: int) -> bytes:
+def _written(file: OpenFile, packets: list[av.Packet], rank_P: NDArray[np.int64], delay: int) -> bytes:
     """A file of these packets, whose time stamps are their ranks, by `delay` later: none is shown before decoding."""
     out = io.BytesIO()
     try:

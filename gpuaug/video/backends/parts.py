@@ -32,7 +32,7 @@ def stretches_of(index: FrameIndex, wanted: NDArray[np.int64]) -> list[tuple[int
     found: list[tuple[int, list[int]]] = []
     reached = -1  # number of the last packet that must be decoded for what was wanted so far
     key_T = np.searchsorted(index.first_decodable_K, wanted, side="right") - 1
-    for i, key, packet in zip(wanted.tolist(), key_T.tolist(), index.packet_N[wanted].tolist()):
+    for i, key, packet in zip(wanted.tolist(), key_T.tolist(), index.packet_N[wanted.astype(np.int64)].tolist()):
         while key > 0 and index.key_packet_K[key] > packet:
             key -= 1
         if not found or index.key_packet_K[key] > reached:

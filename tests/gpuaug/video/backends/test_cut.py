@@ -191,8 +191,8 @@ def test_packets_that_the_container_calls_incomplete_are_refused(assets, monkeyp
     def packets_from(file, key):
         yield from map(Incomplete, original(file, key))
 
-    original = cut_module._File._packets_from
-    monkeypatch.setattr(cut_module._File, "_packets_from", packets_from)
+    original = cut_module.OpenFile.packets_from
+    monkeypatch.setattr(cut_module.OpenFile, "packets_from", packets_from)
     request = request_of(assets["vp9"], [4])
     with pytest.raises(Unusable, match="marks packets as incomplete"):
         cut(request.index, pieces_of(request))
