@@ -37,7 +37,7 @@ PACKAGES = {
         ("gpuaug/supply/*.py",), ("tests/gpuaug/supply", "tests/gpuaug/test_bank.py", "tests/pretrain/feed")
     ),
     "gpuaug.video": Package(
-        ("gpuaug/video/*.py", *(f"gpuaug/video/backends/{name}*.py" for name in ("pyav", "p[aio]", "cut", "damage"))),
+        ("gpuaug/video/*.py", *(f"gpuaug/video/backends/{name}*.py" for name in ("pyav", "p[aio]", "stretch", "cut", "damage"))),
         ("tests/gpuaug/video",),
     ),
     "pretrain.common": Package(("pretrain/common/*.py",), ("tests/pretrain/common", "tests/pretrain/training")),
