@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 TESTS = tuple(f"tests/gpuaug/{name}.py" for name in ("kernels/test_odd_shapes", "test_blend", "test_render"))
-IMPLEMENTATION = {".cu": "emulated", ".cpp": "host"}
+IMPLEMENTATION = {".cu": "emulated", ".cpp": "host", ".h": "host"}
 
 
 class Fault(NamedTuple):
@@ -38,10 +38,10 @@ FAULTS = (
     Fault("blend.cu", "if (i >= job.per_frame) break;", ""),
     Fault("render.cu", "word + (reach < 4 ? reach : 4)", "word + 4", "ptx"),
     Fault("render.cu", "low.first <= last ? low.part : edge", "low.part"),
-    Fault("render.cu", "if (y + r >= (int)job.y) break;", "if (y + r + 1 >= (int)job.y) break;"),
+    Fault("render.cu", "if (x + c >= (int)job.x) break;", ""),
     Fault("render.cu", "if (any && mirrored != swapped) {", "if (false) {"),
     Fault("render.cu", "swapped = mirrored, any = true;", "any = true;"),
-    Fault("host_render.cpp", "cast_row(typed, rows.planes, 3 * n);", "cast_row(typed, rows.planes, n);"),
+    Fault("host_rows.h", "cast_row(typed, rows.planes, 3 * n);", "cast_row(typed, rows.planes, n);"),
     Fault("host_render.cpp", "if (tap.leader != leader) continue;", ""),
     Fault("host_render.cpp", "if (!job.diagonal) color_row", "if (false) color_row"),
     Fault("host.cpp", "p == wa * 128.f && q == wb * 128.f", "true"),
@@ -59,7 +59,7 @@ def plant(folder: Path) -> list[tuple[Fault, bool]]:
         text = file.read_text(encoding="utf-8")
         assert text.count(fault.before) == 1, f"{fault.file} must have once: {fault.before}"
         file.write_text(text.replace(fault.before, fault.after), encoding="utf-8")
-        if file.suffix == ".cpp":
+        if file.suffix in (".cpp", ".h"):
             build = ["setup.py", "--quiet", "build_ext", "--inplace", "--force"]
             subprocess.run([sys.executable, *build], cwd=folder, check=True, capture_output=True)
         found.append((fault, not passed(folder, fault.implementation or IMPLEMENTATION[file.suffix])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -11,6 +12,10 @@ class Package(NamedTuple):
     sources: tuple[str, ...]
     tests: tuple[str, ...]
     select: str = "not ptx"  # of these tests, as pytest's -k takes it
+
+    def files(self, root: Path) -> list[str]:
+        """The source files, relative to the repository `root`."""
+        return sorted(str(file.relative_to(root)) for pattern in self.sources for file in root.glob(pattern))
 
 
 PIXELS = ("plan", "edits", "blend", "render", "functional", "one_rule", "arrays", "values", "arguments", "time_axis")
@@ -27,11 +32,13 @@ PACKAGES = {
         ("gpuaug/kernels/*.py",),
         ("tests/gpuaug/kernels", "tests/gpuaug/test_render.py", "tests/gpuaug/test_blend.py"),
     ),
+    "gpuaug.layers": Package(("gpuaug/layers/*.py", "gpuaug/transitions/*.py"), ("tests/gpuaug/layers",)),
     "gpuaug.supply": Package(
         ("gpuaug/supply/*.py",), ("tests/gpuaug/supply", "tests/gpuaug/test_bank.py", "tests/pretrain/feed")
     ),
     "gpuaug.video": Package(
-        ("gpuaug/video/*.py", "gpuaug/video/backends/pyav*.py", "gpuaug/video/backends/pa*.py"), ("tests/gpuaug/video",)
+        ("gpuaug/video/*.py", *(f"gpuaug/video/backends/{name}*.py" for name in ("pyav", "p[aio]", "stretch", "cut", "damage"))),
+        ("tests/gpuaug/video",),
     ),
     "pretrain.common": Package(("pretrain/common/*.py",), ("tests/pretrain/common", "tests/pretrain/training")),
     "pretrain.data": Package(("pretrain/data/*.py",), ("tests/pretrain/data", "tests/pretrain/evaluation")),
@@ -41,7 +48,7 @@ PACKAGES = {
     "pretrain.localization": Package(("pretrain/localization/*.py",), ("tests/pretrain/localization",)),
     "pretrain.models": Package(("pretrain/models/*.py",), ("tests/pretrain/models",)),
     "pretrain.reports": Package(("pretrain/reports/*.py",), ("tests/pretrain/reports",)),
-    "pretrain.tasks": Package(("pretrain/tasks/*.py",), ("tests/pretrain/tasks",)),
+    "pretrain.tasks": Package(("pretrain/tasks/**/*.py",), ("tests/pretrain/tasks",)),
     "pretrain.toy": Package(("pretrain/toy/*.py",), ("tests/pretrain/toy",)),
     "pretrain.training": Package(("pretrain/training/*.py",), ("tests/pretrain/training", "tests/pretrain/feed")),
 }

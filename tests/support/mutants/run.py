@@ -86,7 +86,7 @@ def prepare(name: str, out: Path) -> list[Mutant]:
 
 
 def settings(package: Package) -> str:
-    sources, tests = (json.dumps(part) for part in (package.sources, package.tests))
+    sources, tests = (json.dumps(part) for part in (package.files(REPOSITORY), package.tests))
     return SETTINGS.format(sources=sources, tests=tests, select=package.select)
 
 
