@@ -117,6 +117,8 @@ class Translator:
         if kind == "f32":
             given = [f"flushed({each})" for each in given] if i.has("ftz") else given
             result = self.float_result(i, given)
+            if i.has("sat") and result is not None:  # to [0, 1], what is no number to 0
+                result = f"std::fmin(std::fmax({result},0.f),1.f)"
         else:
             result = self.integer_result(i, given)
         if result is None:
@@ -258,6 +260,8 @@ class Translator:
         if of == "f16":
             return self.assign(i.operands[0], "f32", f"of_f16({given[0]})")
         if to == "f32" and of == "f32":
+            if i.has("sat"):  # to [0, 1], what is no number to 0
+                given[0] = f"std::fmin(std::fmax({given[0]},0.f),1.f)"
             return self.assign(i.operands[0], "f32", f"std::floor({given[0]})" if i.has("rmi") else given[0])
         if of == "f32":
             if not (i.has("rzi") and to == "s32"):
