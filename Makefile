@@ -5,7 +5,7 @@ OUT ?= runs/gpu
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := setup.py constraints.txt $(wildcard gpuaug/kernels/*)
 
-.PHONY: setup demo test test-all test-no-compiler lint bench map fidelity fidelity-page study gpu clean
+.PHONY: setup demo test test-all test-no-compiler mutants lint bench map fidelity fidelity-page study gpu clean
 
 setup: .venv/.demo  ## what training and the demo need, without NVIDIA's libraries
 
@@ -36,6 +36,12 @@ test-no-compiler: .venv/.test  ## the tests of pixels as they run where there is
 		$(BARE_TESTS:%=tests/gpuaug/test_%.py) tests/gpuaug/kernels/test_host_allocator.py \
 		tests/gpuaug/kernels/test_kernels.py::test_without_extension_the_reference_serves_with_one_warning
 	$(BARE_PYTHON) -m gpuaug doctor
+
+# Not part of CI: what it finds is read by a person, docs/mutants.md says how.
+SAMPLE ?= 200
+SEED ?= 0
+mutants: .venv/.mutants  ## plants faults, and reports those that no fast test sees
+	PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m support.mutants.run --sample $(SAMPLE) --seed $(SEED)
 
 lint: .venv/.test
 	$(BIN)/ruff check .
@@ -85,5 +91,9 @@ clean:
 
 .venv/.test: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(INSTALL) -e '.[pretrain,test,bench,cuda13]'
+	$(INSTALL) -e '.[pretrain,tensorboard,test,bench,cuda13]'
 	touch $@ .venv/.demo
+
+.venv/.mutants: .venv/.test
+	$(INSTALL) -e '.[mutants]'
+	touch $@

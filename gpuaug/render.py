@@ -13,16 +13,15 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from . import arguments, compile
-from .arrays import PLAIN, accept_tensor, alike, check_time, picture, view
-from .execute import DTYPES, blend_into, new, render_into
-from .kernels import kernel_args
+from .arrays import PLAIN, accept_tensor, alike, check_time, picture, picture_axes
+from .execute import DTYPES, blend_plan, new, render_into
 from .plan import Plan
 
 Layout = Literal["NCTHW", "NTCHW", "NTHWC"]
 LAYOUTS = ("NCTHW", "NTCHW", "NTHWC")
 
 
-def blend(frames: Tensor | Sequence[Tensor], plan: Plan) -> Tensor:
+def blend(frames: Tensor | Sequence[Tensor], plan: Plan, *, spatial_dims: tuple[int, int] | None = None) -> Tensor:
     """Tensor (N, T, …) of the frames' dtype and device: Σ_k weight · frames[clip][frame], summed in float32.
 
     Args:
@@ -30,6 +29,8 @@ def blend(frames: Tensor | Sequence[Tensor], plan: Plan) -> Tensor:
             nearest, halves upwards), float16, bfloat16 or float32; on the CPU or a GPU, with any strides. A bank or
             clips of torchvision's Video, (S, L, C, H, W) or (L_i, C, H, W), give a Video.
         plan: which frames to show. On a GPU it is copied there without waiting.
+        spatial_dims: for plans with layers, the axes of rows and columns of a bank (S, L, …), or of clips (L, …) as if
+            they had S; None: as in `gpuaug.transition`.
 
     Raises:
         ValueError: for a clip or frame that `frames` does not have, and for other unfit arguments.
@@ -42,11 +43,11 @@ def blend(frames: Tensor | Sequence[Tensor], plan: Plan) -> Tensor:
     if len(shapes) > 1:
         raise ValueError(f"frames must be clips (L_i, …) of one trailing shape, got {sorted(shapes)}")
     out = new(banks[0].device, (*plan.clip.shape[:2], *banks[0].shape[2:]), banks[0].dtype)
+    axes = () if plan.layers is None else picture_axes("frames", banks[0], 1, spatial_dims)
     if torch.compiler.is_compiling():
-        compile.blend(banks, *compile.tensors(plan), out)
+        compile.blend(banks, *compile.tensors(plan), list(axes), out)
     else:
-        views = [view(bank) for bank in banks]
-        blend_into(views, arguments.shown(plan, kernel_args.lengths(views)), out)
+        blend_plan(banks, plan, axes, out)
     return alike(out, [frames] if isinstance(frames, Tensor) else frames)
 
 

@@ -19,8 +19,10 @@ FOLDERS = ("gpuaug", "pretrain", "benchmarks", "examples", "docs")
 # A floor imports only from the floors before it; what shares a floor knows nothing of each other.
 FLOORS = [
     ["gpuaug.values"],
+    ["gpuaug.layers"],
     ["gpuaug.plan"],
-    ["gpuaug.edits", "gpuaug.crop", "gpuaug.color", "gpuaug.reference", "gpuaug.kernels"],
+    ["gpuaug.transitions", "gpuaug.crop", "gpuaug.color", "gpuaug.reference", "gpuaug.kernels"],
+    ["gpuaug.edits"],
     ["gpuaug.arguments", "gpuaug.arrays", "gpuaug.bank", "gpuaug.video"],
     ["gpuaug.execute"],
     ["gpuaug.compile"],
@@ -39,7 +41,7 @@ FLOORS = [
     ["benchmarks", "examples", "docs"],
 ]
 ONLY = {"gpuaug.video": {"gpuaug.kernels"}, "gpuaug.bank": set[str]()}  # beside the others: no plans, no edits
-OWNERS = {"cupy": "gpuaug.kernels.cuda", "nvidia": "gpuaug.video.backends.dali"}
+OWNERS = {"cupy": "gpuaug.kernels.cuda", "nvidia": "gpuaug.video.backends.dali_pipeline"}
 HEAVY = {"torch", "torchvision", "av", "h5py", "sklearn", "matplotlib"}
 
 LONGEST_FILE = 300
@@ -47,24 +49,26 @@ MODULES = {"": 15, "pretrain/": 10}  # in one folder, __init__ not counted
 PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
-    "gpuaug": 2506,
-    "gpuaug/supply": 2072,
-    "gpuaug/kernels": 1903,
-    "gpuaug/video": 3104,
-    "pretrain": 79,
-    "pretrain/commands": 426,
-    "pretrain/common": 941,
+    "gpuaug": 2896,
+    "gpuaug/supply": 2112,
+    "gpuaug/kernels": 2427,
+    "gpuaug/video": 3796,
+    "pretrain": 107,
+    "pretrain/commands": 493,
+    "pretrain/common": 1151,
+    "gpuaug/layers": 464,
+    "gpuaug/transitions": 758,
     "pretrain/data": 1454,
     "pretrain/evaluation": 817,
-    "pretrain/features": 1219,
+    "pretrain/features": 1230,
     "pretrain/feed": 250,
     "pretrain/localization": 860,
-    "pretrain/models": 696,
-    "pretrain/reports": 1071,
-    "pretrain/tasks": 1845,
+    "pretrain/models": 699,
+    "pretrain/reports": 1141,
+    "pretrain/tasks": 1887,
     "pretrain/toy": 570,
-    "pretrain/training": 1619,
-    "benchmarks": 2531,
+    "pretrain/training": 1665,
+    "benchmarks": 2609,
     "benchmarks/study": 524,
     "examples": 441,
     "docs": 73,
@@ -81,12 +85,17 @@ def public_names() -> set[str]:
 
 def public_modules(tree: Tree) -> set[str]:
     """Those of gpuaug that are public names: all that is in them is public, too."""
-    modules = {target.removeprefix("gpuaug.") for _, target, name in tree.imports["gpuaug.__init__"] if not name}
+    modules = {
+        target.removeprefix("gpuaug.").removesuffix(".__init__")
+        for _, target, name in tree.imports["gpuaug.__init__"]
+        if not name
+    }
     return modules & public_names()
 
 
 def hidden_uses(tree: Tree) -> list[str]:
-    found = architecture.hidden_uses(tree, "gpuaug", public_names(), public_modules(tree))
+    modules = public_modules(tree) | {"transitions.__init__"}
+    found = architecture.hidden_uses(tree, "gpuaug", public_names(), modules)
     # the command lines are one; what kernels are compiled to is asked of them
     return [each for each in found if not each.startswith(("pretrain/__main__.py", "benchmarks/sass.py"))]
 

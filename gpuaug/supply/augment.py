@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ class Augment:
         flip: probability of a mirror; ignored by "center".
         jitter: probability of colour jitter with MoCo v2's strengths; grayscale: of grey.
         blur: probability of a Gaussian blur with σ uniform in [0.1, 2] pixels of a 224² view (MoCo v2), scaled to size.
+
+    Errors (ValueError): another crop, a probability outside [0, 1].
     """
 
     Crop = Literal["multiscale", "random", "resized", "center"]
@@ -33,6 +35,13 @@ class Augment:
     grayscale: float = 0.0
     blur: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.crop not in get_args(self.Crop):
+            raise ValueError(f"crop must be one of {', '.join(get_args(self.Crop))}, got crop={self.crop!r}")
+        for name in ("flip", "jitter", "grayscale", "blur"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be a probability in [0, 1], got {name}={getattr(self, name)!r}")
+
     def view(self, rng: np.random.Generator, n: int) -> crops.View:
         """The crops of n samples."""
         if self.crop == "multiscale":
@@ -41,9 +50,7 @@ class Augment:
             return crops.random_crop(rng, n, flip=self.flip)
         if self.crop == "resized":
             return crops.resized_crop(rng, n, flip=self.flip)
-        if self.crop == "center":
-            return crops.center_crop(n, scale=112 / 128)
-        raise ValueError(f"crop must be multiscale, random, resized or center, got crop={self.crop!r}")
+        return crops.center_crop(n, scale=112 / 128)
 
     def matrix(self, rng: np.random.Generator, n: int) -> NDArray[np.float64] | None:
         """Colour matrices (N, 3, 4) of n samples; None where nothing is changed."""

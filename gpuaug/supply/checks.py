@@ -5,15 +5,17 @@ Used by loader and draw; imports bank and plan.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..bank import ClipBank
 from ..plan import Plan
 from ..video.window import Failure
+from .augment import Augment
 
 
 def whole(name: str, value: Any, least: int) -> None:
@@ -22,8 +24,8 @@ def whole(name: str, value: Any, least: int) -> None:
         raise ValueError(f"{name} must be a whole number ≥ {least}, got {name}={value!r}")
 
 
-def check_options(counts: Mapping[str, Any], places: Mapping[str, Any], *, fps: Any) -> None:
-    """ValueError unless counts are whole numbers ≥ 1 or None, places ≥ 0, and the rest fits."""
+def check_options(counts: Mapping[str, Any], places: Mapping[str, Any], others: Mapping[str, Any], *, fps: Any) -> None:
+    """ValueError unless counts are whole numbers ≥ 1 or None, places ≥ 0, and the rest is what it has to be."""
     for name, value in counts.items():
         if value is not None:
             whole(name, value, 1)
@@ -31,6 +33,17 @@ def check_options(counts: Mapping[str, Any], places: Mapping[str, Any], *, fps: 
         whole(name, value, 0)
     if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < float("inf"):
         raise ValueError(f"fps must be a number > 0, got fps={fps!r}")
+    if not callable(others["plan"]):
+        raise ValueError(f"plan must be a function of (rng, bank, n), got plan={others['plan']!r:.60}")
+    if not isinstance(others["augment"], Augment | None):
+        raise ValueError(f"augment must be a gpuaug.Augment or None, got augment={others['augment']!r:.60}")
+    if not isinstance(others["dtype"], torch.dtype) or not others["dtype"].is_floating_point:
+        raise ValueError(f"dtype must be a floating point dtype of torch, got dtype={others['dtype']!r:.60}")
+    if (size := others["bank_size"]) is not None:
+        if not isinstance(size, Sequence) or len(size) != 2:
+            raise ValueError(f"bank_size must be (height, width) or None, got bank_size={size!r:.60}")
+        for name, value in zip(("bank_size's height", "bank_size's width"), size):
+            whole(name, value, 1)
     rank, world, low, high = places["rank"], counts["world"], counts["reuse_min"], counts["reuse_max"]
     if rank >= world:
         raise ValueError(f"rank must be in [0, world), got rank={rank}, world={world}")

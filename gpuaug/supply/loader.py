@@ -25,7 +25,7 @@ from .draw import Draw
 from .picture import Pictures, to_device
 from .plan_first import PlanFirstSupply
 from .reuse import ReuseSupply
-from .room import Fit, check_room, room, usual_size
+from .room import Fit, check_limit, check_room, room, usual_size
 from .sampler import NoSegmentLeft, Placement, SegmentSampler
 from .segment import Segment, segments_of
 from .sequential import PlannedPass, SequentialSupply
@@ -125,11 +125,11 @@ class Loader:
     ) -> None:
         counts = {"batch": batch, "size": size, "frames": frames, "windows": windows, "world": world}
         counts |= {"windows_per_sample": windows_per_sample, "rows_per_sample": rows_per_sample}
+        others: dict[str, Any] = {"plan": plan, "augment": augment, "bank_size": bank_size, "dtype": dtype}
         check_options(
             {**counts, "samples_per_visit": samples_per_visit, "reuse_min": reuse_min, "reuse_max": reuse_max},
-            {"lag": lag, "seed": seed, "rank": rank},
-            fps=fps,
-        )
+            {"lag": lag, "seed": seed, "rank": rank}, others, fps=fps,
+        )  # fmt: skip
         found = segments_of(videos, cache=cache)
         self.segments, self.classes, self.skipped = found.segments, found.classes, found.skipped
         self.batch_size, self._world, self._shuffle = batch, world, shuffle
@@ -159,9 +159,7 @@ class Loader:
         )  # fmt: skip
         if shuffle and not self.resident:
             check_room(groups * windows, need=need * windows, reuse_max=reuse_max, windows=windows)
-            if deterministic and reuse_max is None:
-                why = f"{long} segments are longer than a window" if long else "the bank has fewer slots than windows"
-                raise ValueError(f"reuse_max must be a number where deterministic and {why}, got reuse_max=None")
+            check_limit(reuse_max, deterministic=deterministic, long=long)
         limit = None if self.resident or not shuffle else rows_per_sample if once and whole_visits else reuse_max
         where, upright = torch.device("meta") if once or ahead else self.device, fit == "short"
         self.bank = ClipBank(groups * windows, frames, *picture, where, reuse_max=limit, upright=upright)
@@ -264,6 +262,7 @@ class Loader:
             "epoch": self._sampler.epoch,
             "failures": [asdict(failure) for failure in self.failures],
             "damaged_frames": dict(self._queue.damaged_frames),
+            "fallbacks": self._queue.fallbacks,
             "changed_files": self.changed_files,
         }
 

@@ -77,3 +77,10 @@ def check_room(slots: int, *, need: int, reuse_max: int | None, windows: int) ->
         raise ValueError(
             f"slots must be ≥ {max(windows, least)} for the windows of one batch{limit}, got slots={slots}"
         )
+
+
+def check_limit(reuse_max: int | None, *, deterministic: bool, long: int) -> None:
+    """Data that are not kept, `long` of their segments longer than a window, need a limit where nothing may race."""
+    if deterministic and reuse_max is None:
+        why = f"{long} segments are longer than a window" if long else "the bank has fewer slots than windows"
+        raise ValueError(f"reuse_max must be a number where deterministic and {why}, got reuse_max=None")

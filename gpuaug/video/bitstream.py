@@ -39,6 +39,15 @@ def pictures(codec: str, packet: av.Packet) -> str:
     return "?"
 
 
+def hides_pictures(codec: str, packet: av.Packet) -> bool:
+    """Whether a VP9 packet has pictures that are decoded and not shown (a superframe), or shows one once more."""
+    data = memoryview(packet)
+    if codec != "vp9" or not len(data):
+        return False
+    profile_3 = data[0] >> 4 & 3 == 3
+    return data[-1] & 0xE0 == 0xC0 or bool(data[0] >> (2 if profile_3 else 3) & 1)
+
+
 B_PICTURES = {"h264", "mpeg1video", "mpeg2video"}  # codecs of which is_b_picture knows
 
 

@@ -20,6 +20,7 @@ from .frame_index import FrameIndex, read_index
 from .window import Failure, Window
 
 KEPT_INDICES = 4096  # time tables of files kept in memory; one takes about 50 bytes a frame
+KEPT_REASONS = 1000  # why a backend left files to the next one; some name sizes
 _Job = tuple[list[int], FrameRequest]  # windows of one file: their numbers in the call, and what is wanted of them
 
 
@@ -31,8 +32,9 @@ class Decoder:
         size: (height, width) of the frames; with fit "short" their short side, or that and the longest long one; None:
             each video's display size.
         backend: "pyav" (FFmpeg's decoders on the CPU), "dali" (NVIDIA's on the GPU; on the CPU VP8, VP9 and MJPEG
-            only), or "auto": DALI where the device is a GPU and it has the codec, else PyAV, file by file; PyAV, too,
-            where DALI failed.
+            only), "torchcodec" (NVIDIA's on the GPU; on the CPU the system's FFmpeg), or "auto": where the device is a
+            GPU, DALI or else torchcodec, as far as installed, where they give the frames, else PyAV, file by file;
+            the next one, too, where one failed. `fallbacks` counts why.
         threads: files decoded at the same time; None: one for each core.
         fit: "stretch": exactly `size`. "inside": as large as fits into `size` in the display aspect, and no larger
             than the video, so that sizes differ. "short": in the display aspect, wide or tall, with a short side of
@@ -91,11 +93,20 @@ class Decoder:
             "timeout_seconds": timeout_seconds,
         }
         self._damaged: dict[str, set[int]] = {}
+        self._fallbacks: dict[str, set[str]] = {}
 
     @property
     def damaged_frames(self) -> dict[str, int]:
         """{file: how many of its frames were handed on although they are damaged}; files without any are not in it."""
         return {path: len(positions) for path, positions in self._damaged.items()}
+
+    @property
+    def fallbacks(self) -> dict[str, int]:
+        """{reason: how many files a backend left to the next one for it}, at most 1000 reasons.
+
+        Empty where one backend was asked for by name: what that refuses is a failure.
+        """
+        return {reason: len(paths) for reason, paths in self._fallbacks.items()}
 
     def decode(
         self, windows: Sequence[Window], frames_needed: Sequence[NDArray[np.int64]] | None = None
@@ -118,6 +129,8 @@ class Decoder:
                 for group, request in jobs:
                     reason = backend.refuses(request.index)
                     (left if reason else taken).append((group, request))
+                    if reason and backend is not backends[-1]:
+                        self._left(request, reason)
                     for i in group:
                         results[i] = results[i] or reason
                 if taken:
@@ -133,6 +146,8 @@ class Decoder:
                         results[i] = frames
                     if lost := [place for place, frames in enumerate(decoded) if isinstance(frames, str)]:
                         failed.append(([group[place] for place in lost], request.part(lost)))
+                        if k + 1 < len(backends):
+                            self._left(request, str(decoded[lost[0]]))
             start(failed, k + 1)
             for jobs, _ in batches:
                 for _, request in jobs:
@@ -196,6 +211,11 @@ class Decoder:
             group.append(i)
             request.positions.append(positions_T if frames_needed is None else positions_T[frames_needed[i]])
         return list(jobs.values())
+
+    def _left(self, request: FrameRequest, reason: str) -> None:
+        """Count a file that a backend left to the next one."""
+        if len(self._fallbacks) < KEPT_REASONS or reason in self._fallbacks:
+            self._fallbacks.setdefault(reason, set()).add(request.index.path)
 
     def _index(self, path: str) -> FrameIndex | str:
         """The file's time table, or why it has none; kept until the file changes."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -17,7 +16,7 @@ from .backends.damage import damaged_frames
 from .demux import Unusable, check_file, one_line
 from .frame_index import read_index
 from .probe_cache import Cache
-from .table import BadFile, decoded, read_table, read_text
+from .table import BadFile, Video, decoded, is_video, read_table, read_text, read_videos, write_videos
 
 # What a folder is searched for; a file named as such is probed whatever it is called.
 # fmt: off
@@ -27,37 +26,6 @@ EXTENSIONS = frozenset({
     "webm", "wmv", "y4m",
 })
 # fmt: on
-
-
-NEWER = {"note", "damaged_frames"}  # columns that manifests of earlier versions lack
-
-
-@dataclass(frozen=True)
-class Video:
-    """One file, as far as its container tells.
-
-    duration_seconds: from the first frame's time to the last frame's end. fps: frames / duration. frames: displayed
-    frames (an upper bound for streams without time stamps, and where frames turn out to be damaged). width, height:
-    display size in pixels, after pixel aspect and rotation. rotation: degrees clockwise, 0, 90, 180 or 270, by which
-    the stored picture is turned for display. error: why it cannot be used; then all numbers are 0. note: what is
-    implausible or damaged about a file that can be used. damaged_frames: how many of its frames FFmpeg finds an error
-    in, or depend on one, or do not come out; None where it was not decoded.
-    """
-
-    path: str
-    label: str | None = None
-    duration_seconds: float = 0.0
-    fps: float = 0.0
-    variable_rate: bool = False
-    frames: int = 0
-    width: int = 0
-    height: int = 0
-    rotation: int = 0
-    codec: str = ""
-    pixel_format: str = ""
-    error: str | None = None
-    note: str | None = None
-    damaged_frames: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,38 +44,12 @@ class Manifest:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a CSV with a column for each field of Video; paths below its folder are written relative to it."""
-        folder = os.path.dirname(os.path.abspath(path))
-        temporary = f"{os.fspath(path)}.{os.getpid()}.part"
-        with open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(Video)])
-            writer.writeheader()
-            for video in self.videos:
-                absolute = os.path.abspath(video.path)
-                inside = os.path.commonpath([absolute, folder]) == folder
-                row = asdict(video) | {"path": os.path.relpath(absolute, folder) if inside else absolute}
-                writer.writerow({key: "" if value is None else value for key, value in row.items()})
-        os.replace(temporary, path)
+        write_videos(self.videos, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Manifest:
-        """Read what `save` wrote. Raises ValueError if the file is not a manifest."""
-        parse: dict[str, Callable[[str], object]] = {
-            "str": str,
-            "str | None": lambda text: text or None,
-            "float": float,
-            "int": int,
-            "int | None": lambda text: int(text) if text else None,
-            "bool": lambda text: text == "True",
-        }
-        folder = os.path.dirname(os.path.abspath(path))
-        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-            reader = csv.DictReader(file)
-            missing = {field.name for field in fields(Video)} - {*(reader.fieldnames or ()), *NEWER}
-            if missing:
-                raise ValueError(f"{os.fspath(path)} is not a manifest: columns {sorted(missing)} are missing")
-            there = [field for field in fields(Video) if field.name in (reader.fieldnames or ())]
-            rows = [{f.name: parse[str(f.type)](row[f.name]) for f in there} for row in reader]
-        return cls([Video(**row | {"path": os.path.join(folder, str(row["path"]))}) for row in rows])  # type: ignore[arg-type]
+        """Read what `save` wrote. Raises ValueError, with file and line, if the file is not a manifest."""
+        return cls(read_videos(os.fspath(path)))
 
 
 PathLike = str | os.PathLike[str]
@@ -147,7 +89,7 @@ def probe(
                 stats[path] = check_file(path)
             except (Unusable, OSError) as error:
                 videos[path] = Video(path, error=one_line(error))
-        remembered = known.look_up(stats)
+        remembered = {path: columns for path, columns in known.look_up(stats).items() if is_video(columns)}
         if decode:
             done = {path for path, c in remembered.items() if c["error"] or c.get("damaged_frames") is not None}
             remembered = {path: remembered[path] for path in done}

@@ -5,6 +5,7 @@ Used by manifest.py; imports nothing of gpuaug.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -57,7 +58,7 @@ class Cache:
                 self._connection.close()
 
     def look_up(self, stats: dict[str, os.stat_result]) -> dict[str, dict[str, Any]]:
-        """Columns of those of these files that are known and have not changed since."""
+        """Columns, as they stand there, of those of these files that are known and have not changed since."""
         if self._connection is None:
             return {}
         found: dict[str, dict[str, Any]] = {}
@@ -66,8 +67,9 @@ class Cache:
             for path, status in stats.items():
                 row = self._connection.execute(query, (_key(path),)).fetchone()
                 if row is not None and row[:3] == (status.st_size, status.st_mtime_ns, VERSION):
-                    found[path] = json.loads(row[3])
-        except (sqlite3.Error, ValueError) as error:
+                    with contextlib.suppress(ValueError, TypeError, RecursionError):  # a row that others wrote
+                        found[path] = json.loads(row[3])
+        except sqlite3.Error as error:
             self._give_up(str(error))
         return found
 

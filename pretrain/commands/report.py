@@ -6,21 +6,22 @@ with features and annotations of untrimmed videos also Figure 4 of BSP.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..common.cli import command, prog
+from ..common.cli import Parser, command, prog
 from ..data.annotations import read_actions
 from ..features.store import Features
 from ..reports.feature_change import Differences, differences
 from ..reports.run_report import write
 
+EXAMPLES = ("run", "run --features features --annotations truth.json")
+
 
 @command("report")
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 done, 1 failed, 2 wrong usage."""
-    parser = argparse.ArgumentParser(prog=prog("report"), description=__doc__.partition("\n\n")[2])
+    parser = Parser(prog=prog("report"), description=__doc__, examples=EXAMPLES)
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="run folder of `train`")
     add("--features", nargs="+", metavar="PATH", help="Figure 4: what `extract` wrote, one or more encoders to compare")

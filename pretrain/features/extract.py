@@ -11,6 +11,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +23,10 @@ from tqdm import tqdm
 
 import gpuaug
 
+from ..common.cli import few
 from ..common.distributed import Group, pick_device
 from ..common.files import readable, write_json
+from ..common.lock import FolderLock
 from ..common.settings import saved
 from ..data import overlap
 from .extraction_plan import ExtractionPlan, extraction_settings, metadata, plan_extraction
@@ -80,7 +83,10 @@ def extract(args: ExtractSettings, group: Group) -> int:
     def frame_bytes(video: gpuaug.Video) -> int:
         return 3 * math.prod(decoder.output_size(video.height, video.width))
 
-    def prepare() -> ExtractionPlan:
+    held = ExitStack()
+
+    def prepare() -> ExtractionPlan:  # in the first process only
+        held.enter_context(FolderLock(store.folder, f"--out {store.out}", lambda text: print(text, file=sys.stderr)))
         store.sweep()
         plan = plan_extraction(
             args.videos, store, settings, frame_bytes=frame_bytes, names=args.names, too_short=args.too_short
@@ -88,12 +94,6 @@ def extract(args: ExtractSettings, group: Group) -> int:
         content = metadata(settings, plan, plan.finished, {}, store, trained_on)
         write_json(store.settings_file, content | {"flags": saved(args)})
         return plan
-
-    with gpuaug.Decoder(device, **how, backend=args.backend, threads=args.threads) as decoder:
-        plan = _once(prepare, group)
-        tally = run(plan.shard(group.world)[group.rank], extractor, decoder.decode, store, args, quiet=not group.main)
-        tally.damaged = decoder.damaged_frames
-    tallies = group.gather(tally)
 
     def conclude() -> int:
         failed = {path: reason for t in tallies for path, reason in t.failed.items()}
@@ -109,7 +109,15 @@ def extract(args: ExtractSettings, group: Group) -> int:
         write_json(store.settings_file, content)
         return report(len(done & stored.keys()), len(plan.finished.keys() & stored.keys()), content, store)
 
-    return _once(conclude, group)
+    with held:
+        with gpuaug.Decoder(device, **how, backend=args.backend, threads=args.threads) as decoder:
+            plan = _once(prepare, group)
+            tally = run(
+                plan.shard(group.world)[group.rank], extractor, decoder.decode, store, args, quiet=not group.main
+            )
+            tally.damaged = decoder.damaged_frames
+        tallies = group.gather(tally)
+        return _once(conclude, group)
 
 
 def run(
@@ -180,12 +188,15 @@ def report(done: int, before: int, content: dict[str, Any], store: Store) -> int
     lists["with damaged frames"] = content["damaged_frames"]
     parts += [f"{len(names)} {what}" for what, names in lists.items() if names]
     print(f"{store.out}: {', '.join(parts)}")
-    for what in ("skipped", "failed"):
-        for path, reason in content[what].items():
-            print(readable(f"  {what}: {path}: {reason}"), file=sys.stderr)
-    for path, frames in content["damaged_frames"].items():
-        words = f"  damaged: {path}: its features show {frames} frames with errors, as FFmpeg gives them"
-        print(readable(words), file=sys.stderr)
+    lines = [f"{what}: {path}: {reason}" for what in ("failed", "skipped") for path, reason in content[what].items()]
+    lines += [
+        f"damaged: {path}: its features show {frames} frames with errors, as FFmpeg gives them"
+        for path, frames in content["damaged_frames"].items()
+    ]
+    for line in few(lines):
+        print(readable(f"  {line}"), file=sys.stderr)
+    if len(lines) > len(few(lines)):
+        print(f"  all are named in {store.settings_file}", file=sys.stderr)
     if not done and not before:
         print(f"extract: videos must include a usable file, got none in {len(content['failed'])}", file=sys.stderr)
         return 1

@@ -5,6 +5,7 @@ Legend: N samples, C = 3 channels, T frames, Y X picture, F features.
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -112,7 +113,9 @@ def encoder(
         default = _DEFAULTS[name]
         net, features = own(name, init, frames or default.frames, size or default.size)
     else:
-        raise ValueError(f"encoder must be one of {', '.join(NAMES)}, timm:NAME or hf:NAME, got encoder={name!r}")
+        near = difflib.get_close_matches(name, NAMES, n=2)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"encoder must be one of {', '.join(NAMES)}, timm:NAME or hf:NAME, got {name!r}{hint}")
     made = Encoder(name, net, features, default, frames or default.frames, size or default.size)
     if init is not None:
         made.loaded = load_weights(made, init)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
+import csv
 import json
-import os
 import sys
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,9 @@ import torch
 from tqdm import tqdm
 
 from ..common.files import jsonable, new_text, write_json
+from ..common.lock import FolderLock
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
-MOST_NAMED = 10  # files that are told of at a time
+MOST_NAMED, REASONS = 10, 3  # files, and reasons for leaving files out, that are told of at a time
 
 
 class RunFolder:
@@ -34,41 +30,35 @@ class RunFolder:
         writes: is this the process that writes?
         tensorboard: also write event files into the folder.
         quiet: no progress bar.
+        speaks: does `say` print? As `writes`, if it is not said.
 
     Errors (ValueError): another run has the folder.
     """
 
-    def __init__(self, folder: str | Path, *, writes: bool = True, tensorboard: bool = False, quiet: bool = False):
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        writes: bool = True,
+        tensorboard: bool = False,
+        quiet: bool = False,
+        speaks: bool | None = None,
+    ) -> None:
         self.folder, self.writes, self.quiet = Path(folder), writes, quiet
+        self.speaks = writes if speaks is None else speaks
         self._bar: tqdm | None = None
         self._board: Any = None
-        self._lock: int | None = None
+        self._lock: FolderLock | None = None
         self._named: set[tuple[str, str]] = set()
         if not writes:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._take()
+        self._lock = FolderLock(self.folder, f"--out {self.folder}", self.say)
         if tensorboard:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
-                raise ValueError("--tensorboard needs the package tensorboard (pip install tensorboard)") from None
+                raise ValueError("--tensorboard needs tensorboard: pip install 'gpuaug[tensorboard]'") from None
             self._board = SummaryWriter(str(self.folder))
-
-    def _take(self) -> None:
-        """Lock the folder, where the system and the disk can."""
-        if fcntl is None:
-            return
-        self._lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                os.close(self._lock)
-                raise ValueError(
-                    f"--out {self.folder} is in use by another run: wait for its end, or give another"
-                ) from None
-            self.say(f"{self.folder} cannot be locked ({error.strerror}): let no other run write there")
 
     def json(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file that is complete whenever it exists; numbers that JSON lacks become null."""
@@ -122,9 +112,27 @@ class RunFolder:
 
     def say(self, text: str) -> None:
         """Print a line on standard error, above the bar."""
-        if self.writes:
+        if self.speaks:
             with suppress(OSError):  # of a terminal that was closed
                 tqdm.write(text, file=sys.stderr)
+
+    def skipped(self, files: Sequence[tuple[str, str]], total: int, *, hint: str = "") -> None:
+        """Say in one line how many of `total` were left out, and why, and the hint; skipped.csv names them."""
+        path = self.folder / "skipped.csv"
+        if self.writes:
+            path.unlink(missing_ok=True)  # of an earlier run
+        if not files:
+            return
+        where = ""
+        if self.writes:
+            with new_text(path) as file:
+                csv.writer(file, lineterminator="\n").writerows([("path", "reason"), *files])
+            where = f"; {path} names them"
+        reasons = Counter(reason for _, reason in files).most_common()
+        told = [f"{count:,} {reason}" for reason, count in reasons[:REASONS]]
+        rest = sum(count for _, count in reasons[REASONS:])
+        told += [f"{rest:,} for other reasons"] * bool(rest)
+        self.say(f"{len(files):,} of {total:,} left out: {'; '.join(told)}{hint}{where}")
 
     def name(self, what: str, files: Iterable[tuple[str, str]]) -> None:
         """Say of files, (path, reason), what was noticed on the way, each once; of many at a time the first ones."""
@@ -146,8 +154,7 @@ class RunFolder:
         if self._board:
             self._board.close()
         if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+            self._lock.close()
 
 
 def _flat(row: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:

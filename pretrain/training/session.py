@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from ..data import overlap
 from ..data.annotations import training_subset
 from ..data.dataset import Dataset, read_annotations, read_videos, split
 from ..data.needs import lacking
-from ..data.rows import counted
 from ..feed.loaders import EncoderInput, held_out_loader, passes, training_loader
 from ..models import checkpoint
 from ..models.encoders import encoder
@@ -50,16 +50,17 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
         raise ValueError("--minutes is for one process; use --steps or --epochs with several")
     for line in settings.deviations:
         record.say(f"deviation from {settings.recipe}: {line}")
-    train_set, val_set = read_data(settings, task, group, record)
-    if state is not None and state["config"]["segments"] != gpuaug.Segment.fingerprint(train_set.segments):
-        flags = "--videos, --annotations, --subset and what is held out"
-        raise ValueError(f"{flags} must be as in the run being resumed; their training segments differ")
+    check_files(settings)
     torch.manual_seed(settings.run.seed)
     wanted = settings.encoder
     net = encoder(wanted.encoder, init=wanted.init, frames=wanted.frames, size=wanted.size)
     if net.loaded:
         for line in net.loaded.lines():
             record.say(line)
+    train_set, val_set = read_data(settings, task, group, record)
+    if state is not None and state["config"]["segments"] != gpuaug.Segment.fingerprint(train_set.segments):
+        flags = "--videos, --annotations, --subset and what is held out"
+        raise ValueError(f"{flags} must be as in the run being resumed; their training segments differ")
     head = task.Head(net.features, train_set.classes, settings.options)
     model = Model(net, head).to(device)
     if group.world > 1 and settings.optim.sync_bn:
@@ -114,30 +115,24 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
         before = [overlap.of_run(weights) for weights in (wanted.init, *teachers)]
         record.json(overlap.RECORD, overlap.stated([*train_set.named, *(video for run in before for video in run)]))
         status = "failed"
+        over = loop.progress >= 1
         try:
             status = loop.run()
+        except KeyboardInterrupt:  # a second ^C
+            status = "stopped"
+            raise
         finally:
             if validation is not None:
                 validation.close()
             record.json("summary.json", summary(status, loop, train_set, val_set))
     if status == "stopped":
         record.say(f"stopped after step {loop.step}; --resume goes on from there")
+    elif over:
+        record.say(f"{record.folder} had finished after step {loop.step}: nothing was left to do")
+    else:
+        best = f", best held-out score {loop.best:.3f}" if val_set is not None and math.isfinite(loop.best) else ""
+        record.say(f"finished after step {loop.step}{best}: {checkpoint.locate(record.folder)}")
     return status
-
-
-def dry_run(settings: TrainSettings, task: Task) -> list[str]:
-    """What the annotations come to, a line for each file. Errors: ValueError without annotations."""
-    data = settings.data
-    if not data.annotations:
-        raise ValueError("--dry-run needs --annotations")
-    seconds = task.window_frames(settings.options) / settings.feed.fps
-    parts = [(data.annotations, data.subset or training_subset(data.annotations))]
-    if data.val_annotations or data.val_subset:
-        parts.append((data.val_annotations or data.annotations, data.val_subset))
-    return [
-        counted(file, subset=None if subset == "all" else subset, background=data.background, clip_seconds=seconds)[0]
-        for file, subset in parts
-    ]
 
 
 def _resumed(settings: TrainSettings, record: RunFolder) -> tuple[dict[str, Any] | None, Path]:
@@ -188,6 +183,18 @@ def _resumed(settings: TrainSettings, record: RunFolder) -> tuple[dict[str, Any]
     return state, path
 
 
+def check_files(settings: TrainSettings) -> None:
+    """Errors (ValueError): a file that a flag names is not there. Before anything that takes time."""
+    data, names = settings.data, ("teacher_action", "teacher_boundary", "gvf")
+    named: list[tuple[str, str | None]] = [("videos", path) for path in data.videos]
+    named += [("val_videos", path) for path in data.val_videos or ()]
+    named += [("annotations", data.annotations), ("val_annotations", data.val_annotations)]
+    named += [("init", settings.encoder.init), *((name, getattr(settings.options, name, None)) for name in names)]
+    for name, path in named:
+        if path and not Path(path).exists():
+            raise ValueError(f"{option(name)} must be a file or folder that exists, there is no {path}")
+
+
 def read_data(settings: TrainSettings, task: Task, group: Group, record: RunFolder) -> tuple[Dataset, Dataset | None]:
     """Training and held-out segments that are long enough for the task; what cannot be used is named."""
     data, fps, needed = settings.data, settings.feed.fps, task.window_frames(settings.options)
@@ -224,8 +231,9 @@ def read_data(settings: TrainSettings, task: Task, group: Group, record: RunFold
     train_set, val_set = read("--videos", data.annotations, subset), None
     if not train_set.segments:
         raise ValueError(f"--videos must hold a segment that can be used, none is left: {train_set.skipped[-1][1]}")
-    for path, reason in train_set.skipped:
-        record.say(f"skipped {path}: {reason}")
+    too_short = sum(reason.startswith("shorter than") for _, reason in train_set.skipped)
+    hint = f"; --fps {fps:g} asks for {needed / fps:.2f} s, a higher one for less" if too_short else ""
+    record.skipped(train_set.skipped, len(train_set.segments) + len(train_set.skipped), hint=hint)
     if empty := train_set.empty_classes:
         record.say(f"nothing to train on of {len(empty)} classes: {', '.join(empty)}")
     given = next((name for name in ("val_subset", "val_annotations", "val_videos") if getattr(data, name)), None)

@@ -9,7 +9,7 @@ from typing import Any
 from ..common import cli
 from ..common.cli import Parser, add_config, add_flags, make, read_config
 from ..common.distributed import DEVICES
-from ..common.settings import BadSetting, Kinds, Recipe, check, deviations, option, required, saved, setting
+from ..common.settings import BadSetting, Kinds, Recipe, check, deviations, flags_of, option, required, saved, setting
 from ..data.segments import Background
 from ..feed.settings import AugmentSettings, FeedSettings
 from ..models.encoders import EncoderSettings
@@ -130,31 +130,42 @@ KINDS: Kinds = {
 }
 
 
+USUAL = (  # flags that --help shows, beside those of the task
+    *("task", "recipe", "config", "videos", "annotations", "val_videos", "out", "resume", "epochs", "steps", "minutes"),
+    *("device", "encoder", "init", "size", "batch", "lr", "fps", "window_frames", "reuse_max"),
+)
+
+
 def parse(
-    argv: Sequence[str] | None, *, prog: str, extra: Kinds | None = None
+    argv: Sequence[str] | None, *, prog: str, extra: Kinds | None = None, usual: Sequence[str] = USUAL, **about: Any
 ) -> tuple[TrainSettings, Task, dict[str, Any]]:
     """The settings, with the task's defaults filled in; the task; and the values of all flags by name.
 
     Args:
-        extra: settings of the command that are not those of a run.
+        extra: settings of the command that are not those of a run, usual ones.
+        usual: names of the flags that --help shows. about: of the `Parser`.
     """
-    first = Parser(prog=prog, add_help=False, allow_abbrev=False)
-    parser = Parser(prog=prog, epilog=EPILOG, allow_abbrev=False)
-    for each in (first, parser):
-        each.add_argument("--task", choices=sorted(TASKS), help="with --help: shows its own flags and defaults")
+
+    def begun(**about: Any) -> Parser:
+        parser = Parser(prog=prog, **about)
+        parser.add_argument("--task", choices=sorted(TASKS), help="with --help: shows its own flags and defaults")
         text = "a row of a paper as published, and its task; flags beside it deviate, and are named (docs/fidelity.md)"
-        each.add_argument("--recipe", choices=RECIPES, metavar="NAME", help=f"{text}: {', '.join(RECIPES)}")
-        add_config(each)
-    known, _ = first.parse_known_args(argv)
+        parser.add_argument("--recipe", choices=RECIPES, metavar="NAME", help=f"{text}: {', '.join(RECIPES)}")
+        add_config(parser)
+        return parser
+
+    known, _ = begun(add_help=False).parse_known_args(argv)
     config = read_config(known.config) if "config" in known else {}
     row = known.recipe or (config.get("recipe") if known.task in (None, config.get("task")) else None)
     published = RECIPES.get(row or "")
     name = known.task or (published.task if published else config.get("task"))
     if published and name != published.task:
-        parser.error(f"--recipe {row} is of the task {published.task}, got --task {name}")
+        begun(**about).error(f"--recipe {row} is of the task {published.task}, got --task {name}")
     tasks = {each: load(each) for each in ([name] if name in TASKS else sorted(TASKS))}
     own = {f"options of {name}": tasks[name].Settings} if name in tasks else {}
     kinds = {**own, **KINDS, **(extra or {})}
+    shown = [each.name for kind in (*own.values(), *(extra or {}).values()) for each in flags_of(kind)]
+    parser = begun(epilog=EPILOG, usual=(*usual, *shown), **about)
     recipes = {each: {**recipe(task), **(published.flags if published else {})} for each, task in tasks.items()}
     add_flags(parser, kinds, recipes)
     values = cli.parse(parser, argv, kinds, recipes.get(name))

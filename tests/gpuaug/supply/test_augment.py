@@ -24,8 +24,10 @@ def test_blur_is_a_gaussian_per_sample():
 
 
 def test_augment_refuses_an_unknown_crop():
-    with pytest.raises(ValueError, match="crop must be multiscale, random, resized or center, got crop='corner'"):
-        Augment("corner").view(np.random.default_rng(0), 1)
+    with pytest.raises(ValueError, match="crop must be one of multiscale, random, resized, center, got crop='corner'"):
+        Augment("corner")
+    with pytest.raises(ValueError, match=r"blur must be a probability in \[0, 1\], got blur=1.5"):
+        Augment(blur=1.5)
 
 
 def test_views_differ_between_samples_and_steps(decoder):

@@ -52,6 +52,24 @@ def test_slots_that_are_not_ready_are_not_shown(decoder):
         list(map(source.batch, range(5)))
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"augment": "random"}, "augment must be a gpuaug.Augment or None, got augment='random'"),
+        ({"bank_size": 16}, r"bank_size must be \(height, width\) or None, got bank_size=16"),
+        ({"bank_size": (16, 0)}, "bank_size's width must be a whole number ≥ 1"),
+        ({"dtype": "float32"}, "dtype must be a floating point dtype of torch, got dtype='float32'"),
+        ({"dtype": torch.uint8}, "dtype must be a floating point dtype of torch, got dtype=torch.uint8"),
+        ({"placement": "center"}, "placement must be one of random, spread, ends, whole, got placement='center'"),
+        ({"function": "bsp"}, r"plan must be a function of \(rng, bank, n\), got plan='bsp'"),
+    ],
+)
+def test_options_of_another_type(decoder, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        made(**{"function": lambda rng, bank, n: plan(bank, bank.draw(rng, n)[:n]), **options})
+    assert "\n" not in str(error.value)
+
+
 OPTIONS = [
     ({"seed": 1}, "seed must be as in the state, seed=0, got seed=1"),
     ({"fps": 5.0}, r"fps must be as in the state, fps=10.0, got fps=5.0"),

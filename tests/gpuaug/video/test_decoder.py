@@ -285,7 +285,7 @@ def test_windows_are_checked(arguments, message):
     ("arguments", "message"),
     [
         ({"size": (0, 5)}, "size must be (height, width), both >= 1, or None, got size=(0, 5)"),
-        ({"backend": "cuda"}, 'backend must be "auto", "dali" or "pyav"'),
+        ({"backend": "cuda"}, 'backend must be "auto", "dali", "torchcodec" or "pyav"'),
         ({"size": 5}, "size must be (height, width), both >= 1, or None, got size=5"),
         ({"size": (5, 4), "fit": "short"}, 'a short and a long side, or None, where fit="short", got size=(5, 4)'),
         ({"size": 0, "fit": "short"}, 'where fit="short", got size=0'),

@@ -1,7 +1,9 @@
 """Finding, labelling and remembering files; the command. (What is read from real files: test_shared_data.py.)"""
 
 import csv
+import dataclasses
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,8 +13,7 @@ import pytest
 
 import gpuaug.__main__ as command
 from gpuaug import Manifest, Video, probe
-from gpuaug.video import manifest, probe_cache
-from support.assets import EVEN, FINE, encode
+from gpuaug.video import manifest
 
 ROOT = Path(__file__).parents[3]
 
@@ -138,6 +139,37 @@ def test_save_and_load(folder, tmp_path, assets):
         Manifest.load(folder / "notes.txt")
 
 
+@pytest.mark.parametrize(
+    ("row", "rule"),
+    [
+        ("ok.mp4", "must have 14 values, got 1"),
+        ("a.mp4,,nan,1,True,1,1,1,0,h264,rgb,,,", "duration_seconds must be float, got 'nan'"),
+        ("a.mp4,,1,1,True,-1,1,1,0,h264,rgb,,,", "frames must be int, got '-1'"),
+        (f"a.mp4,,1,1,True,{'9' * 5000},1,1,0,h264,rgb,,,", "frames must be int, got '9999"),
+        ("a.mp4,,1,1,yes,1,1,1,0,h264,rgb,,,", "variable_rate must be bool, got 'yes'"),
+        ('"a.mp4,,1,1,True,1,1,1,0,h264,rgb,,,', "must be CSV"),
+        (f"{'x' * 200_000},,1,1,True,1,1,1,0,h264,rgb,,,", "must be CSV"),
+    ],
+)
+def test_a_bad_row_of_a_manifest_is_named(row, rule, tmp_path):
+    names = ",".join(field.name for field in dataclasses.fields(Video))
+    (tmp_path / "m.csv").write_text(f"{names}\n{row}\n")
+    with pytest.raises(ValueError, match=re.escape(rule)) as error:
+        Manifest.load(tmp_path / "m.csv")
+    assert str(error.value).startswith(f"{tmp_path / 'm.csv'}: line 2: ")
+    assert "\n" not in str(error.value)
+
+
+def test_a_manifest_that_cannot_be_written_leaves_the_old_one_and_no_part(folder, tmp_path):
+    found = probe(folder)
+    found.save(tmp_path / "m.csv")
+    broken = Manifest([*found.videos, dataclasses.replace(found.videos[0], path="\ud800.mp4")])
+    with pytest.raises(UnicodeEncodeError):
+        broken.save(tmp_path / "m.csv")
+    assert Manifest.load(tmp_path / "m.csv") == found
+    assert [path.name for path in tmp_path.iterdir() if ".part" in path.name] == []
+
+
 def test_names_that_are_not_text(assets, tmp_path):
     strange = [
         os.path.join(os.fsencode(tmp_path), name) for name in (b"a\xff.mp4", 'ü,"\n.mp4'.encode(), b"clip:01.mp4")
@@ -153,90 +185,6 @@ def test_names_that_are_not_text(assets, tmp_path):
     found = probe(tmp_path)
     found.save(tmp_path / "m.csv")
     assert probe(tmp_path / "m.csv") == probe([video.path for video in found.videos])
-
-
-class TestCache:
-    @pytest.fixture
-    def reads(self, monkeypatch):
-        """Paths that were read and not remembered."""
-        read = []
-        original = manifest._read
-        monkeypatch.setattr(manifest, "_read", lambda path: read.append(Path(path).name) or original(path))
-        return read
-
-    def test_only_what_changed_is_read_again(self, folder, tmp_path, reads, assets):
-        (folder / "bad.mp4").write_text("no video")
-        first = probe(folder, cache=tmp_path / "cache")
-        assert len(reads) == 6
-        reads.clear()
-        assert probe(folder, cache=tmp_path / "cache") == first
-        assert reads == []
-        encode(folder / "new.mp4", EVEN[:5], FINE)
-        os.replace(folder / "new.mp4", folder / "a" / "1.mp4")  # another size
-        os.utime(folder / "bad.mp4", ns=(0, 1))  # another time
-        changed = probe(folder, cache=tmp_path / "cache")
-        assert sorted(reads) == ["1.mp4", "bad.mp4"]
-        assert [v.frames for v in changed.videos if v.path.endswith("a/1.mp4")] == [5]
-
-    def test_labels_are_not_remembered(self, folder, tmp_path, reads):
-        probe(folder, cache=tmp_path / "cache")
-        os.rename(folder / "a", folder / "z")
-        assert {v.label for v in probe(folder / "b", cache=tmp_path / "cache").videos} == {None}
-        reads.clear()
-        assert "z" in {v.label for v in probe(folder, cache=tmp_path / "cache").videos}
-
-    def test_another_version_reads_again(self, folder, tmp_path, reads, monkeypatch):
-        probe(folder, cache=tmp_path / "cache")
-        monkeypatch.setattr(probe_cache, "VERSION", "0")
-        reads.clear()
-        probe(folder, cache=tmp_path / "cache")
-        assert len(reads) == 5
-
-    def test_none_and_the_users(self, folder, reads):
-        probe(folder, cache=False)
-        probe(folder, cache=False)
-        assert len(reads) == 10
-        probe(folder)
-        reads.clear()
-        probe(folder)
-        assert reads == []
-
-    def test_what_is_no_cache_is_done_without(self, folder, tmp_path):
-        (tmp_path / "cache").write_text("this is not SQLite " * 100)
-        with pytest.warns(RuntimeWarning, match="going on without the cache"):
-            assert len(probe(folder, cache=tmp_path / "cache").usable) == 5
-
-    def test_an_interrupted_run_goes_on(self, folder, tmp_path, reads, monkeypatch):
-        monkeypatch.setattr(probe_cache, "COMMIT_EVERY", 1)
-        original = manifest._read
-
-        def interrupted(path):
-            if path.endswith("b/2.mp4"):
-                raise KeyboardInterrupt
-            return original(path)
-
-        monkeypatch.setattr(manifest, "_read", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            probe(folder, cache=tmp_path / "cache", workers=1)
-        monkeypatch.setattr(manifest, "_read", original)
-        reads.clear()
-        assert len(probe(folder, cache=tmp_path / "cache").usable) == 5
-        assert reads == ["2.mp4"]
-
-    def test_ten_thousand_unchanged_files_take_seconds(self, tmp_path):
-        root = tmp_path / "many"
-        root.mkdir()
-        (root / "0.mp4").touch()
-        for i in range(1, 10_000):
-            (root / f"{i}.mp4").write_bytes(b"%d" % i)
-        with probe_cache.Cache(tmp_path / "cache") as cache:
-            columns = {"frames": 7, "duration_seconds": 1.0}
-            for i in range(1, 10_000):
-                cache.remember(str(root / f"{i}.mp4"), os.stat(root / f"{i}.mp4"), columns)
-        start = time.perf_counter()
-        found = probe(root, cache=tmp_path / "cache")
-        assert time.perf_counter() - start < 10  # 0.5 s on two quiet cores
-        assert len(found.usable) == 9_999
 
 
 class TestCommand:

@@ -12,6 +12,7 @@ from torchvision.transforms.functional import center_crop, normalize
 import gpuaug
 from gpuaug.video.write import write_video
 from pretrain.commands.extract import main
+from pretrain.common.lock import FolderLock
 from pretrain.features.extraction_plan import ExtractionPlan
 from pretrain.features.extractor import untrained
 from pretrain.features.grid import Grid
@@ -62,6 +63,21 @@ def test_native_rate(films, tmp_path):
     for name, (_, frames, fps) in films.items():
         assert shown(features[name]).ravel().tolist() == list(range(frames // 8 * 8))
         np.testing.assert_allclose(features.center_seconds(name), (np.arange(frames // 8) * 8 + 4) / fps)
+
+
+@pytest.mark.parametrize("out", ["out", "out.h5"])
+def test_one_extraction_has_the_folder(films, tmp_path, out, capsys):
+    """A second one would sweep away what the first is writing."""
+    pytest.importorskip("fcntl")
+    (writing := tmp_path / ("out.h5.parts" if out == "out.h5" else "out") / ".a.npy.1.part").parent.mkdir()
+    writing.write_bytes(b"of the first")
+    flags = [*TINY, "--videos", str(films["a"][0]), "--out", str(tmp_path / out)]
+    with FolderLock(writing.parent, "--out", pytest.fail):
+        assert main(flags) == 1
+        assert f"--out {tmp_path / out} is in use by another run" in capsys.readouterr().err
+        assert writing.exists()
+    assert main(flags) == 0
+    assert not writing.exists()
 
 
 def test_agrees_with_a_clip_made_by_hand(tmp_path):

@@ -75,7 +75,7 @@ def test_wrong_recipes_are_one_line(words, message, capsys):
 
 def test_help_shows_a_recipes_defaults(capsys):
     with pytest.raises(SystemExit, match="0"):
-        parse(["--recipe", "bsp", "--help"], prog="train")
+        parse(["--recipe", "bsp", "--help-all"], prog="train")
     text = " ".join(capsys.readouterr().out.split())
     assert "(default whole [P] 3.2, frames are sampled uniformly from each video)" in text
     assert "bsp-two-head" in text

@@ -49,7 +49,7 @@ def test_a_run_without_flags_has_the_recipes_values(name):
 
 
 def test_help_without_a_task_says_where_they_differ(capsys):
-    assert main(["train", "--help"]) == 0
+    assert main(["train", "--help-all"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "(default bsp 128 [C], pal 8 [P] 512 on 64 GPUs, tsp 32 [P, C] per GPU)" in text
     assert "frames of a clip (default bsp 8, pal 8, tsp 16)" in text
