@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from ..common.cli import command, next_step, prog
 from ..common.distributed import pick_device, start
+from ..training.about import dry_run
 from ..training.run_folder import RunFolder
-from ..training.session import dry_run, run
+from ..training.session import run
 from ..training.settings import parse
 
 EXAMPLES = (

@@ -1,4 +1,4 @@
-"""What config.json and summary.json say about a run.
+"""What config.json and summary.json say about a run, and what its annotations come to before it.
 
 Used by session.py; imports loop, settings, data and models.
 """
@@ -15,7 +15,9 @@ import gpuaug
 
 from ..common.distributed import Group
 from ..common.environment import environment
+from ..data.annotations import training_subset
 from ..data.dataset import Dataset
+from ..data.rows import counted
 from ..models.encoders import Encoder
 from ..tasks.task import Task
 from .loop import Loop
@@ -50,6 +52,21 @@ def config(
         "flags": settings.saved(),
         **environment(device),
     }
+
+
+def dry_run(settings: TrainSettings, task: Task) -> list[str]:
+    """What the annotations come to, a line for each file. Errors: ValueError without annotations."""
+    data = settings.data
+    if not data.annotations:
+        raise ValueError("--dry-run needs --annotations")
+    seconds = task.window_frames(settings.options) / settings.feed.fps
+    parts = [(data.annotations, data.subset or training_subset(data.annotations))]
+    if data.val_annotations or data.val_subset:
+        parts.append((data.val_annotations or data.annotations, data.val_subset))
+    return [
+        counted(file, subset=None if subset == "all" else subset, background=data.background, clip_seconds=seconds)[0]
+        for file, subset in parts
+    ]
 
 
 def summary(status: str, loop: Loop, train_set: Dataset, val_set: Dataset | None) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from ..data import overlap
 from ..data.annotations import training_subset
 from ..data.dataset import Dataset, read_annotations, read_videos, split
 from ..data.needs import lacking
-from ..data.rows import counted
 from ..feed.loaders import EncoderInput, held_out_loader, passes, training_loader
 from ..models import checkpoint
 from ..models.encoders import encoder
@@ -134,21 +133,6 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
         best = f", best held-out score {loop.best:.3f}" if val_set is not None and math.isfinite(loop.best) else ""
         record.say(f"finished after step {loop.step}{best}: {checkpoint.locate(record.folder)}")
     return status
-
-
-def dry_run(settings: TrainSettings, task: Task) -> list[str]:
-    """What the annotations come to, a line for each file. Errors: ValueError without annotations."""
-    data = settings.data
-    if not data.annotations:
-        raise ValueError("--dry-run needs --annotations")
-    seconds = task.window_frames(settings.options) / settings.feed.fps
-    parts = [(data.annotations, data.subset or training_subset(data.annotations))]
-    if data.val_annotations or data.val_subset:
-        parts.append((data.val_annotations or data.annotations, data.val_subset))
-    return [
-        counted(file, subset=None if subset == "all" else subset, background=data.background, clip_seconds=seconds)[0]
-        for file, subset in parts
-    ]
 
 
 def _resumed(settings: TrainSettings, record: RunFolder) -> tuple[dict[str, Any] | None, Path]:

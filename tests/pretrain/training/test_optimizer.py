@@ -104,7 +104,7 @@ def test_the_scaler_of_half_precision_is_saved():
     [
         ({}, 64, (0.02, 0.04, None)),  # the recipe's, twice its batch
         ({}, 8, (0.0025, 0.005, None)),
-        ({"lr": 0.3}, 64, (0.3, 0.04, None)),
+        ({"lr": 0.3}, 64, (0.3, 0.6, None)),  # the head keeps its ratio
         ({"lr": 0.3, "lr_head": 0.0, "lr_stem": 0.1}, 64, (0.3, 0.0, 0.1)),
         ({"optimizer": "adamw"}, 64, (5e-4, None, None)),
         ({"optimizer": "adam", "lr_head": 1.0}, 64, (1e-4, 1.0, None)),

@@ -37,7 +37,10 @@ PACKAGES = {
         ("gpuaug/supply/*.py",), ("tests/gpuaug/supply", "tests/gpuaug/test_bank.py", "tests/pretrain/feed")
     ),
     "gpuaug.video": Package(
-        ("gpuaug/video/*.py", *(f"gpuaug/video/backends/{name}*.py" for name in ("pyav", "p[aio]", "stretch", "cut", "damage"))),
+        (
+            "gpuaug/video/*.py",
+            *(f"gpuaug/video/backends/{name}*.py" for name in ("pyav", "p[aio]", "stretch", "cut", "damage")),
+        ),
         ("tests/gpuaug/video",),
     ),
     "pretrain.common": Package(("pretrain/common/*.py",), ("tests/pretrain/common", "tests/pretrain/training")),
