@@ -220,7 +220,7 @@ class ClipBank:
         On a GPU the current stream waits for the slots' writes, and later writes wait for what is queued inside.
         """
         pairs = np.unique(np.stack([np.repeat(np.arange(len(clip)), clip[0].size), clip.reshape(-1)]), axis=1)
-        slots, uses = np.unique(pairs[1], return_counts=True)
+        slots, uses = np.unique(pairs[1, pairs[1] >= 0], return_counts=True)  # a clip of −1 is a colour
         if self.stream is not None:
             stream = torch.cuda.current_stream(self.frames.device)
             for slot in slots:
@@ -242,7 +242,7 @@ class ClipBank:
         """What `render` takes for a plan's slots: tensors (S, L, h, w, 3), and clips as counted through them."""
         if self.tall is None:
             return [self.frames], clip
-        tall = self._is_tall(self._info["height"], self._info["width"])[clip]
+        tall = self._is_tall(self._info["height"], self._info["width"])[clip] & (clip >= 0)
         return ([self.frames, self.tall], clip + tall * len(self._info)) if tall.any() else ([self.frames], clip)
 
     def _is_tall(self, height: Any, width: Any) -> Any:

@@ -50,7 +50,7 @@ PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
     "gpuaug": 2896,
-    "gpuaug/supply": 2112,
+    "gpuaug/supply": 2142,
     "gpuaug/kernels": 2457,
     "gpuaug/video": 3909,
     "pretrain": 107,
@@ -65,7 +65,7 @@ BUDGETS = {
     "pretrain/localization": 860,
     "pretrain/models": 699,
     "pretrain/reports": 1322,
-    "pretrain/tasks": 1887,
+    "pretrain/tasks": 1894,
     "pretrain/toy": 570,
     "pretrain/training": 1666,
     "benchmarks": 2621,

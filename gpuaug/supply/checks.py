@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..bank import ClipBank
+from ..layers.columns import COLOR
 from ..plan import Plan
 from ..video.window import Failure
 from .augment import Augment
@@ -85,9 +86,12 @@ def planned(
 
 def _shown(plan: Plan, bank: ClipBank, *, limited: bool) -> None:
     info, used = bank.info, plan.weight != 0
+    if plan.layers is not None:
+        used &= plan.clip != COLOR
     clip, frame = plan.clip[used], plan.frame[used]
-    if clip.min() < 0 or clip.max() >= len(info):
-        raise ValueError(f"the plan must show slots 0 … {len(info) - 1} of the bank, got slot {clip.max()}")
+    if not len(clip) or clip.min() < 0 or clip.max() >= len(info):
+        got = "colours alone" if not len(clip) else f"slot {clip.min() if clip.min() < 0 else clip.max()}"
+        raise ValueError(f"the plan must show slots 0 … {len(info) - 1} of the bank, got {got}")
     if not info["ready"][clip].all():
         slot = clip[~info["ready"][clip]][0]
         raise ValueError(

@@ -6,13 +6,13 @@ Used by loader; imports augment, supply, render.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..plan import Plan
 from ..render import render
 from .augment import Augment, gaussian_blur
 from .supply import Shown
@@ -44,14 +44,16 @@ class Pictures:
         view = self._augment.view(rng, n)
         matrix = self._augment.matrix(rng, n)
         sigma = self._augment.sigma(rng, n, self._size)
-        height, width = pixels.info["height"][plan.clip], pixels.info["width"][plan.clip]
+        some = np.maximum(plan.clip.max((1, 2), keepdims=True), 0)  # colours, −1, have no size: any other clip's
+        sized = np.where(plan.clip < 0, some, plan.clip)
+        height, width = pixels.info["height"][sized], pixels.info["width"][sized]
         if (height == height[:, :1, :1]).all() and (width == width[:, :1, :1]).all():
             height, width = height[:, 0, 0], width[:, 0, 0]
         banks, clip = pixels.sources(plan.clip)
         with pixels.reading(plan.clip):
             self._out = render(
                 banks if len(banks) > 1 else banks[0],
-                plan if len(banks) == 1 else Plan(clip, plan.time, plan.weight),
+                plan if len(banks) == 1 else replace(plan, clip=clip),
                 size=(self._size, self._size),
                 box=view.box(height, width),
                 color=matrix,

@@ -17,7 +17,7 @@ from ..plan import Plan
 from ..video.window import Failure, Window
 from .decode_queue import DecodeQueue
 from .draw import Draw
-from .planned import Planned
+from .planned import Planned, plan_data, plan_of
 from .sampler import SegmentSampler
 from .supply import Groups, Shown
 
@@ -83,16 +83,16 @@ class PlanFirstSupply:
             planned.request.wait()
 
     def state_dict(self) -> dict[str, Any]:
-        planned = [(p.step, p.plan.clip, p.plan.time, p.plan.weight, p.target) for p in self._planned]
+        planned = [(p.step, plan_data(p.plan), p.target) for p in self._planned]
         return {**self._groups.state_dict(), "planned": planned}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Decode again what was on its way."""
         self._groups.load_state_dict(state)
         self._planned.clear()
-        for step, clip, time, weight, target in state["planned"]:
+        for step, plan, target in state["planned"]:
             arrays = {name: np.asarray(value) for name, value in target.items()}
-            self._ask(step, Plan(np.asarray(clip), np.asarray(time), np.asarray(weight)), arrays)
+            self._ask(step, plan_of(plan), arrays)
 
     def close(self) -> None:
         """Stop decoding; waits for the windows being decoded right now."""
@@ -147,7 +147,7 @@ class PlanFirstSupply:
     def _windows(self, plan: Plan) -> dict[int, Window]:
         """The windows that a plan shows, by slot."""
         found = {}
-        for slot in np.unique(plan.clip).tolist():
+        for slot in np.unique(plan.clip[plan.clip >= 0]).tolist():
             group, position = divmod(slot, self._groups.windows)
             visit = self._groups.held[group]
             assert visit is not None

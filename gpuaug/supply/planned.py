@@ -5,13 +5,15 @@ Used by plan_first; imports bank, plan, decode_queue.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ..bank import ClipBank
+from ..layers.columns import Layers, Marks
 from ..plan import Plan
 from ..video.window import Failure, Window
 from .decode_queue import DecodeQueue, Request
@@ -33,7 +35,8 @@ class Planned:
         step: int, plan: Plan, target: dict[str, NDArray], windows: dict[int, Window], queue: DecodeQueue
     ) -> Planned:
         """Have the frames decoded that a plan shows; `windows` by slot."""
-        clip, frame = plan.clip[plan.weight != 0], plan.frame[plan.weight != 0]
+        used = (plan.weight != 0) & (plan.clip >= 0)  # a clip of −1 is a colour
+        clip, frame = plan.clip[used], plan.frame[used]
         slots = np.unique(clip)
         frames = [np.unique(frame[clip == slot]) for slot in slots]
         return Planned(step, plan, target, slots, frames, queue.request_frames([windows[s] for s in slots], frames))
@@ -67,8 +70,29 @@ class Planned:
 
     def packed(self) -> Plan:
         """The plan by places in the bank that was written: a slot's frames lie there one after the other."""
-        place, clip = np.zeros_like(self.plan.time), np.zeros_like(self.plan.clip)
+        place, clip = np.zeros_like(self.plan.time), np.minimum(self.plan.clip, 0)
         for k, (slot, frames) in enumerate(zip(self.slots, self.frames)):
             here = self.plan.clip == slot
             clip[here], place[here] = k, np.searchsorted(frames, self.plan.frame[here])
-        return Plan(clip, place, self.plan.weight)
+        return replace(self.plan, clip=clip, time=place)
+
+
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """A plan as dicts of arrays, for `plan_of`."""
+    return {
+        **{name: getattr(plan, name) for name in ("clip", "time", "weight")},
+        "layers": None if plan.layers is None else {**vars(plan.layers)},
+        "marks": None if plan.marks is None else {**vars(plan.marks)},
+    }
+
+
+def plan_of(data: dict[str, Any]) -> Plan:
+    """The plan that `plan_data` made plain, as arrays or tensors."""
+    layers, marks = data["layers"], data["marks"]
+    if layers is not None:
+        pictures = tuple(np.asarray(each) for each in layers["pictures"])
+        layers = Layers(**{name: np.asarray(v) for name, v in layers.items() if name != "pictures"}, pictures=pictures)
+    if marks is not None:
+        marks = Marks(**{name: np.asarray(value) for name, value in marks.items()})
+    clip, time, weight = (np.asarray(data[name]) for name in ("clip", "time", "weight"))
+    return Plan(clip, time, weight, layers, marks)

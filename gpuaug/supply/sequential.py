@@ -239,7 +239,7 @@ class PlannedPass:
             return False
         windows = {
             slot: self._visits[held[slot // self._groups.windows]].windows[slot % self._groups.windows]
-            for slot in np.unique(plan.clip).tolist()
+            for slot in np.unique(plan.clip[plan.clip >= 0]).tolist()
         }
         planned = Planned.ask(step, plan, target, windows, self._groups.queue)
         video_S = self.bank.info["video"].copy()

@@ -80,4 +80,11 @@ def seconds(plan: gpuaug.Plan, sources: Mapping[int, Source]) -> NDArray[np.floa
 
 def rows(plan: gpuaug.Plan, samples: list[int]) -> gpuaug.Plan:
     """The plan of some samples."""
-    return gpuaug.Plan(plan.clip[samples], plan.time[samples], plan.weight[samples])
+    layers, marks = plan.layers, plan.marks
+    return gpuaug.Plan(
+        plan.clip[samples],
+        plan.time[samples],
+        plan.weight[samples],
+        layers=layers and layers.each(lambda each: each[samples]),
+        marks=marks and marks.each(lambda each: each[samples]),
+    )
