@@ -21,13 +21,14 @@ LIBRARY = {
 COMMANDS = {
     **LIBRARY,
     "demo": "toy videos, training and pictures in a few minutes, without any data",
-    "train": "pre-train an encoder (BSP, PAL, TSP) on a folder of videos",
+    "train": "pre-train an encoder (BSP, PAL, TSP, shots) on a folder of videos",
     "preview": "a page that shows what training would see",
     "extract": "features of whole videos, for localisation models",
     "evaluate": "metrics of detections, proposals, groundings and steps",
     "localize": "train and test a small localiser on extracted features",
     "toy": "make toy videos, trimmed and untrimmed, with annotations",
     "similarity": "how alike the clips of a video are (TSP, Figure 2)",
+    "shots": "cuts, transitions and jumps of videos, as lists for programs and editors",
     "report": "pictures and one HTML page of a run",
 }
 
