@@ -74,6 +74,7 @@ setup(
         "gpuaug.kernels": ["*.cu", "*.cuh", "*.cpp", "*.h"],
         "pretrain": ["py.typed"],
         "pretrain.reports": ["templates/*.j2"],
+        "pretrain.shots": ["weights.pt"],
     },
     ext_modules=[host_kernels],
     install_requires=[
@@ -93,6 +94,7 @@ setup(
             "tensorboard>=2.15",
             "scipy>=1.11",  # Student's t, for intervals
             "scikit-learn>=1.4",  # for linear classifiers of features, with folds of whole videos
+            "opentimelineio>=0.17",  # timelines that editors open; the format's own library, of the ASWF
             "jinja2>=3.1",  # for the HTML pages: templates that escape; torch brings it along
         ],
         "test": [

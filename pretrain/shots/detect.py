@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -155,7 +155,7 @@ def detect(
     return Detector(weights)(video, rate=rate).boundaries
 
 
-def _windows(parts: Any, chunk: int, context: int) -> Any:
+def _windows(parts: Iterator[Frames], chunk: int, context: int) -> Iterator[tuple[Frames, int, int]]:
     """(frames, first, last): what the network sees, and the half-open range of it that its context is complete for.
 
     The ranges, one after another, are the whole video; so the outputs are those of the video seen at once.
@@ -163,12 +163,12 @@ def _windows(parts: Any, chunk: int, context: int) -> Any:
     held: Frames | None = None
     before = 0  # frames of `held` that were given out already
     for part in parts:
-        held = part if held is None else Frames(*(np.concatenate(both) for both in zip(held, part)))
+        held = part if held is None else held.joined(part)
         last = len(held.small) - context
         if last - before >= chunk - context:
             yield held, before, last
             cut = max(0, last - context)
-            held = Frames(*(each[cut:] for each in held))
+            held = Frames(held.small[cut:], held.thumbs[cut:], held.seconds[cut:])
             before = last - cut
     if held is not None and before < len(held.small):
         yield held, before, len(held.small)

@@ -26,6 +26,11 @@ class Frames(NamedTuple):
     thumbs: NDArray[np.uint8]
     seconds: NDArray[np.float64]
 
+    def joined(self, later: Frames) -> Frames:
+        """These, then those of `later`."""
+        both = [np.concatenate([a, b]) for a, b in zip(self, later)]
+        return Frames(*both)
+
 
 class VideoError(ValueError):
     """A video that cannot be read to its end, and why."""

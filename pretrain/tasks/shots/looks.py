@@ -32,8 +32,9 @@ def draw(rng: np.random.Generator, n: int, t: int, *, deployed: float, traps: fl
     gain[flicker] += rng.normal(0, rng.uniform(0.01, 0.08, (int(flicker.sum()), 1)), (int(flicker.sum()), t))
     for i in np.flatnonzero(some(traps)):  # flashes, lightning, strobes, dips: they come back to the same picture
         period, height = int(rng.integers(3, 30)), rng.choice([-1.0, 1.0]) * rng.uniform(0.3, 1.0)
-        times = rng.integers(1, 8)
-        for begin in int(rng.integers(0, t)) + period * np.arange(times):
+        times = int(rng.integers(1, 8))
+        opening = int(rng.integers(0, t))
+        for begin in range(opening, opening + period * times, period):
             width, fall = int(rng.integers(1, 4)), rng.uniform(0.5, 4)
             age = frame - begin
             lift[i] += height * np.where(age < 0, 0, np.exp(-np.maximum(0, age - width + 1) / fall))
@@ -62,21 +63,21 @@ def draw(rng: np.random.Generator, n: int, t: int, *, deployed: float, traps: fl
     shown[some(deployed * 0.3), 0] = 1
     for k, share in ((1, deployed * 0.4), (2, traps)):
         for i in np.flatnonzero(some(share)):
-            begin, width = rng.integers(-20, t), rng.integers(10, 90)
+            begin, width = int(rng.integers(-20, t)), int(rng.integers(10, 90))
             soft = rng.choice([1e-3, 4.0, 10.0])
             shown[i, k] = np.clip((frame - begin) / soft, 0, 1) * np.clip((begin + width - frame) / soft, 0, 1)
     passing = np.full((n, t), -9.0)  # where the left side of the object is
     for i in np.flatnonzero(some(traps)):
-        begin, width = rng.integers(0, t), rng.integers(6, 30)
+        begin, width = int(rng.integers(0, t)), int(rng.integers(6, 30))
         part = (frame - begin) / width
         side = -1.0 + 2.0 * part
         passing[i] = np.where((part >= 0) & (part <= 1), side if rng.random() < 0.5 else -side, -9.0)
         shown[i, 3] = (part >= 0) & (part <= 1)
     bars = np.zeros((n, 2))  # of the height above and below, of the width left and right
     bars[np.arange(n), rng.integers(0, 2, n)] = np.where(some(deployed * 0.3), rng.uniform(0.04, 0.2, n), 0)
-    period = rng.integers(8, 60, n)
+    keys = rng.integers(8, 60, n)  # frames from one key frame to the next
     loss = np.where(some(deployed * 0.6), rng.uniform(0, 0.7, n), 0)[:, None]  # detail that a low rate costs
-    age = (frame[None] + rng.integers(0, 60, (n, 1))) % period[:, None]
+    since = (frame[None] + rng.integers(0, 60, (n, 1))) % keys[:, None]
     return {
         "gain": gain.astype(np.float32),
         "lift": lift.astype(np.float32),
@@ -89,7 +90,7 @@ def draw(rng: np.random.Generator, n: int, t: int, *, deployed: float, traps: fl
         "passing": passing.astype(np.float32),
         "color": rng.random((n, 4, 3)).astype(np.float32),
         "bars": bars.astype(np.float32),
-        "coarse": (loss * np.minimum(1, 0.4 + age / period[:, None])).astype(np.float32),
+        "coarse": (loss * np.minimum(1, 0.4 + since / keys[:, None])).astype(np.float32),
         "noise": rng.integers(0, NOISE, (n, t)),
     }
 
@@ -138,6 +139,6 @@ def apply(clip_NCTYX: torch.Tensor, drawn: dict[str, torch.Tensor], noise_BCYX: 
         x = x + area * ((others if k == 2 else over) - x)
     bars = drawn["bars"]
     open_ = (
-        (down[:, None].abs() < 1 - 2 * bars[:, 0, None, None]) & (right.abs() < 1 - 2 * bars[:, 1, None, None])
+        (down[:, None].abs() <= 1 - 2 * bars[:, 0, None, None]) & (right.abs() <= 1 - 2 * bars[:, 1, None, None])
     ).float()
     return (x * open_[:, None, None]).clamp(0, 1).transpose(1, 2)

@@ -135,8 +135,11 @@ def _slots(
     limit = np.iinfo(np.int64).max if bank.reuse_max is None else bank.reuse_max
     members: dict[int, NDArray[np.int64]] = {}
     count = np.bincount(slot[wanted], minlength=len(label))
-    for i, s in zip(*np.nonzero(wanted & (np.arange(shots) > 0))):
+    for i, s in zip(*np.nonzero(line.used & (np.arange(shots) > 0))):
         before = int(slot[i, s - 1])
+        if line.jump[i, s]:
+            slot[i, s] = before
+            continue
         kind = int(label[before])
         if kind >= 0 and rng.random() < settings.similar:
             if kind not in members:
@@ -146,10 +149,13 @@ def _slots(
                 count[slot[i, s]] -= 1
                 slot[i, s] = able[rng.integers(len(able))]
                 count[slot[i, s]] += 1
-        if s + 1 < shots and line.jump[i, s + 1]:
-            slot[i, s + 1] = slot[i, s]
+        if slot[i, s] == before:  # a cut to the same clip would be a jump
+            able = np.flatnonzero(bank.info["ready"] & among & (left + count < limit))
+            able = able[able != before]
+            if len(able):
+                slot[i, s] = able[rng.integers(len(able))]
     for s in range(1, shots):
-        slot[:, s] = np.where(line.jump[:, s] | ~line.used[:, s], slot[:, s - 1], slot[:, s])
+        slot[:, s] = np.where(line.used[:, s], slot[:, s], slot[:, s - 1])
     return slot
 
 
@@ -157,6 +163,7 @@ class Head(nn.Module):
     """What frames are, from the encoder's features of every frame."""
 
     noise: torch.Tensor
+    weight: torch.Tensor
 
     def __init__(self, features: int, classes: list[str], settings: Settings) -> None:
         super().__init__()
