@@ -81,8 +81,18 @@ def told(judged: dict[str, Judged], minutes: float, traps: Any) -> dict[str, Any
     return {
         **measures(judged, minutes, traps=traps),
         "intervals": intervals(judged, minutes),
+        "found_of_kind": _kinds(judged),
         "videos": {video: measures({video: one}, each, traps=traps) for video, one in judged.items()},
     }
+
+
+def _kinds(judged: dict[str, Judged]) -> dict[str, tuple[int, int]]:
+    """By kind of the truth: how many were found, and how many there are."""
+    hits: dict[str, list[bool]] = {}
+    for each in judged.values():
+        for boundary, hit in zip(each.truth, each.hit):
+            hits.setdefault(boundary.kind, []).append(hit)
+    return {kind: (sum(found), len(found)) for kind, found in sorted(hits.items())}
 
 
 def read_truth(folder: Path) -> tuple[dict[str, list[Range]], dict[str, list[tuple[int, int]]], dict[str, Path]]:

@@ -34,13 +34,9 @@ def footage() -> list[Row]:
 
 
 def place(out: Path, row: Row) -> Path:
-    return (
-        out
-        / row["kind"]
-        / f"{row['package']}--{row['file'].rsplit('/', 1)[-1].rsplit('!', 1)[-1]}".replace(
-            "--", f"--{row['sha256'][:6]}-"
-        )
-    )
+    """Where a listed file comes to lie."""
+    name = row["file"].replace("!", "/").rsplit("/", 1)[-1]
+    return out / row["kind"] / f"{row['package']}--{row['sha256'][:6]}-{name}"
 
 
 @command("fetch")

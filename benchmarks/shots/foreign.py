@@ -1,7 +1,7 @@
-"""Videos edited by another renderer, ffmpeg's xfade, over clips that training never saw, with boundaries.csv beside them.
+"""Videos edited by another renderer, ffmpeg's xfade, over clips that training never saw, and their boundaries.csv.
 
-`compare --truth OUT` then measures. xfade begins at progress 0: of its n frames the first is still the first clip alone,
-so that n − 1 frames are mixed.
+`compare --truth OUT` then measures. xfade begins at progress 0: of its n frames the first is still the first clip
+alone, so that n − 1 frames are mixed.
 """
 
 from __future__ import annotations
