@@ -117,4 +117,4 @@ def read_truth(folder: Path) -> tuple[dict[str, list[Range]], dict[str, list[tup
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(None))

