@@ -5,11 +5,11 @@ OUT ?= runs/gpu
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := setup.py constraints.txt $(wildcard gpuaug/kernels/*)
 
-.PHONY: setup demo test test-all test-no-compiler lint bench map study gpu clean
+.PHONY: setup demo test test-all test-no-compiler mutants lint bench map fidelity fidelity-page study gpu clean
 
 setup: .venv/.demo  ## what training and the demo need, without NVIDIA's libraries
 
-demo: .venv/.demo  ## toy videos -> probe -> train for three minutes -> preview
+demo: .venv/.demo  ## toy videos -> probe -> preview -> train, 160 steps on one thread -> report
 	$(BIN)/python -m pretrain demo --out demo
 
 test: .venv/.test  ## the fast tier: no training, no further process; under three minutes on two cores
@@ -37,6 +37,12 @@ test-no-compiler: .venv/.test  ## the tests of pixels as they run where there is
 		tests/gpuaug/kernels/test_kernels.py::test_without_extension_the_reference_serves_with_one_warning
 	$(BARE_PYTHON) -m gpuaug doctor
 
+# Not part of CI: what it finds is read by a person, docs/mutants.md says how.
+SAMPLE ?= 200
+SEED ?= 0
+mutants: .venv/.mutants  ## plants faults, and reports those that no fast test sees
+	PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m support.mutants.run --sample $(SAMPLE) --seed $(SEED)
+
 lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -48,11 +54,17 @@ bench: .venv/.test  ## the CPU benchmarks; writes benchmarks/results
 map: .venv/.demo  ## the map of the code in README.md, from the packages' docstrings
 	$(BIN)/python tests/support/code_map.py
 
+fidelity: .venv/.test  ## docs/fidelity.md: one step of every recipe against the papers, two of every command line
+	$(BIN)/python -m pytest tests/pretrain/fidelity
+
+fidelity-page: .venv/.test  ## the tables of docs/fidelity.md, from the recipes
+	PYTHONPATH=.:tests $(BIN)/python tests/support/papers/page.py docs/fidelity.md
+
 study: .venv/.test  ## every pre-training, one localiser, one table; goes on where it was stopped
 	$(BIN)/python -m benchmarks.study.run --out runs/study
 
 # On a GPU machine without a network: make gpu GPU_PYTHON=python3 OUT=dir uses that Python's packages; packages that it
-# lacks are accepted by name, GPUAUG_ABSENT=nvidia.dali,torchcodec,kornia. Within nine minutes: what takes longer is
+# lacks are accepted by name, GPUAUG_ABSENT=nvidia.dali,torchcodec,kornia,pytorch_lightning. Within nine minutes: what takes longer is
 # interrupted, so that pytest writes what is done by then, and each benchmark saves after every case. The examples, which
 # start processes, have a run of their own. benchmarks/gpu_calls.sh does the same in calls of some minutes.
 GPU_PYTHON ?= $(BIN)/python
@@ -79,5 +91,9 @@ clean:
 
 .venv/.test: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(INSTALL) -e '.[pretrain,test,bench,cuda13]'
+	$(INSTALL) -e '.[pretrain,tensorboard,test,bench,cuda13]'
 	touch $@ .venv/.demo
+
+.venv/.mutants: .venv/.test
+	$(INSTALL) -e '.[mutants]'
+	touch $@

@@ -34,8 +34,8 @@ else:
 
 host_kernels = Extension(
     "gpuaug.kernels._host",
-    sources=[f"gpuaug/kernels/{name}.cpp" for name in ("host", "host_render")],
-    depends=["gpuaug/kernels/pixel.cuh", "gpuaug/kernels/host.h"],
+    sources=[f"gpuaug/kernels/{name}.cpp" for name in ("host", "host_compose", "host_render")],
+    depends=[f"gpuaug/kernels/{name}" for name in ("pixel.cuh", "layers.cuh", "host.h", "host_rows.h")],
     extra_compile_args=compile_args,
     extra_link_args=link_args,
     optional=True,  # without a compiler the NumPy reference serves, with one warning
@@ -73,6 +73,7 @@ setup(
         "gpuaug": ["py.typed"],
         "gpuaug.kernels": ["*.cu", "*.cuh", "*.cpp", "*.h"],
         "pretrain": ["py.typed"],
+        "pretrain.commands": ["demo.json"],
         "pretrain.reports": ["templates/*.j2"],
         "pretrain.shots": ["weights.pt"],
     },
@@ -87,16 +88,17 @@ setup(
         # NVIDIA's decoder and CuPy, which compiles the kernels for the GPU
         "cuda12": ["nvidia-dali-cuda120>=1.50", "cupy-cuda12x>=13.4"],
         "cuda13": ["nvidia-dali-cuda130>=2.0", "cupy-cuda13x>=14.0"],
+        "torchcodec": ["torchcodec>=0.5"],  # NVDEC without DALI; on the CPU the system's FFmpeg
         "pretrain": [
             "torchvision>=0.21",  # the encoders
             "h5py>=3.10",  # feature files in the form TSP and the localisers read
             "matplotlib>=3.8",  # training curves, confusion matrices, Figure 2 and Figure 4
-            "tensorboard>=2.15",
             "scipy>=1.11",  # Student's t, for intervals
             "scikit-learn>=1.4",  # for linear classifiers of features, with folds of whole videos
             "opentimelineio>=0.17",  # timelines that editors open; the format's own library, of the ASWF
             "jinja2>=3.1",  # for the HTML pages: templates that escape; torch brings it along
         ],
+        "tensorboard": ["tensorboard>=2.15"],  # for `train --tensorboard`
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.6",  # the suite on all cores
@@ -110,6 +112,7 @@ setup(
             "ruff>=0.6",
             "mypy>=1.11",
         ],
+        "mutants": ["mutmut>=3.8"],  # plants faults: the only kept tool that forks, so that torch is imported once
         "bench": ["pytest-benchmark>=5", "torchcodec>=0.5", "kornia>=0.8", "matplotlib>=3.8"],
     },
 )

@@ -12,7 +12,7 @@
 set -u
 call=$1 out=$(mkdir -p "$2" && cd "$2" && pwd) videos=${3:-$2/videos}
 PYTHON=${PYTHON:-python3}
-export GPUAUG_ABSENT=${GPUAUG_ABSENT:-nvidia.dali,torchcodec,kornia} PYTHONPATH="$PWD:$out/packages" GPUAUG_REQUIRE_GPU=1
+export GPUAUG_ABSENT=${GPUAUG_ABSENT:-nvidia.dali,torchcodec,kornia,pytorch_lightning} PYTHONPATH="$PWD:$out/packages" GPUAUG_REQUIRE_GPU=1
 
 limited() { # SECONDS NAME COMMAND…: interrupted when its time is up, so that it writes what it has
     seconds=$1 name=$2
@@ -77,6 +77,7 @@ prepare)
 4)
     tests 90 examples tests/end_to_end/test_examples.py
     limited 60 doctor "$PYTHON" -m gpuaug doctor
+    benchmark 60 windows
     benchmark 240 decode
     ;;
 *)

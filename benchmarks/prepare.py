@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import decode, training, videos
+from . import decode, training, videos, windows
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for kind in decode.CUDA:
         with decode.made(*kind, videos.FRAMES):
             pass
+    with windows.made(windows.FRAMES):
+        pass
     return 0
 
 

@@ -11,9 +11,9 @@ Used by pretrain, benchmarks, examples and users. Imports kernels, video and sup
 
 __version__ = "0.1.0"
 
-from . import color, crop, edits, reference
+from . import color, crop, edits, reference, transitions
 from .bank import ClipBank, Starved
-from .functional import concatenate, crossfade, freeze, paste, resample_speed, take
+from .functional import concatenate, crossfade, freeze, paste, resample_speed, take, transition
 from .kernels import host_allocator as host_memory
 from .plan import Plan, fade, where
 from .render import blend, render
@@ -60,6 +60,8 @@ __all__ = [
     "render",
     "resample_speed",
     "take",
+    "transition",
+    "transitions",
     "where",
     "write_video",
 ]

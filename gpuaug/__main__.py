@@ -12,6 +12,7 @@ from . import __version__, probe
 
 DOCTOR = "what this machine has, and what would make it faster"
 PROBE = "what is in a folder of videos, as a CSV"
+SHOWN = 10  # unusable files that are told of
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m gpuaug") -> int:
@@ -74,8 +75,10 @@ def _probe(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
     hours = sum(video.duration_seconds for video in usable) / 3600
     labels = {video.label for video in usable} - {None}
     print(f"{len(usable)} usable videos, {hours:.2f} hours, {len(labels)} classes; {len(failed)} unusable")
-    for video in failed:
+    for video in failed[:SHOWN]:
         print(f"  {video.path}: {video.error}", file=sys.stderr)
+    if len(failed) > SHOWN:
+        print(f"  and {len(failed) - SHOWN} more; --out writes them all, column error", file=sys.stderr)
     if given.out:
         print(f"written to {given.out}")
     return 0 if usable else 1

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import values
 from .kernels.kernel_args import FrameTaps
+from .layers.columns import COLOR, Layers
 from .plan import Plan
 
 MOST_REDUCTION = 2.0  # source pixels per output pixel that bilinear sampling bears without antialias
@@ -26,7 +27,11 @@ def shown(plan: Plan, lengths: NDArray[np.int64]) -> FrameTaps:
     """
     if not (np.isfinite(plan.weight).all() and np.isfinite(plan.time).all()):
         raise ValueError("plan must have finite weights and times, got nan or inf")
-    clip, frame, visible = plan.clip, plan.frame, plan.weight != 0
+    clip, frame, weight = plan.clip, plan.frame, plan.weight
+    if plan.layers is not None:
+        laid(plan.layers)
+        weight = np.where(clip == COLOR, np.float32(0), weight)
+    visible = weight != 0
     bad = visible & ((clip < 0) | (clip >= len(lengths)))
     if bad.any():
         n, t, k = np.argwhere(bad)[0]
@@ -38,7 +43,31 @@ def shown(plan: Plan, lengths: NDArray[np.int64]) -> FrameTaps:
         n, t, k = np.argwhere(bad)[0]
         where = f"frame {frame[n, t, k]} of clip {clip[n, t, k]} at sample {n}, output frame {t}"
         raise ValueError(f"plan must show frames inside its clips, got {where}; the clip has {limit[n, t, k]} frames")
-    return FrameTaps(np.where(visible, clip, 0), np.where(visible, frame, 0), plan.weight)
+    return FrameTaps(np.where(visible, clip, 0), np.where(visible, frame, 0), weight)
+
+
+def laid(layers: Layers) -> None:
+    """Refuse layers of values that are none.
+
+    Raises:
+        ValueError: naming the column, the first value that is wrong, and the rule.
+    """
+    for name, most in (("progress", 1), ("softness", np.inf), ("color", 1)):
+        column = getattr(layers, name)
+        rule = (
+            f"layers.{name} must be "
+            + (f"in [0, {most}]" if most < np.inf else "≥ 0 and finite")
+            + f", got {name}={{}}"
+        )
+        values.require((column >= 0) & (column <= most) & np.isfinite(column), rule, column)
+    place = layers.place
+    ordered = np.isfinite(place).all(-1) & (place[..., 0] <= place[..., 2]) & (place[..., 1] <= place[..., 3])
+    if not ordered.all():
+        raise ValueError(f"layers.place must be y0 ≤ y1, x0 ≤ x1 and finite, got {place[~ordered][0].tolist()}")
+    crop = layers.crop
+    inside = (crop[..., :2] >= 0).all(-1) & (crop[..., :2] < crop[..., 2:]).all(-1) & (crop[..., 2:] <= 1).all(-1)
+    if not inside.all():
+        raise ValueError(f"layers.crop must be 0 ≤ y0 < y1 ≤ 1 and so for x, got {crop[~inside][0].tolist()}")
 
 
 def boxes(

@@ -174,6 +174,74 @@ def _refuse_channels(arrays: Mapping[str, Array]) -> None:
         raise ValueError(f"time_dim must be given where axis 1 may be channels, got {what}: 1 if it is time; {rest}")
 
 
+def which_axis(error: Exception, arrays: Mapping[str, Array], axis: int) -> str:
+    """The message of a clip that is too short, with the axis that was taken as time."""
+    shapes = " and ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
+    return f"{error}; axis {axis} of {shapes} was taken as time, time_dim names another"
+
+
+# ---- the axes of pictures -------------------------------------------------------------------------------------------
+
+
+def picture_axes(name: str, array: Any, axis: int, given: tuple[int, int] | None) -> tuple[int, int]:
+    """Which axes of an array, whose time is `axis`, are rows and columns, counted from its begin.
+
+    None given: the last two of torchvision's types; of other arrays those beside the one axis with a size of channels,
+    the first or the last that is neither batch nor time. Refused where both or none of them has such a size.
+    """
+    shape = tuple(array.shape)
+    count = len(shape)
+    if given is not None:
+        if len(given) != 2 or not all(isinstance(d, int) and -count <= d < count for d in given):
+            raise ValueError(f"spatial_dims must be two axes of {name}, rows and columns, got spatial_dims={given}")
+        y, x = (d % count for d in given)
+        if len({0, axis % count, y, x}) < 4:
+            raise ValueError(f"spatial_dims must be other axes than batch and time, got spatial_dims={given}")
+        return y, x
+    free = [d for d in range(1, count) if d != axis % count]
+    if len(free) not in (2, 3):
+        rule = "(N, T, H, W), with or without an axis of channels, for masks, places and colours"
+        raise ValueError(f"{name} must be {rule}, got shape {shape}")
+    if len(free) == 2 or (type(array) not in PLAIN and picture(array)):
+        return free[-2], free[-1]
+    first, last = shape[free[0]] in CHANNELS, shape[free[2]] in CHANNELS
+    if first == last:
+        what = "either of two axes may be the channels" if last else "no axis has a size of channels"
+        raise ValueError(f"spatial_dims must be given where {what}, got {name} of shape {shape}")
+    return (free[0], free[1]) if last else (free[1], free[2])
+
+
+def pictures(name: str, clips: StridedClips, y: int, x: int) -> StridedClips:
+    """Clips (S, L, …) as (S, L, H, W, C), where y and x are their axes of rows and columns."""
+    rest = [d for d in range(2, len(clips.shape)) if d not in (y, x)]
+    if len(rest) > 1:
+        raise ValueError(f"{name} must have one axis of channels at most, got shape {clips.shape} of clips")
+    order = [0, 1, y, x, *rest]
+    array = clips.array.permute(order) if isinstance(clips.array, Tensor) else clips.array.transpose(order)
+    shape, strides = ([values[d] for d in order] for values in (clips.shape, clips.strides))
+    if not rest:
+        array, shape, strides = array[..., None], [*shape, 1], [*strides, 1]
+    return StridedClips(clips.address, tuple(shape), tuple(strides), clips.itemsize, array)
+
+
+def as_pictures(out: Tensor, y: int, x: int) -> Tensor:
+    """(N, T, …) as (N, T, H, W, C)."""
+    rest = [d for d in range(2, out.ndim) if d not in (y, x)]
+    moved = out.permute(0, 1, y, x, *rest)
+    return moved if rest else moved.unsqueeze(-1)
+
+
+def numpy_clips(views: list[StridedClips]) -> list[NDArray]:
+    """Every clip as a NumPy array, for the reference."""
+    arrays: list[NDArray] = []
+    for v in views:
+        array = v.array
+        if isinstance(array, Tensor):
+            array = (array.float() if array.dtype == torch.bfloat16 else array).numpy()
+        arrays.extend(array)
+    return arrays
+
+
 # ---- more than one array ---------------------------------------------------------------------------------------------
 
 

@@ -43,11 +43,13 @@ class ClipBank:
     Args:
         slots: S ≥ 1.
         length, height, width: L, H and W ≥ 1, the largest window a slot takes.
+        upright: a slot also takes windows of up to W rows and H columns, in the same memory (`tall`).
         device: where `frames` lives; "meta" for a table without pixels.
         reuse_max: how many samples may show one decoded window, ≥ 1; None: any number.
 
     Attributes:
         frames: uint8 (S, L, H, W, 3) RGB tensor; rows begin at multiples of 4 bytes. Only the valid part has meaning.
+        tall: the same memory as uint8 (S, L, W, H, 3), for windows that do not fit `frames`; None without `upright`.
         videos: path of every video that the column "video" numbers; empty where nobody has said.
         stream: on a GPU, the stream on which slots are written; None on the CPU.
         decoded, rendered: windows written, and uses counted, so far.
@@ -67,14 +69,18 @@ class ClipBank:
         device: torch.device | str = "cpu",
         *,
         reuse_max: int | None = None,
+        upright: bool = False,
     ) -> None:
         for name, value in (("slots", slots), ("length", length), ("height", height), ("width", width)):
             if value < 1:
                 raise ValueError(f"{name} must be ≥ 1, got {name}={value}")
         if reuse_max is not None and reuse_max < 1:
             raise ValueError(f"reuse_max must be ≥ 1 or None, got reuse_max={reuse_max}")
-        pitch = -(-width // ROW) * ROW
-        self.frames = torch.empty((slots, length, height, pitch, 3), dtype=torch.uint8, device=device)[:, :, :, :width]
+        shapes = [(height, width), (width, height)][: 1 + upright]
+        room = max(rows * _pitch(columns) * 3 for rows, columns in shapes)
+        memory = torch.empty((slots, length, room), dtype=torch.uint8, device=device)
+        self.frames, *tall = (_pictures(memory, *shape) for shape in shapes)
+        self.tall: torch.Tensor | None = tall[0] if tall else None
         self._info = np.zeros(slots, COLUMNS)
         self._info["video"] = -1
         self._shown_info = self._info.view()
@@ -114,7 +120,7 @@ class ClipBank:
         as for frames decoded there, it waits for no training step.
 
         Args:
-            frames: uint8 (T, h, w, 3), T ≤ L, h ≤ H, w ≤ W; not empty.
+            frames: uint8 (T, h, w, 3), T ≤ L, h ≤ H, w ≤ W, or with `upright` h ≤ W, w ≤ H; not empty.
             info: columns of the table; `frames`, `height`, `width`, `uses` and `ready` are set here.
             uses: as if so many samples had shown it before. Slots that start with different ones are not used up, and
                 replaced, all at the same time.
@@ -123,11 +129,12 @@ class ClipBank:
         limit = (*self.frames.shape[1:4], 3)
         if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
             raise ValueError(f"frames must be uint8 (T, h, w, 3), got {frames.dtype} {tuple(frames.shape)}")
-        if any(have > most for have, most in zip(frames.shape, limit)):
+        t, h, w, _ = frames.shape
+        memory = self.tall if self.tall is not None and self._is_tall(h, w) else self.frames
+        if any(have > most for have, most in zip(frames.shape, memory.shape[1:])):
             raise ValueError(f"frames must fit into a slot of {limit}, got {tuple(frames.shape)}")
         self._info["ready"][slot] = False
-        t, h, w, _ = frames.shape
-        target = self.frames[slot, :t, :h, :w]
+        target = memory[slot, :t, :h, :w]
         if self.stream is None:
             target.copy_(frames)
         else:
@@ -180,7 +187,7 @@ class ClipBank:
     ) -> NDArray[np.int64]:
         """At least n slot ids in random order, each as seldom as possible and never beyond its reuse limit.
 
-        Where a window may be shown only once, those of an earlier pass over the data come first, so that every window
+        Where a window may be drawn only once, those of an earlier pass over the data come first, so that every window
         of a pass is shown before any of the next.
 
         Args:
@@ -204,7 +211,7 @@ class ClipBank:
         while np.minimum(remaining, times).sum() < n:
             times *= 2
         drawn = rng.permutation(np.repeat(usable, np.minimum(remaining, times)))
-        return drawn if self.reuse_max != 1 else drawn[np.argsort(self._info["epoch"][drawn], kind="stable")]
+        return drawn if self.reuse_max != uses else drawn[np.argsort(self._info["epoch"][drawn], kind="stable")]
 
     @contextmanager
     def reading(self, clip: NDArray[np.int64]) -> Iterator[None]:
@@ -231,6 +238,17 @@ class ClipBank:
         self._info["uses"][slots] += uses
         self.rendered += int(uses.sum())
 
+    def sources(self, clip: NDArray[np.int64]) -> tuple[list[torch.Tensor], NDArray[np.int64]]:
+        """What `render` takes for a plan's slots: tensors (S, L, h, w, 3), and clips as counted through them."""
+        if self.tall is None:
+            return [self.frames], clip
+        tall = self._is_tall(self._info["height"], self._info["width"])[clip]
+        return ([self.frames, self.tall], clip + tall * len(self._info)) if tall.any() else ([self.frames], clip)
+
+    def _is_tall(self, height: Any, width: Any) -> Any:
+        """Does a picture not fit `frames` as it lies?"""
+        return (height > self.frames.shape[2]) | (width > self.frames.shape[3])
+
     def state_dict(self) -> dict[str, Any]:
         """The table and the counts, as plain data; no pixels."""
         columns = {name: torch.from_numpy(self._info[name].copy()) for name, _ in COLUMNS}
@@ -249,3 +267,13 @@ class ClipBank:
         """(S,) how often each slot may still be shown."""
         limit = np.iinfo(np.int32).max if self.reuse_max is None else self.reuse_max
         return np.where(self._info["ready"], np.maximum(limit - self._info["uses"], 0), 0)
+
+
+def _pitch(columns: int) -> int:
+    return -(-columns // ROW) * ROW
+
+
+def _pictures(memory: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    """The memory (S, L, bytes) of slots as uint8 (S, L, rows, columns, 3)."""
+    pitch = _pitch(columns)
+    return memory[:, :, : rows * pitch * 3].unflatten(2, (rows, pitch, 3))[:, :, :, :columns]

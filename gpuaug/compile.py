@@ -11,17 +11,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import arguments
-from .arrays import view
-from .execute import blend_into, edit_arrays, render_into
-from .kernels import kernel_args
-from .plan import Plan
+from .execute import blend_plan, edit_arrays, render_into
+from .layers.columns import TAPS, Layers
+from .plan import Plan, columns_of
 
 
-def tensors(plan: Plan) -> tuple[Tensor, Tensor, Tensor]:
-    """A plan's clip, time and weight."""
-    clip, time, weight = (torch.as_tensor(part, device="cpu") for part in (plan.clip, plan.time, plan.weight))
-    return clip, time, weight
+def tensors(plan: Plan) -> tuple[list[Tensor], list[Tensor]]:
+    """A plan's columns, and the tables of its layers: of maps, and users' pictures."""
+    tables = [] if plan.layers is None else [plan.layers.maps, *plan.layers.pictures]
+    columns, others = ([torch.as_tensor(part, device="cpu") for part in parts] for parts in (columns_of(plan), tables))
+    return columns, others
+
+
+def _plan(columns: list[Tensor], tables: list[Tensor]) -> Plan:
+    """The plan of `tensors`."""
+    clip, time, weight, *more = (column.numpy() for column in columns)
+    if not tables:
+        return Plan(clip, time, weight)
+    maps, *pictures = (table.numpy() for table in tables)
+    named: dict[str, Any] = dict(zip(TAPS, more))
+    return Plan(clip, time, weight, Layers(**named, maps=maps, pictures=tuple(pictures)))
 
 
 # A CUDA graph would replay the plan of one call, which kernels.cuda refuses: torch.compile leaves operators with this
@@ -30,17 +39,15 @@ TAGS: dict[str, Any] = {"tags": (torch.Tag.cudagraph_unsafe,)} if hasattr(torch.
 
 
 @torch.library.custom_op("gpuaug::blend", mutates_args={"out"}, **TAGS)
-def blend(banks: list[Tensor], clip: Tensor, time: Tensor, weight: Tensor, out: Tensor) -> None:
-    views, plan = [view(bank) for bank in banks], Plan(clip.numpy(), time.numpy(), weight.numpy())
-    blend_into(views, arguments.shown(plan, kernel_args.lengths(views)), out)
+def blend(banks: list[Tensor], columns: list[Tensor], tables: list[Tensor], axes: list[int], out: Tensor) -> None:
+    blend_plan(banks, _plan(columns, tables), axes, out)
 
 
 @torch.library.custom_op("gpuaug::render", mutates_args={"out"}, **TAGS)
 def render(
     banks: list[Tensor],
-    clip: Tensor,
-    time: Tensor,
-    weight: Tensor,
+    columns: list[Tensor],
+    tables: list[Tensor],
     box: Tensor | None,
     color: Tensor | None,
     mean: list[float],
@@ -49,18 +56,17 @@ def render(
     allow_aliasing: bool,
     out: Tensor,
 ) -> None:
-    plan = Plan(clip.numpy(), time.numpy(), weight.numpy())
     boxes, colors = (None if v is None else v.numpy() for v in (box, color))
-    render_into(banks, plan, boxes, colors, mean, std, layout, allow_aliasing, out)
+    render_into(banks, _plan(columns, tables), boxes, colors, mean, std, layout, allow_aliasing, out)
 
 
 @blend.register_fake
-def _(banks: Any, clip: Any, time: Any, weight: Any, out: Any) -> None:
+def _(banks: Any, columns: Any, tables: Any, axes: Any, out: Any) -> None:
     return None
 
 
 @render.register_fake
-def _(banks: Any, clip: Any, time: Any, weight: Any, box: Any, color: Any, *rest: Any) -> None:
+def _(banks: Any, columns: Any, tables: Any, box: Any, color: Any, *rest: Any) -> None:
     return None
 
 

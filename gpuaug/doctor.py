@@ -85,7 +85,11 @@ def _kernels(advice: list[str]) -> list[tuple[str, str]]:
 
 
 def _gpu(advice: list[str]) -> list[tuple[str, str]]:
-    rows = [("CuPy", _version("cupy") or "not installed"), ("DALI", _version("nvidia-dali") or "not installed")]
+    rows = [
+        ("CuPy", _version("cupy") or "not installed"),
+        ("DALI", _version("nvidia-dali") or "not installed"),
+        ("torchcodec", _version("torchcodec") or "not installed"),
+    ]
     try:
         from .kernels import cuda
         from .kernels.launches import Variant

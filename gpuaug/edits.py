@@ -15,11 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import values
 from .plan import Plan, fade
-from .values import holds, per_sample, positive, require
-
-
-class TooShort(ValueError):
-    """An edit reaches beyond the frames of a clip."""
+from .transitions.edit import transition as transition
+from .values import TooShort, holds, per_sample, positive, require
 
 
 class Frames(NamedTuple):
@@ -140,8 +137,8 @@ def _apply(edit: str, plans: Sequence[Plan], **parameters: ArrayLike) -> Plan:
     """A rule on plans: times are composed, and only a second clip adds taps."""
     n = _samples(plans, parameters)
     first, second, alpha = RULES[edit]([plan.shape[1] for plan in plans], n, **parameters)
-    shown = _rows(plans[0], n).at(first)
-    return fade(shown, _rows(plans[1], n).at(second), 1.0 * alpha) if len(plans) > 1 else shown
+    shown = plans[0].repeat(n).at(first)
+    return fade(shown, plans[1].repeat(n).at(second), 1.0 * alpha) if len(plans) > 1 else shown
 
 
 # ---- rules ----------------------------------------------------------------------------------------------------------
@@ -276,9 +273,3 @@ def _samples(plans: Sequence[Plan], parameters: dict[str, ArrayLike]) -> int:
     if len(sizes) > 1:
         raise ValueError(f"plans and parameters must have one number of samples (or one sample), got {sorted(sizes)}")
     return sizes.pop() if sizes else 1
-
-
-def _rows(plan: Plan, n: int) -> Plan:
-    if plan.shape[0] == n:
-        return plan
-    return Plan(np.repeat(plan.clip, n, 0), np.repeat(plan.time, n, 0), np.repeat(plan.weight, n, 0))

@@ -17,6 +17,7 @@ size, are copied before they are read; a result has the machine's byte order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from . import compile
 from .arrays import accept_tensor, alike, check_axis, time_axis
-from .execute import edit_arrays
+from .execute import edit_arrays, transition_arrays
 
 
 class _DLPack(Protocol):
@@ -115,6 +116,41 @@ def freeze(clip: Array, *, length: int, start: ArrayLike, duration: ArrayLike, t
     [[5, 6, 6, 6, 7]]
     """
     return _apply("freeze", {"clip": clip}, time_dim, length=length, start=start, duration=duration)
+
+
+def transition(
+    first: Array,
+    second: Array,
+    kind: str | Sequence[str],
+    *,
+    length: int,
+    start: ArrayLike,
+    duration: ArrayLike,
+    time_dim: int | None = None,
+    spatial_dims: tuple[int, int] | None = None,
+    **parameters: Any,
+) -> Array:
+    """`first`, then a transition of `duration` frames from output frame `start` on, then `second`.
+
+    Args:
+        first, second: arrays of one shape but for their numbers of frames, (N, T, H, W) with or without an axis of
+            channels; for cuts and dissolves any.
+        kind: names of `gpuaug.transitions.NAMES`.
+        spatial_dims: the axes of rows and columns; None: the last two of a torchvision Video, elsewhere those beside
+            the axis of 1, 3 or 4 channels, which must be one.
+        parameters: easing, softness, angle, … as in `gpuaug.edits.transition`. Colours are in parts of 255 for uint8.
+
+    Raises:
+        ValueError: naming the argument, its value and the rule.
+
+    >>> import numpy as np
+    >>> dark, light = np.zeros((1, 5, 1, 4), np.uint8), np.full((1, 5, 1, 4), 100, np.uint8)
+    >>> transition(dark, light, "push_left", length=5, start=1, duration=4)[0, :, 0].tolist()
+    [[0, 0, 0, 0], [0, 0, 0, 100], [0, 0, 100, 100], [0, 100, 100, 100], [100, 100, 100, 100]]
+    """
+    clips = {"first": first, "second": second}
+    given = {"kind": kind, "length": length, "start": start, "duration": duration, **parameters}
+    return transition_arrays(clips, time_dim, spatial_dims, given)
 
 
 def _apply(rule: str, clips: dict[str, Any], time_dim: int | None, **parameters: ArrayLike) -> Any:

@@ -6,13 +6,16 @@ NumPy only; nothing here touches a pixel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import values
+from .layers import columns, cover, taps
+from .layers.columns import COLOR, Layers, Marks
 
 Edge = Literal["error", "repeat"]
 
@@ -25,8 +28,11 @@ class Plan:
         clip: int64 (N, T, K), index of the source clip (a bank slot, or the position in a list of clips).
         time: float64 (N, T, K), position in source frames. Rounded to the nearest frame once, when read as `frame`.
         weight: float32 (N, T, K). Taps of weight 0 come last and repeat the clip and time of the first tap.
+        layers: None, or how taps lie over each other instead of being added up, with masks, places and colours
+            (`gpuaug.layers.columns.Layers`); weights are opacities then, and a clip of −1 is a colour.
+        marks: None, or which frames belong to a transition (`Marks`); `gpuaug.transitions.labels` reads them.
 
-    Build one with `Plan.take`, then compose with `at`, `where`, `fade` and the functions of `gpuaug.edits`.
+    Build one with `Plan.take`, then compose with `at`, `where`, `fade` and `gpuaug.edits`.
 
     >>> plan = Plan.take(clip=[0, 3], time=[[0, 1, 2], [4, 5, 6]])
     >>> plan.at([2, 1, 0]).frame[:, :, 0].tolist()
@@ -36,6 +42,8 @@ class Plan:
     clip: NDArray[np.int64]
     time: NDArray[np.float64]
     weight: NDArray[np.float32]
+    layers: Layers | None = None
+    marks: Marks | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in (("clip", np.int64), ("time", np.float64), ("weight", np.float32)):
@@ -49,6 +57,8 @@ class Plan:
             raise ValueError(f"clip, time and weight must have one shape, got {shapes}")
         if 0 in self.clip.shape[1:]:
             raise ValueError(f"a plan needs at least one output frame and one tap, got shape {self.clip.shape}")
+        if self.layers is not None:
+            self.layers.check(self.clip.shape)
 
     @staticmethod
     def take(clip: ArrayLike, time: ArrayLike, *, frames: ArrayLike | None = None, edge: Edge = "error") -> Plan:
@@ -65,32 +75,19 @@ class Plan:
         >>> Plan.take(2, [0.0, 0.5, 1.4], frames=2).frame[0, :, 0].tolist()
         [0, 1, 1]
         """
-        time = np.array(values.reals("time", time), ndmin=2)  # a copy: the plan outlives changes of the caller's array
-        clip = values.integers("clip", clip)
-        if clip.ndim == 0:
-            clip = clip[None]
-        if clip.ndim == 1:
-            clip = clip[:, None]
-        if time.ndim != 2 or clip.ndim != 2:
-            raise ValueError(f"clip and time must have at most 2 dimensions, got {clip.ndim} and {time.ndim}")
-        try:
-            shape = np.broadcast_shapes(clip.shape, time.shape)
-        except ValueError:
-            raise ValueError(f"clip {clip.shape} and time {time.shape} do not fit together as (N, T)") from None
+        clip, time = values.clips_and_times(clip, time)
         if edge not in ("error", "repeat"):
             raise ValueError(f"edge must be 'error' or 'repeat', got edge={edge!r}")
         if clip.size and clip.min() < 0:
             raise ValueError(f"clip must be ≥ 0, got clip={int(clip.min())}")
         if not np.isfinite(time).all():
             raise ValueError("time must be finite, got nan or inf")
-        last = np.inf if frames is None else _last_frame(frames, clip)
+        last = np.inf if frames is None else values.last_frame(frames, clip)
         if edge == "repeat":
             time = np.clip(time, 0.0, last)
         else:
-            _check_range("time", time, last)
-        full_clip = np.ascontiguousarray(np.broadcast_to(clip, shape))[:, :, None]
-        full_time = np.ascontiguousarray(np.broadcast_to(time, shape))[:, :, None]
-        return Plan(full_clip, full_time, np.ones((*shape, 1), np.float32))
+            values.check_range("time", time, last)
+        return Plan(clip[:, :, None], time[:, :, None], np.ones((*clip.shape, 1), np.float32))
 
     @staticmethod
     def concat(plans: list[Plan]) -> Plan:
@@ -98,14 +95,40 @@ class Plan:
         lengths = {plan.clip.shape[1] for plan in plans}
         if len(lengths) != 1:
             raise ValueError(f"plans must have one number of output frames, got {sorted(lengths)}")
-        taps = max(plan.clip.shape[2] for plan in plans)
-        padded = [_pad(plan, taps) for plan in plans]
-        return Plan(*(np.concatenate([p[i] for p in padded]) for i in range(3)))
+        parts = alike(plans)
+        marks = _marks(plans)
+        shown = taps.stack([columns_of(part) for part in parts])
+        return with_columns(
+            parts[0], shown, None if marks is None else Marks(*map(np.concatenate, zip(*map(_both, marks))))
+        )
+
+    @staticmethod
+    def color(color: ArrayLike, *, frames: int) -> Plan:
+        """The plan of `frames` output frames that shows a colour: red, green, blue in [0, 1], (3,) or (N, 3).
+
+        >>> Plan.color([0, 0, 0], frames=4).shape
+        (1, 4, 1)
+        """
+        given = values.reals("color", color)
+        if given.ndim not in (1, 2) or given.shape[-1] != 3 or not ((given >= 0) & (given <= 1)).all():
+            raise ValueError(f"color must be (3,) or (N, 3) in [0, 1], got {np.shape(color)}: color={given.tolist()}")
+        given = given.reshape(-1, 3)
+        shape = (len(given), values.positive("frames", frames), 1)
+        layers = Layers.none(shape)
+        layers.color[:] = given[:, None, None]
+        return Plan(np.full(shape, COLOR), np.zeros(shape), np.ones(shape, np.float32), layers)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(N, T, K)"""
         return self.clip.shape
+
+    def repeat(self, n: int) -> Plan:
+        """The plan of `n` samples, of a plan of one sample; one of `n` samples is itself."""
+        if self.shape[0] == n:
+            return self
+        one = with_columns(self, [np.repeat(column, n, 0) for column in columns_of(self)])
+        return replace(one, marks=self.marks and self.marks.each(lambda column: np.repeat(column, n, 0)))
 
     @property
     def frame(self) -> NDArray[np.int64]:
@@ -114,8 +137,15 @@ class Plan:
 
     @property
     def dominant(self) -> NDArray[np.int64]:
-        """int64 (N, T): the tap of greatest weight; the earlier one of two equal ones."""
-        return np.argmax(self.weight, axis=2)
+        """int64 (N, T): the tap of greatest weight, of layers of greatest area; the earlier one of two equal ones."""
+        return np.argmax(self.weight if self.layers is None else self.area(), axis=2)
+
+    def area(self, size: tuple[int, int] = (32, 32)) -> NDArray[np.float32]:
+        """float32 (N, T, K): how much of every output frame a tap makes up; the weights of a plan without layers.
+
+        Masks and places are measured on `size`, rows and columns; a picture of this size has just these areas.
+        """
+        return self.weight if self.layers is None else cover.areas(self.weight, self.layers, size).astype(np.float32)
 
     def source(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Clip id (N, T) and time (N, T) of every output frame's dominant tap."""
@@ -124,20 +154,20 @@ class Plan:
         n, t = np.ogrid[: self.clip.shape[0], : self.clip.shape[1]]
         return self.clip[n, t, self.dominant], self.time[n, t, self.dominant]
 
-    def share(self, clips: int) -> NDArray[np.float32]:
-        """float32 (N, clips): how much of each sample clip c makes up, its weight averaged over the output frames.
+    def share(self, clips: int, size: tuple[int, int] = (32, 32)) -> NDArray[np.float32]:
+        """float32 (N, clips): how much of each sample clip c makes up, its `area` averaged over the output frames.
 
-        Soft labels of a mix are `plan.share(clips) @ one_hot`, with one_hot (clips, classes).
+        Colours have none. Soft labels of a mix are `plan.share(clips) @ one_hot`, with one_hot (clips, classes).
 
         >>> fade(Plan.take(0, [0, 1]), Plan.take(1, [5, 6]), [[0.0, 0.5]]).share(3).tolist()
         [[0.75, 0.25, 0.0]]
         """
-        if self.clip.size and not 0 <= self.clip.min() <= self.clip.max() < clips:
+        if self.clip.size and not ((self.layers and COLOR) or 0) <= self.clip.min() <= self.clip.max() < clips:
             raise ValueError(f"clips must be above every clip id of the plan ({self.clip.max()}), got clips={clips}")
         n, length, _ = self.clip.shape
-        share = np.zeros((n, clips))
-        np.add.at(share, (np.arange(n)[:, None, None], self.clip), self.weight)
-        return (share / length).astype(np.float32)
+        share = np.zeros((n, clips + 1))  # the last one of the colours, −1
+        np.add.at(share, (np.arange(n)[:, None, None], self.clip), self.area(size))
+        return (share[:, :clips] / length).astype(np.float32)
 
     def boundary(self, tolerance: float = 1e-6) -> NDArray[np.int64]:
         """int64 (N,): the first output frame (from 0) that belongs to something new; −1 where nothing changes.
@@ -168,30 +198,17 @@ class Plan:
         >>> Plan.take(0, [10.0, 12.0, 14.0]).at([0, 0.5, 1, 2]).time[0, :, 0].tolist()
         [10.0, 11.0, 12.0, 14.0]
         """
-        position = np.array(values.reals("order", order), ndmin=2)
         n, length, _ = self.clip.shape
-        if position.ndim != 2 or position.shape[0] not in (1, n):
-            raise ValueError(f"order must have shape (T,) or ({n}, T), got {np.shape(order)}")
-        if not np.isfinite(position).all():
-            raise ValueError("order must be finite, got nan or inf")
-        if edge == "error":
-            _check_range("order", position, length - 1)
+        position = values.positions("order", order, n, None if edge == "repeat" else length - 1)
         position = np.broadcast_to(np.clip(position, 0, length - 1), (n, position.shape[1]))
-        row = np.arange(n)[:, None]
-        low = np.floor(position).astype(np.int64)
+        row, low = np.arange(n)[:, None], np.floor(position).astype(np.int64)
         part = position - low
-        if not part.any():
-            return _compact(self.clip[row, low], self.time[row, low], self.weight[row, low])
         high = np.minimum(low + 1, length - 1)
         near = np.where(part < 0.5, low, high)
-        clip = self.clip[row, near]
-        same = (self.clip[row, low] == self.clip[row, high]).all(2, keepdims=True)
-        mix = part[:, :, None]
-        time = np.where(same, (1 - mix) * self.time[row, low] + mix * self.time[row, high], self.time[row, near])
-        weight = np.where(
-            same, (1 - mix) * self.weight[row, low] + mix * self.weight[row, high], self.weight[row, near]
-        )
-        return _compact(clip, time, weight.astype(np.float32))
+        marks = self.marks and self.marks.each(lambda column: column[row, near])
+        if not part.any():
+            return _compact([column[row, low] for column in columns_of(self)], self, marks)
+        return _compact(taps.between(columns_of(self), row, low, high, part), self, marks)
 
 
 def where(mask: ArrayLike, a: Plan, b: Plan) -> Plan:
@@ -202,13 +219,11 @@ def where(mask: ArrayLike, a: Plan, b: Plan) -> Plan:
         a, b: plans of one N and T.
     """
     _same_frames(a, b)
-    mask = values.truths("mask", mask)
-    try:
-        mask = np.broadcast_to(mask, a.clip.shape[:2])[:, :, None]
-    except ValueError:
-        raise ValueError(f"mask must broadcast to (N, T) = {a.clip.shape[:2]}, got {mask.shape}") from None
-    taps = max(a.clip.shape[2], b.clip.shape[2])
-    return _compact(*(np.where(mask, x, y) for x, y in zip(_pad(a, taps), _pad(b, taps))))
+    mask = values.frames("mask", values.truths("mask", mask), a.clip.shape[:2])
+    marks = _marks([a, b])
+    a, b = alike([a, b])
+    shown = taps.where(mask, columns_of(a), columns_of(b))
+    return _compact(shown, a, None if marks is None else Marks(*taps.where(mask, *map(_both, marks))))
 
 
 def fade(a: Plan, b: Plan, alpha: ArrayLike) -> Plan:
@@ -223,67 +238,63 @@ def fade(a: Plan, b: Plan, alpha: ArrayLike) -> Plan:
     """
     _same_frames(a, b)
     alpha = values.reals("alpha", alpha, "biuf").astype(np.float32)
-    try:
-        alpha = np.broadcast_to(alpha, a.clip.shape[:2])[:, :, None]
-    except ValueError:
-        raise ValueError(f"alpha must broadcast to (N, T) = {a.clip.shape[:2]}, got {alpha.shape}") from None
+    alpha = values.frames("alpha", alpha, a.clip.shape[:2])[:, :, None]
     if not ((alpha >= 0) & (alpha <= 1)).all():
         raise ValueError(f"alpha must be in [0, 1], got values in [{alpha.min()}, {alpha.max()}]")
-    return _compact(
-        np.concatenate([a.clip, b.clip], 2),
-        np.concatenate([a.time, b.time], 2),
-        np.concatenate([a.weight * (1 - alpha), b.weight * alpha], 2),
-    )
+    both = _marks([a, b])
+    marks = None if both is None else Marks(*taps.where(alpha[:, :, 0] < 0.5, *map(_both, both)))
+    if a.layers is None and b.layers is None:
+        weight = [a.weight * (1 - alpha), b.weight * alpha]
+        shown = [np.concatenate(each, 2) for each in ([a.clip, b.clip], [a.time, b.time], weight)]
+        return _compact(shown, a, marks)
+    a, b = alike([a, b])
+    return _compact(taps.faded(columns_of(a), columns_of(b), alpha), a, marks)
 
 
-def _compact(clip: NDArray, time: NDArray, weight: NDArray) -> Plan:
-    """Taps of weight 0 last (as copies of the first tap), the ones that are 0 everywhere dropped."""
-    if weight.shape[2] == 1:
-        return Plan(clip, time, weight)
-    visible = weight != 0
-    taps = max(1, int(visible.sum(2).max(initial=1)))
-    order = np.argsort(~visible, axis=2, kind="stable")[:, :, :taps]
-    n, t = np.ogrid[: weight.shape[0], : weight.shape[1]]
-    n, t = n[:, :, None], t[:, :, None]
-    weight = weight[n, t, order]
-    order = np.where(weight == 0, order[:, :, :1], order)
-    return Plan(clip[n, t, order], time[n, t, order], weight)
+def over(plan: Plan) -> Plan:
+    """The same plan with layers; its weights, which must sum to 1, become opacities."""
+    if plan.layers is not None:
+        return plan
+    return replace(plan, weight=taps.opacities(plan.weight), layers=Layers.none(plan.shape))
 
 
-def _pad(plan: Plan, taps: int) -> tuple[NDArray, NDArray, NDArray]:
-    """clip, time and weight with `taps` taps; the added ones have weight 0."""
-    more = taps - plan.clip.shape[2]
-    if more == 0:
-        return plan.clip, plan.time, plan.weight
-    clip = np.concatenate([plan.clip, np.repeat(plan.clip[:, :, :1], more, 2)], 2)
-    time = np.concatenate([plan.time, np.repeat(plan.time[:, :, :1], more, 2)], 2)
-    return clip, time, np.concatenate([plan.weight, np.zeros((*plan.clip.shape[:2], more), np.float32)], 2)
+def columns_of(plan: Plan) -> list[NDArray]:
+    """Everything that a plan says of its taps: clip, time, weight, and the columns of its layers."""
+    more = [getattr(plan.layers, name) for name in columns.TAPS] if plan.layers is not None else []
+    return [plan.clip, plan.time, plan.weight, *more]
+
+
+def with_columns(like: Plan, shown: list[NDArray], marks: Marks | None = None) -> Plan:
+    """A plan of other taps, given as `columns_of` does, with the tables of `like`."""
+    more: dict[str, Any] = dict(zip(columns.TAPS, shown[3:]))
+    layers = like.layers and replace(like.layers, **more)
+    return Plan(shown[0], shown[1], shown[2], layers, marks)
+
+
+def alike(plans: Sequence[Plan]) -> list[Plan]:
+    """The plans with one table of time maps, where one of them has layers."""
+    if all(plan.layers is None for plan in plans):
+        return list(plans)
+    laid = [over(plan) for plan in plans]
+    layers = columns.together([plan.layers for plan in laid if plan.layers is not None])
+    return [replace(plan, layers=each) for plan, each in zip(laid, layers)]
+
+
+def _marks(plans: Sequence[Plan]) -> list[Marks] | None:
+    """The marks of plans of which one has some."""
+    if all(plan.marks is None for plan in plans):
+        return None
+    return [plan.marks or Marks.none(*plan.shape[:2]) for plan in plans]
+
+
+def _both(marks: Marks) -> list[NDArray]:
+    return [marks.kind, marks.shot]
+
+
+def _compact(shown: list[NDArray], like: Plan, marks: Marks | None) -> Plan:
+    return with_columns(like, taps.compact(shown), marks)
 
 
 def _same_frames(a: Plan, b: Plan) -> None:
     if a.clip.shape[:2] != b.clip.shape[:2]:
         raise ValueError(f"both plans must have one (N, T), got {a.clip.shape[:2]} and {b.clip.shape[:2]}")
-
-
-def _last_frame(frames: ArrayLike, clip: NDArray[np.int64]) -> NDArray[np.float64]:
-    lengths = values.integers("frames", frames).astype(np.float64)
-    if lengths.ndim == 1:
-        if clip.size and clip.max() >= len(lengths):
-            raise ValueError(f"clip must be below the number of clips {len(lengths)}, got clip={clip.max()}")
-        lengths = lengths[clip]
-    elif lengths.ndim > 1:
-        raise ValueError(f"frames must be a scalar or an array indexed by clip id, got shape {lengths.shape}")
-    if (lengths < 1).any():
-        raise ValueError(f"frames must be ≥ 1 for every clip shown, got frames={lengths.min():g}")
-    return lengths - 1
-
-
-def _check_range(name: str, position: NDArray[np.float64], last: NDArray[np.float64] | float) -> None:
-    """Refuse positions whose nearest frame is not in [0, last]."""
-    outside = (position < -0.5) | (position >= np.asarray(last) + 0.5)
-    if outside.any():
-        last = np.broadcast_to(last, position.shape) if np.ndim(last) == 0 else last
-        where_ = np.unravel_index(np.argmax(outside), outside.shape)
-        value, limit = np.broadcast_to(position, outside.shape)[where_], np.broadcast_to(last, outside.shape)[where_]
-        rule = "≥ 0" if limit == np.inf else f"in [0, {float(limit):g}]"
-        raise ValueError(f"{name} must be {rule} (or use edge='repeat'), got {name}={float(value):g}")

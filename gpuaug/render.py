@@ -13,16 +13,15 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from . import arguments, compile
-from .arrays import PLAIN, accept_tensor, alike, check_time, picture, view
-from .execute import DTYPES, blend_into, new, render_into
-from .kernels import kernel_args
+from .arrays import PLAIN, accept_tensor, alike, check_time, picture, picture_axes
+from .execute import DTYPES, blend_plan, new, render_into
 from .plan import Plan
 
 Layout = Literal["NCTHW", "NTCHW", "NTHWC"]
 LAYOUTS = ("NCTHW", "NTCHW", "NTHWC")
 
 
-def blend(frames: Tensor | Sequence[Tensor], plan: Plan) -> Tensor:
+def blend(frames: Tensor | Sequence[Tensor], plan: Plan, *, spatial_dims: tuple[int, int] | None = None) -> Tensor:
     """Tensor (N, T, …) of the frames' dtype and device: Σ_k weight · frames[clip][frame], summed in float32.
 
     Args:
@@ -30,6 +29,8 @@ def blend(frames: Tensor | Sequence[Tensor], plan: Plan) -> Tensor:
             nearest, halves upwards), float16, bfloat16 or float32; on the CPU or a GPU, with any strides. A bank or
             clips of torchvision's Video, (S, L, C, H, W) or (L_i, C, H, W), give a Video.
         plan: which frames to show. On a GPU it is copied there without waiting.
+        spatial_dims: for plans with layers, the axes of rows and columns of a bank (S, L, …), or of clips (L, …) as if
+            they had S; None: as in `gpuaug.transition`.
 
     Raises:
         ValueError: for a clip or frame that `frames` does not have, and for other unfit arguments.
@@ -42,11 +43,11 @@ def blend(frames: Tensor | Sequence[Tensor], plan: Plan) -> Tensor:
     if len(shapes) > 1:
         raise ValueError(f"frames must be clips (L_i, …) of one trailing shape, got {sorted(shapes)}")
     out = new(banks[0].device, (*plan.clip.shape[:2], *banks[0].shape[2:]), banks[0].dtype)
+    axes = () if plan.layers is None else picture_axes("frames", banks[0], 1, spatial_dims)
     if torch.compiler.is_compiling():
-        compile.blend(banks, *compile.tensors(plan), out)
+        compile.blend(banks, *compile.tensors(plan), list(axes), out)
     else:
-        views = [view(bank) for bank in banks]
-        blend_into(views, arguments.shown(plan, kernel_args.lengths(views)), out)
+        blend_plan(banks, plan, axes, out)
     return alike(out, [frames] if isinstance(frames, Tensor) else frames)
 
 
@@ -71,8 +72,8 @@ def render(
     integer box equals a crop followed by torch's `interpolate(mode="bilinear", align_corners=False)`.
 
     Args:
-        frames: uint8 bank (S, L, H, W, C), or a list of clips (L_i, H_i, W_i, C) of different sizes; C = 3
-            or 1; on the CPU or a GPU; the pixels of a row must lie side by side.
+        frames: uint8 bank (S, L, H, W, C), or a list of clips (L_i, H_i, W_i, C) of different sizes, or of banks,
+            whose clips are counted through; C = 3 or 1; on the CPU or a GPU; the pixels of a row must lie side by side.
         plan: which frames to show. On a GPU it is copied there without waiting.
         size: (Y, X), output rows and columns, ≥ 1.
         box: (N, 4), (N, T, 4) or (N, T, K, 4): y0, x0, y1, x1 in source pixels, float, inside the frame; x1 < x0
@@ -91,7 +92,7 @@ def render(
     >>> render(row, Plan.take(0, [0]), size=(1, 4), dtype=torch.uint8).flatten().tolist()
     [0, 64, 191, 255]
     """
-    banks = _banks(frames, (torch.uint8,), plan)
+    banks = _banks(frames, (torch.uint8,), plan, dims=5)
     channels = banks[0].shape[-1]
     if any(bank.ndim != 5 or bank.shape[4] != channels for bank in banks) or channels not in (1, 3):
         shapes = [tuple(bank.shape) for bank in banks]
@@ -128,8 +129,14 @@ def render(
     return out
 
 
-def _banks(frames: Tensor | Sequence[Tensor], dtypes: tuple[torch.dtype, ...], plan: Plan) -> list[Tensor]:
-    """Tensors (S_i, L_i, …) of one dtype and device: the bank, or every clip as a bank of one."""
+def _banks(
+    frames: Tensor | Sequence[Tensor], dtypes: tuple[torch.dtype, ...], plan: Plan, dims: int | None = None
+) -> list[Tensor]:
+    """Tensors (S_i, L_i, …) of one dtype and device: the bank, or every clip as a bank of one.
+
+    Args:
+        dims: of a bank; a list may then hold banks too.
+    """
     if not isinstance(plan, Plan):
         raise ValueError(f"plan must be a gpuaug.Plan, got {type(plan).__name__}")
     clips = [frames] if isinstance(frames, Tensor) else list(frames)
@@ -139,7 +146,7 @@ def _banks(frames: Tensor | Sequence[Tensor], dtypes: tuple[torch.dtype, ...], p
         accept_tensor("frames", clip)
         if type(clip) not in PLAIN:
             check_time("frames", clip, 1 if isinstance(frames, Tensor) else 0)
-    banks = clips if isinstance(frames, Tensor) else [clip.unsqueeze(0) for clip in clips]
+    banks = clips if isinstance(frames, Tensor) else [c if c.ndim == dims else c.unsqueeze(0) for c in clips]
     first = banks[0]
     if first.dtype not in dtypes or any(bank.dtype != first.dtype for bank in banks):
         names = ", ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)

@@ -12,6 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 FARTHEST = 1 << 62  # whole numbers below it can be added and subtracted in int64
 
 
+class TooShort(ValueError):
+    """An edit reaches beyond the frames of a clip."""
+
+
 def array(name: str, value: ArrayLike, kinds: str = "iuf") -> NDArray[Any]:
     """`value` as an array of whole numbers or floats of any width and byte order, or of Python's numbers.
 
@@ -113,3 +117,69 @@ def require(ok: NDArray, rule: str, value: NDArray, error: type[ValueError] = Va
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (Real, Decimal)) and not isinstance(value, (bool, np.timedelta64))
+
+
+def frames(name: str, value: NDArray, shape: tuple[int, ...]) -> NDArray:
+    """`value` for every output frame, (N, T)."""
+    try:
+        return np.broadcast_to(value, shape)
+    except ValueError:
+        raise ValueError(f"{name} must broadcast to (N, T) = {shape}, got {value.shape}") from None
+
+
+def clips_and_times(clip: ArrayLike, time: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """New arrays (N, T) of clips, a scalar, (N,) or (N, T), and finite times, (T,) or (N, T)."""
+    time = np.array(reals("time", time), ndmin=2)  # a copy: a plan outlives changes of the caller's array
+    clip = integers("clip", clip)
+    if clip.ndim == 0:
+        clip = clip[None]
+    if clip.ndim == 1:
+        clip = clip[:, None]
+    if time.ndim != 2 or clip.ndim != 2:
+        raise ValueError(f"clip and time must have at most 2 dimensions, got {clip.ndim} and {time.ndim}")
+    try:
+        shape = np.broadcast_shapes(clip.shape, time.shape)
+    except ValueError:
+        raise ValueError(f"clip {clip.shape} and time {time.shape} do not fit together as (N, T)") from None
+    if clip.size and clip.min() < 0:
+        raise ValueError(f"clip must be ≥ 0, got clip={int(clip.min())}")
+    if not np.isfinite(time).all():
+        raise ValueError("time must be finite, got nan or inf")
+    return (np.ascontiguousarray(np.broadcast_to(clip, shape)), np.ascontiguousarray(np.broadcast_to(time, shape)))
+
+
+def positions(name: str, value: ArrayLike, n: int, last: int | None) -> NDArray[np.float64]:
+    """Positions (1 or N, T) of frames, whose nearest ones are in [0, last] where that is not None."""
+    position = np.array(reals(name, value), ndmin=2)
+    if position.ndim != 2 or position.shape[0] not in (1, n):
+        raise ValueError(f"{name} must have shape (T,) or ({n}, T), got {np.shape(value)}")
+    if not np.isfinite(position).all():
+        raise ValueError(f"{name} must be finite, got nan or inf")
+    if last is not None:
+        check_range(name, position, last)
+    return position
+
+
+def last_frame(frames: ArrayLike, clip: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The last frame of the clips `clip`, of which each has `frames`: a scalar, or an array indexed by clip id."""
+    lengths = integers("frames", frames).astype(np.float64)
+    if lengths.ndim == 1:
+        if clip.size and clip.max() >= len(lengths):
+            raise ValueError(f"clip must be below the number of clips {len(lengths)}, got clip={clip.max()}")
+        lengths = lengths[clip]
+    elif lengths.ndim > 1:
+        raise ValueError(f"frames must be a scalar or an array indexed by clip id, got shape {lengths.shape}")
+    if (lengths < 1).any():
+        raise ValueError(f"frames must be ≥ 1 for every clip shown, got frames={lengths.min():g}")
+    return lengths - 1
+
+
+def check_range(name: str, position: NDArray[np.float64], last: NDArray[np.float64] | float) -> None:
+    """Refuse positions whose nearest frame is not in [0, last]."""
+    outside = (position < -0.5) | (position >= np.asarray(last) + 0.5)
+    if outside.any():
+        last = np.broadcast_to(last, position.shape) if np.ndim(last) == 0 else last
+        where_ = np.unravel_index(np.argmax(outside), outside.shape)
+        value, limit = np.broadcast_to(position, outside.shape)[where_], np.broadcast_to(last, outside.shape)[where_]
+        rule = "≥ 0" if limit == np.inf else f"in [0, {float(limit):g}]"
+        raise ValueError(f"{name} must be {rule} (or use edge='repeat'), got {name}={float(value):g}")

@@ -12,30 +12,58 @@ import os
 import sys
 from collections.abc import Sequence
 
+from .common import interrupt
 from .common.cli import prog
 
 LIBRARY = {
     "doctor": "what this machine has, and what would make it faster",
     "probe": "what is in a folder of videos, as a CSV",
 }
-COMMANDS = {
-    **LIBRARY,
-    "demo": "toy videos, training and pictures in a few minutes, without any data",
-    "train": "pre-train an encoder (BSP, PAL, TSP, shots) on a folder of videos",
-    "preview": "a page that shows what training would see",
-    "extract": "features of whole videos, for localisation models",
-    "evaluate": "metrics of detections, proposals, groundings and steps",
-    "localize": "train and test a small localiser on extracted features",
-    "toy": "make toy videos, trimmed and untrimmed, with annotations",
-    "similarity": "how alike the clips of a video are (TSP, Figure 2)",
-    "shots": "cuts, transitions and jumps of videos, as lists for programs and editors",
-    "report": "pictures and one HTML page of a run",
+GROUPS = {
+    "begin": {
+        "demo": "toy videos, training and pictures in a few minutes, without any data",
+        **LIBRARY,
+        "toy": "make toy videos, trimmed and untrimmed, with annotations",
+    },
+    "pre-train": {
+        "preview": "a page that shows what training would see",
+        "train": "pre-train an encoder (BSP, PAL, TSP, shots) on a folder of videos",
+        "report": "pictures and one HTML page of a run",
+    },
+    "find shots": {
+        "shots": "cuts, transitions and jumps of videos, as lists for programs and editors",
+    },
+    "localise actions": {
+        "extract": "features of whole videos, for localisation models",
+        "localize": "train and test a small localiser on extracted features",
+        "evaluate": "metrics of detections, proposals, groundings and steps",
+        "similarity": "how alike the clips of a video are (TSP, Figure 2)",
+    },
 }
+COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
+EXAMPLES = (
+    "demo",
+    "probe videos -o manifest.csv",
+    "preview --task bsp --videos videos --out look",
+    "train --task bsp --videos videos --out run",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 done, 1 failed, 2 wrong usage."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        interrupt.install()
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except BaseException as error:
+        # while a library is being loaded, a ^C may come out of it as an error of its own
+        if not (isinstance(error, KeyboardInterrupt) or interrupt.asked()):
+            raise
+        print("interrupted", file=sys.stderr)
+        return 1
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0 if arguments else 2
@@ -65,9 +93,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _usage() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
-    head = [f"usage: {prog()} COMMAND [--help] …", f"       {prog()} --version", ""]
-    return "\n".join([*head, *lines, "", f"{prog()} COMMAND --help tells more, with units and defaults."])
+    lines = [f"usage: {prog()} COMMAND [--help] …", f"       {prog()} --version"]
+    for title, group in GROUPS.items():
+        lines += ["", f"{title}:", *(f"  {name:{width}}  {text}" for name, text in group.items())]
+    lines += ["", "examples:", *(f"  {prog()} {example}" for example in EXAMPLES)]
+    return "\n".join([*lines, "", f"{prog()} COMMAND --help tells more, with units and defaults."])
 
 
 if __name__ == "__main__":

@@ -75,6 +75,12 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Assets:
     return Assets(tmp_path_factory.mktemp("assets"))
 
 
+@pytest.fixture(scope="session")
+def gpu_assets(tmp_path_factory: pytest.TempPathFactory) -> Assets:
+    """The same of a size that NVDEC decodes: of HEVC, at least 144 × 144."""
+    return Assets(tmp_path_factory.mktemp("gpu_assets"), (160, 256))
+
+
 @pytest.fixture
 def decoder(monkeypatch: pytest.MonkeyPatch) -> type[PaintingDecoder]:
     """The class of the stand-in decoder that loaders have in this test; its counters begin at zero."""

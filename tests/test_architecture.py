@@ -19,8 +19,10 @@ FOLDERS = ("gpuaug", "pretrain", "benchmarks", "examples", "docs")
 # A floor imports only from the floors before it; what shares a floor knows nothing of each other.
 FLOORS = [
     ["gpuaug.values"],
+    ["gpuaug.layers"],
     ["gpuaug.plan"],
-    ["gpuaug.edits", "gpuaug.crop", "gpuaug.color", "gpuaug.reference", "gpuaug.kernels"],
+    ["gpuaug.transitions", "gpuaug.crop", "gpuaug.color", "gpuaug.reference", "gpuaug.kernels"],
+    ["gpuaug.edits"],
     ["gpuaug.arguments", "gpuaug.arrays", "gpuaug.bank", "gpuaug.video"],
     ["gpuaug.execute"],
     ["gpuaug.compile"],
@@ -40,7 +42,7 @@ FLOORS = [
     ["benchmarks", "examples", "docs"],
 ]
 ONLY = {"gpuaug.video": {"gpuaug.kernels"}, "gpuaug.bank": set[str]()}  # beside the others: no plans, no edits
-OWNERS = {"cupy": "gpuaug.kernels.cuda", "nvidia": "gpuaug.video.backends.dali"}
+OWNERS = {"cupy": "gpuaug.kernels.cuda", "nvidia": "gpuaug.video.backends.dali_pipeline"}
 HEAVY = {"torch", "torchvision", "av", "h5py", "sklearn", "matplotlib"}
 
 LONGEST_FILE = 300
@@ -48,26 +50,28 @@ MODULES = {"": 15, "pretrain/": 10}  # in one folder, __init__ not counted
 PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
-    "gpuaug": 2472,
-    "gpuaug/supply": 1915,
-    "gpuaug/kernels": 1903,
-    "gpuaug/video": 3165,
-    "pretrain": 80,
-    "pretrain/commands": 520,
-    "pretrain/common": 975,
-    "pretrain/data": 1306,
-    "pretrain/evaluation": 945,
-    "pretrain/features": 1222,
-    "pretrain/feed": 228,
-    "pretrain/localization": 855,
-    "pretrain/models": 600,
-    "pretrain/reports": 1140,
-    "pretrain/tasks": 2215,
+    "gpuaug": 2896,
+    "gpuaug/supply": 2112,
+    "gpuaug/kernels": 2427,
+    "gpuaug/video": 3796,
+    "pretrain": 110,
+    "pretrain/commands": 682,
+    "pretrain/common": 1151,
+    "gpuaug/layers": 464,
+    "gpuaug/transitions": 758,
+    "pretrain/data": 1456,
+    "pretrain/evaluation": 940,
+    "pretrain/features": 1230,
+    "pretrain/feed": 250,
+    "pretrain/localization": 860,
+    "pretrain/models": 703,
+    "pretrain/reports": 1387,
+    "pretrain/tasks": 2450,
     "pretrain/shots": 730,
-    "pretrain/toy": 760,
-    "pretrain/training": 1512,
-    "benchmarks": 2531,
-    "benchmarks/shots": 560,
+    "pretrain/toy": 755,
+    "pretrain/training": 1665,
+    "benchmarks": 2621,
+    "benchmarks/shots": 530,
     "benchmarks/study": 524,
     "examples": 441,
     "docs": 73,
@@ -84,12 +88,17 @@ def public_names() -> set[str]:
 
 def public_modules(tree: Tree) -> set[str]:
     """Those of gpuaug that are public names: all that is in them is public, too."""
-    modules = {target.removeprefix("gpuaug.") for _, target, name in tree.imports["gpuaug.__init__"] if not name}
+    modules = {
+        target.removeprefix("gpuaug.").removesuffix(".__init__")
+        for _, target, name in tree.imports["gpuaug.__init__"]
+        if not name
+    }
     return modules & public_names()
 
 
 def hidden_uses(tree: Tree) -> list[str]:
-    found = architecture.hidden_uses(tree, "gpuaug", public_names(), public_modules(tree))
+    modules = public_modules(tree) | {"transitions.__init__"}
+    found = architecture.hidden_uses(tree, "gpuaug", public_names(), modules)
     # the command lines are one; what kernels are compiled to is asked of them
     return [each for each in found if not each.startswith(("pretrain/__main__.py", "benchmarks/sass.py"))]
 

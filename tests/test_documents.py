@@ -23,7 +23,7 @@ from pretrain.tasks.task import Task, load
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 FOLDERS = "gpuaug|pretrain|benchmarks|examples|tests|docs"
-EXAMPLES = ("arrow", "torchcodec", "anchor_free")  # what CONTRIBUTING's recipes would add
+EXAMPLES = ("arrow", "pynvvideocodec", "anchor_free")  # what CONTRIBUTING's recipes would add
 CODE = re.compile(r"^( *)```python (\S+)\n(.*?)^ *```$", re.M | re.S)  # as a file has it; "# …" stands for more
 WALK = re.compile(r"^### ([^\n]+): (\d+) files?, (\d+) stays?, (\d+) returns?$.*?^```text\n(.*?)^```", re.M | re.S)
 

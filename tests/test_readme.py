@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pretrain.__main__ import main
+from pretrain.__main__ import LIBRARY, main
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.S)
@@ -34,7 +34,7 @@ def test_every_flag_in_the_readme_exists(capsys):
     assert len(lines) > 8
     for command, rest in lines:
         task = re.search(r"--task (\w+)", rest)
-        arguments = [command, *(["--task", task[1]] if task else []), "--help"]
+        arguments = [command, *(["--task", task[1]] if task else []), "--help" if command in LIBRARY else "--help-all"]
         kind = re.match(r" (detection|proposals|grounding|steps)", rest)
         if kind:
             arguments.insert(1, kind[1])

@@ -47,3 +47,51 @@ def test_only_named_absences_are_accepted(tmp_path, absent, other, status, said)
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.returncode == status, done.stdout
     assert re.search(said, done.stdout), done.stdout
+
+
+# The packages that a machine with a GPU may lack, as benchmarks/gpu_calls.sh names them: here they cannot be imported.
+BLOCKED = """
+import sys
+
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if any(f"{{name}}.".startswith(f"{{each}}.") for each in {names}):
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+
+sys.meta_path.insert(0, Block())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("named", [True, False])
+def test_the_gpus_tests_are_collected_without_packages_that_may_be_absent(tmp_path, named):
+    """What `make gpu` selects; negative control: not named, their absence is a failure."""
+    calls = (REPOSITORY / "benchmarks" / "gpu_calls.sh").read_text(encoding="utf-8")
+    absent = re.search(r"GPUAUG_ABSENT:-([\w.,]+)", calls)[1]
+    assert {"nvidia.dali", "torchcodec", "kornia"} < set(absent.split(","))
+    blocked = [*absent.split(","), "kornia_rs", "imageio_ffmpeg"]
+    (tmp_path / "sitecustomize.py").write_text(BLOCKED.format(names=blocked), encoding="utf-8")
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    pattern = re.search(r"GPU_FILES = \$\(shell grep -lE '(.+?)'", makefile)[1]
+    files = [f for f in (REPOSITORY / "tests").rglob("test_*.py") if re.search(pattern, f.read_text(encoding="utf-8"))]
+    assert len(files) > 10
+    environment = {**os.environ, "GPUAUG_REQUIRE_GPU": "1", "GPUAUG_ABSENT": absent if named else "kornia"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), PYTHONPATH])
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "--collect-only",
+        "-m",
+        "gpu",
+        *map(str, files),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=REPOSITORY)
+    assert done.returncode == (0 if named else 1), done.stdout[-3000:] + done.stderr[-1000:]
+    assert "GPUAUG_ABSENT: 1 skipped for want of torchcodec" in done.stdout or not named
+    assert ("were skipped, the first" in done.stdout) != named

@@ -32,7 +32,7 @@ _held: list[tuple[Any, Any]] = []  # events, and what has to live until they hav
 
 
 def source(kernel: str) -> str:
-    """The CUDA source of `kernel` ("blend" or "render"), its includes filled in: no search path is needed."""
+    """The CUDA source of `kernel` ("blend", "render", "compose"), its includes filled in: no search path is needed."""
     here = Path(__file__).parent
 
     def fill(match: re.Match[str]) -> str:
@@ -45,6 +45,8 @@ def options(variant: Variant) -> tuple[str, ...]:
     """The compiler's options for a variant."""
     values: dict[str, int | str] = {"TYPE": TYPES[variant.dtype], "CHANNELS": variant.channels, "TAPS": variant.taps}
     values |= {"LAYOUT": variant.layout, "ONE": variant.one}
+    if variant.kernel == "compose":
+        values["SAME"] = variant.same
     values |= {"THREADS": kernel_args.THREADS, "ITEMS": kernel_args.ITEMS, "COLUMNS": kernel_args.COLUMNS}
     return ("--std=c++17", *(f"-D{name}={value}" for name, value in values.items()))
 

@@ -51,7 +51,7 @@ def find() -> ctypes.CDLL | str:
 def load(file: Path) -> ctypes.CDLL:
     """The library in `file`, with its signatures declared."""
     lib = ctypes.CDLL(str(file))
-    for function in (lib.gpuaug_render, lib.gpuaug_blend, lib.gpuaug_mix):
+    for function in (lib.gpuaug_render, lib.gpuaug_blend, lib.gpuaug_compose, lib.gpuaug_mix):
         function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
         function.restype = ctypes.c_int
     address, count = ctypes.c_void_p, ctypes.c_longlong
@@ -63,7 +63,7 @@ def load(file: Path) -> ctypes.CDLL:
 
 
 def launch(lib: ctypes.CDLL, kernel: str, job: NDArray[np.uint8], dtype: str, threads: int) -> None:
-    """Run `kernel` ("blend" or "render") on a job of kernel_args.py; returns when the output is written."""
+    """Run `kernel` ("blend", "render" or "compose") on a job of kernel_args.py; returns when the output is written."""
     if getattr(lib, f"gpuaug_{kernel}")(job.ctypes.data, DTYPES.index(dtype), threads):
         raise MemoryError(f"no memory for the scratch rows of {threads} threads")
 

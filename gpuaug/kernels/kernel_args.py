@@ -19,12 +19,14 @@ THREADS = 256  # of a block of a GPU's kernel
 ITEMS = 4  # words of 16 bytes that a thread of blend makes, rows of one of render
 COLUMNS = 2  # columns of a thread of render
 ITEMSIZE = {"uint8": 1, "float16": 2, "bfloat16": 2, "float32": 4}
+LEAST = 1e-6  # part of the output that a place has at least, for the step of what it shows
 DIMENSIONS = 6  # of a frame, at most, in a blend
 
 
 def struct_fields(struct: str) -> list[str]:
-    """The 64-bit integers of a struct of pixel.cuh, in order; those of an array are numbered."""
-    source = (Path(__file__).parent / "pixel.cuh").read_text(encoding="utf-8")
+    """The 64-bit integers of a struct of pixel.cuh or layers.cuh, in order; those of an array are numbered."""
+    here = Path(__file__).parent
+    source = "".join((here / f"{name}.cuh").read_text(encoding="utf-8") for name in ("pixel", "layers"))
     body = re.search(rf"^struct {struct} {{(.*?)^}};", source, re.S | re.M)
     assert body, struct
     found: list[str] = []
@@ -35,7 +37,7 @@ def struct_fields(struct: str) -> list[str]:
     return found
 
 
-BLEND, RENDER, MIX = (tuple(struct_fields(f"{name}Job")) for name in ("Blend", "Render", "Mix"))
+BLEND, RENDER, MIX, COMPOSE = (tuple(struct_fields(f"{name}Job")) for name in ("Blend", "Render", "Mix", "Compose"))
 
 
 class StridedClips(NamedTuple):
@@ -110,21 +112,56 @@ def render(
     size = dict(zip(layout, out.shape))
     rows = [[v.address, v.shape[1], v.shape[2], v.shape[3], v.strides[1], v.strides[2]] for v in clips]
     fields, arrays = _taps(plan, clips, rows)
-    fields.update(y=size["H"], x=size["W"], c=size["C"], out=out.address)
-    fields.update(
-        {f"out_{name}": step for name, step in zip(layout.replace("H", "Y").replace("W", "X").lower(), out.strides)}
-    )
+    fields.update(_picture(out, layout, matrix), widest=max(v.shape[3] for v in clips))
     n, t, k, _ = box_NTK4.shape
     fields.update(axes_n=t * k * (n > 1), axes_t=k * (t > 1), axes_k=int(k > 1))
-    diagonal = all(not matrix[:, i, j].any() for i, j in np.ndindex(size["C"], size["C"]) if i != j)
-    fields.update(colors_n=int(len(matrix) > 1), diagonal=int(diagonal), widest=max(v.shape[3] for v in clips))
     arrays.update(axes=axes(box_NTK4, (size["H"], size["W"])), colors=matrix)
     return _pack(RENDER, fields, arrays)
 
 
-def axes(box: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float32]:
+def compose(
+    plan: FrameTaps,
+    layers: NDArray[np.float32],
+    planes: NDArray[np.uint16],
+    clips: list[StridedClips],
+    out: StridedClips,
+    layout: str,
+    *,
+    axes_NTK26: NDArray[np.float32],
+    matrix: NDArray[np.float32],
+    same: bool,
+) -> NDArray[np.uint8]:
+    """The job of a plan whose taps lie over each other: of `clips` (S, L, H, W, C), of any strides, into `out`.
+
+    `layers` (N, T, K, 16) are those of layers.cuh, `planes` (M, Y, X) their time maps; `same`: the clips have the type
+    of the output, else they are bytes.
+    """
+    rows = [[v.address, v.shape[1], v.shape[2], v.shape[3], *v.strides[1:]] for v in clips]
+    fields, arrays = _taps(plan, clips, rows)
+    packed = not same and all(v.shape[4] == 3 and v.strides[3:] == (3, 1) for v in clips)
+    fields.update(_picture(out, layout, matrix), widest=max(v.shape[3] for v in clips))
+    fields.update(same=int(same), packed=int(packed))
+    arrays.update(axes=axes_NTK26, layers=layers, planes=planes, colors=matrix)
+    return _pack(COMPOSE, fields, arrays)
+
+
+def _picture(out: StridedClips, layout: str, matrix: NDArray[np.float32]) -> dict[str, int]:
+    """Header fields of an output whose dimensions `layout` names, and of its colour matrices."""
+    size = dict(zip(layout, out.shape))
+    names = layout.replace("H", "Y").replace("W", "X").lower()
+    found = {"y": size["H"], "x": size["W"], "c": size["C"], "out": out.address}
+    found |= {f"out_{name}": step for name, step in zip(names, out.strides)}
+    channels = matrix.shape[1]
+    diagonal = all(not matrix[:, i, j].any() for i, j in np.ndindex(channels, channels) if i != j)
+    return found | {"colors_n": int(len(matrix) > 1), "diagonal": int(diagonal)}
+
+
+def axes(
+    box: NDArray[np.float64], size: tuple[int, int], place: NDArray[np.float64] | None = None
+) -> NDArray[np.float32]:
     """float32 (…, 2, 6), Axis pairs (y, x) of pixel.cuh for boxes (…, 4) and output size (Y, X).
 
+    `place` (…, 4) is where in the output the boxes are put, in parts of it: y0, x0, y1, x1; None: all of it.
     Output pixel i lies at (i + 0.5)/outputs of the box, source pixel j at j + 0.5, and positions are clamped to the
     centres of the box's outermost pixels (to its middle where it is below one pixel).
 
@@ -133,13 +170,21 @@ def axes(box: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float32]
     """
     begin, end = box[..., :2], box[..., 2:]
     low, high = np.minimum(begin, end), np.maximum(begin, end)
+    outputs = np.array(size)
     base = np.floor(low)
     inset = np.minimum(0.5, (high - low) / 2)
-    step = (high - low) / np.array(size)
-    start = low - base + step / 2 - 0.5
+    step = (high - low) / outputs
+    offset: float | NDArray = 0.0
+    if place is not None:
+        first, last = place[..., :2], place[..., 2:]
+        step = step / np.maximum(last - first, LEAST)
+        offset = (
+            np.where(end < begin, 1 - last, first) * outputs
+        )  # mirrored, output pixels are counted from the other end
+    start = low - base + step / 2 - 0.5 - offset * step
     signed = np.where(end < begin, -step, step)
     least = np.maximum(low + inset - 0.5, 0) - base  # a box of less than a pixel at the edge: the outermost pixel alone
-    found = [base, start, signed, least, high - inset - base - 0.5, np.full(base.shape, 2.0**23)]
+    found = np.broadcast_arrays(base, start, signed, least, high - inset - base - 0.5, np.float64(2.0**23))
     return np.stack(found, -1).astype(np.float32)
 
 

@@ -11,11 +11,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernel_args import BLEND, COLUMNS, ITEMS, ITEMSIZE, RENDER, THREADS, struct_fields
+from .kernel_args import BLEND, COLUMNS, COMPOSE, ITEMS, ITEMSIZE, RENDER, THREADS, struct_fields
 
-BLEND_SOURCE, RENDER_SOURCE = (tuple(struct_fields(f"{name}Source")) for name in ("Blend", "Render"))
+KERNELS = ("Blend", "Render", "Compose")
+BLEND_SOURCE, RENDER_SOURCE, COMPOSE_SOURCE = (tuple(struct_fields(f"{name}Source")) for name in KERNELS)
 FULL = int(np.float32(2.0**23).view(np.int32))
-BLEND_LAUNCH, RENDER_LAUNCH = (tuple(struct_fields(f"{name}Launch")) for name in ("Blend", "Render"))
+BLEND_LAUNCH, RENDER_LAUNCH, COMPOSE_LAUNCH = (tuple(struct_fields(f"{name}Launch")) for name in KERNELS)
+HEADERS = {"blend": (BLEND, BLEND_SOURCE), "render": (RENDER, RENDER_SOURCE), "compose": (COMPOSE, COMPOSE_SOURCE)}
+LAUNCHES = {"blend": BLEND_LAUNCH, "render": RENDER_LAUNCH, "compose": COMPOSE_LAUNCH}
 MOST_BLOCKS = 65535  # of a grid along y and z
 
 
@@ -24,10 +27,11 @@ class Variant(NamedTuple):
 
     kernel: str
     dtype: str
-    channels: int  # 1 or 3; 1 for blend
-    taps: int  # K, 0: any number
-    layout: int  # place in LAYOUTS; 0 for blend
+    channels: int  # 1 or 3; 1 for blend, and for compose where channels are planes
+    taps: int  # K, 0: any number, as for compose
+    layout: int  # place in LAYOUTS; 0 for blend and compose
     one: int  # 1: one tensor holds all clips
+    same: int = 0  # of compose: 1: the sources have the type of the values; 0: bytes
 
 
 class Launch(NamedTuple):
@@ -40,24 +44,27 @@ class Launch(NamedTuple):
 def launches(
     kernel: str, work: NDArray[np.uint8], dtype: str, address: int, most: int = MOST_BLOCKS
 ) -> tuple[Variant, list[Launch]]:
-    """How a GPU runs a job of `blend` or `render` that lies at `address` of its memory.
+    """How a GPU runs a job of `blend`, `render` or `compose` that lies at `address` of its memory.
 
     Args:
         most: blocks along y and z, T and N; what is more takes further launches.
     """
     field, rows = header(kernel, work)
-    names = RENDER_LAUNCH if kernel == "render" else BLEND_LAUNCH
+    names = LAUNCHES[kernel]
     n, t, taps = field["n"], field["t"], field["k"]
     more = {"bytes": address, "full": FULL, "first_n": 0, "first_t": 0}
     channels, layout, one = 1, 0, int(field["row_step"] == 0)
-    if kernel == "render":
+    if kernel == "compose":
+        channels = 3 if field["packed"] else 1
+        threads = field["y"] * field["x"] * (1 if field["packed"] else field["c"])
+    elif kernel == "render":
         channels, layout = field["c"], _layout(field)
         found, threads = _render_threads(field, rows, layout, ITEMSIZE[dtype])
         more |= found
     else:
         threads = -(-field["per_frame"] * ITEMSIZE[dtype] // (16 * ITEMS))
     blocks = -(-threads // THREADS)
-    if max(n * t * taps, blocks * THREADS if kernel == "render" else blocks) >= 2**31:
+    if max(n * t * taps, blocks * THREADS if kernel != "blend" else blocks) >= 2**31:
         raise ValueError(
             f"a plan must be below 2³¹ taps, and a frame below 2³¹ threads, got {n * t * taps} and {threads}"
         )
@@ -67,12 +74,13 @@ def launches(
         values = np.array([*common, *(more[name] for name in names[len(common) :])], np.int64)
         grid = blocks, min(most, t - more["first_t"]), min(most, n - more["first_n"])
         runs.append(Launch(grid, values.view(np.uint8)))
-    return Variant(kernel, dtype, channels, taps if taps <= 2 else 0, layout, one), runs
+    counted = taps if taps <= 2 and kernel != "compose" else 0
+    return Variant(kernel, dtype, channels, counted, layout, one, field.get("same", 0)), runs
 
 
 def header(kernel: str, work: NDArray[np.uint8]) -> tuple[dict[str, int], list[list[int]]]:
     """The fields of a job, and the rows of its sources."""
-    names, source = (RENDER, RENDER_SOURCE) if kernel == "render" else (BLEND, BLEND_SOURCE)
+    names, source = HEADERS[kernel]
     field = dict(zip(names, work[: 8 * len(names)].view(np.int64).tolist()))
     size, begin = 8 * len(source), field["sources"]
     rows = work[begin : begin + size * (field["clips"] if field["row_step"] else 1)]

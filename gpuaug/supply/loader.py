@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -25,10 +25,10 @@ from .draw import Draw
 from .picture import Pictures, to_device
 from .plan_first import PlanFirstSupply
 from .reuse import ReuseSupply
-from .room import check_room, room
+from .room import Fit, check_limit, check_room, room, usual_size
 from .sampler import NoSegmentLeft, Placement, SegmentSampler
 from .segment import Segment, segments_of
-from .sequential import SequentialSupply
+from .sequential import PlannedPass, SequentialSupply
 from .supply import Supply, plain
 
 
@@ -51,11 +51,15 @@ class Loader:
             dict of arrays with n rows, which go to the device. It draws slots with `bank.draw(rng, n)[:n]` and looks
             windows up in `bank.info`; pixels may not be there yet. Without `shuffle` it also takes `first`, see there.
         batch: n. frames, fps: length of a window (slot) in frames and its rate, frames per second.
-        size: Y = X of the clips in pixels. bank_size: (H, W) of the bank; None: 8/7 of `size` high and 4/3 as wide.
-        fit: "inside" keeps the aspect ratio of the video, "stretch" fills the bank's frame.
+        size: Y = X of the clips in pixels. fit: "short" keeps the video's aspect ratio and gives the short side one
+            length, be the picture wide or tall; "inside" keeps the ratio, "stretch" does not, and both fill one frame.
+        bank_size: (H, W) of that frame, None: 8/7 of `size` high and 4/3 as wide; with "short" the short side and the
+            longest long one, None: 8/7 of `size` and, where windows are shown once, 4 times that, else 16/9: what is
+            longer becomes smaller.
         mean, std: a number or 3, on pixels in 0…1. dtype: of the clips.
         augment: crops, mirrors and colours of whole samples; None: the centre of the picture, unchanged.
-        windows: J. placement: of windows, "random" in the segment, or "spread" evenly over it.
+        windows: J. placement: of windows, "random" in the segment, "spread" evenly over it, "ends" likewise from its
+            start to its end, "whole": each is the whole segment, its `frames` spread over it, whatever `fps` says.
         pairs: bring segments of one class in couples, for plans that join clips of one class or of two.
         balance: labelled segments and others take turns, each with passes of their own.
         shuffle: False: every window once, in order; with `pairs`, in one shuffled order. The plan function then gets
@@ -63,6 +67,8 @@ class Loader:
             of which slots the others are.
         windows_per_sample: how many windows a sample shows at most. samples_per_visit: how many samples the J windows
             of a visit make in one pass; None: J. rows_per_sample: rows of the plan per sample (PAL: query and key).
+        whole_visits: a sample takes all windows of the visits that it draws; a `reuse_max` of 1 then counts a sample's
+            rows as one.
         slots: S; None: as many as `bank_bytes` holds; if that is None too: by batch and the size of a window.
         reuse_min, reuse_max: samples per decoded window, 1 ≤ min ≤ max; max None: no limit.
         deterministic: wait for decoding instead of racing it. lag: steps from request to use.
@@ -93,7 +99,7 @@ class Loader:
         augment: Augment | None = None,
         dtype: torch.dtype = torch.float32,
         bank_size: tuple[int, int] | None = None,
-        fit: Literal["inside", "stretch"] = "inside",
+        fit: Fit = "short",
         windows: int = 1,
         placement: Placement = "random",
         pairs: bool = False,
@@ -102,6 +108,7 @@ class Loader:
         windows_per_sample: int = 1,
         samples_per_visit: int | None = None,
         rows_per_sample: int = 1,
+        whole_visits: bool = False,
         slots: int | None = None,
         bank_bytes: int | None = None,
         reuse_min: int = 1,
@@ -118,12 +125,11 @@ class Loader:
     ) -> None:
         counts = {"batch": batch, "size": size, "frames": frames, "windows": windows, "world": world}
         counts |= {"windows_per_sample": windows_per_sample, "rows_per_sample": rows_per_sample}
+        others: dict[str, Any] = {"plan": plan, "augment": augment, "bank_size": bank_size, "dtype": dtype}
         check_options(
             {**counts, "samples_per_visit": samples_per_visit, "reuse_min": reuse_min, "reuse_max": reuse_max},
-            {"lag": lag, "seed": seed, "rank": rank},
-            {"plan": plan, "augment": augment, "bank_size": bank_size, "dtype": dtype},
-            fps=fps,
-        )
+            {"lag": lag, "seed": seed, "rank": rank}, others, fps=fps,
+        )  # fmt: skip
         found = segments_of(videos, cache=cache)
         self.segments, self.classes, self.skipped = found.segments, found.classes, found.skipped
         self.batch_size, self._world, self._shuffle = batch, world, shuffle
@@ -139,24 +145,24 @@ class Loader:
             for each in ranks
         ]  # fmt: skip
         self._sampler = sampler = samplers[0]
-        picture = bank_size or (round(size * 8 / 7), round(size * 32 / 21))
+        ahead = not shuffle and placement == "whole"  # plan, then decode what is shown: little of a whole video
         need = -(-batch * windows_per_sample // windows)
         once = shuffle and reuse_max == 1
         count, self.pass_windows = len(self.segments), len(self.segments) * windows
-        long = sum(round((s.end_seconds - s.start_seconds) * fps) > frames for s in self.segments)
+        picture = bank_size or usual_size(size, fit, once=once or ahead)
+        moves = placement != "whole"  # windows differ from visit to visit
+        long = sum(moves and round((s.end_seconds - s.start_seconds) * fps) > frames for s in self.segments)
+        kept = None if shuffle and (long or windows > 1) else count
         groups, self.resident = room(
             slots, bank_bytes, windows=windows, group_bytes=windows * frames * picture[0] * picture[1] * 3,
-            batch=batch, need=need, once=once, kept=count if not shuffle or (not long and windows == 1) else None,
+            batch=batch, need=need, once=once or ahead, kept=kept,
         )  # fmt: skip
         if shuffle and not self.resident:
             check_room(groups * windows, need=need * windows, reuse_max=reuse_max, windows=windows)
-            if deterministic and reuse_max is None:
-                why = f"{long} segments are longer than a window" if long else "the bank has fewer slots than windows"
-                raise ValueError(f"reuse_max must be a number where deterministic and {why}, got reuse_max=None")
-        limit = None if self.resident or not shuffle else reuse_max
-        self.bank = ClipBank(
-            groups * windows, frames, *picture, torch.device("meta") if once else self.device, reuse_max=limit
-        )
+            check_limit(reuse_max, deterministic=deterministic, long=long)
+        limit = None if self.resident or not shuffle else rows_per_sample if once and whole_visits else reuse_max
+        where, upright = torch.device("meta") if once or ahead else self.device, fit == "short"
+        self.bank = ClipBank(groups * windows, frames, *picture, where, reuse_max=limit, upright=upright)
         self.bank.videos = found.videos
         decoder = Decoder(self.device, picture, backend=backend, threads=threads, fit=fit)
         self._queue = queue = DecodeQueue(decoder, self.bank.stream)
@@ -164,24 +170,23 @@ class Loader:
             plan, self.bank, batch=batch, seed=seed, rank=rank, windows=windows,
             samples_per_visit=self._samples_per_visit, rows=rows_per_sample,
         )  # fmt: skip
-        self._supply: Supply
-        if not shuffle:
-            visits = max(1, batch // self._samples_per_visit)
+        pixels = ClipBank(1, 1, 1, 1, self.device, upright=upright)
+        visits = max(1, batch // self._samples_per_visit)
+        if ahead:
+            self._supply: Supply = PlannedPass(samplers, self.bank, queue, draw, visits=visits, pixels=pixels)
+        elif not shuffle:
             self._supply = SequentialSupply(samplers, self.bank, queue, draw, visits=visits)
         elif once:
-            self._supply = PlanFirstSupply(sampler, self.bank, queue, draw, picture=picture, device=self.device)
+            self._supply = PlanFirstSupply(sampler, self.bank, queue, draw, pixels=pixels, whole_visits=whole_visits)
         else:
-            self._supply = ReuseSupply(
-                sampler, self.bank, queue, draw, reuse_min=reuse_min, resident=self.resident,
-                deterministic=deterministic, lag=lag,
-            )  # fmt: skip
+            how: dict[str, Any] = {"resident": self.resident, "deterministic": deterministic, "lag": lag}
+            self._supply = ReuseSupply(sampler, self.bank, queue, draw, reuse_min=reuse_min, **how)
         self._options = {
             **counts, "fps": fps, "placement": placement, "pairs": pairs, "balance": balance, "shuffle": shuffle,
             "reuse_max": reuse_max, "deterministic": deterministic, "seed": seed, "rank": rank,
             "segments": Segment.fingerprint(self.segments),
         }  # fmt: skip
-        self.step, self.wait_seconds = 0, 0.0
-        self._process, self._closed = os.getpid(), False
+        self.step, self.wait_seconds, self._process, self._closed = 0, 0.0, os.getpid(), False
 
     @property
     def failures(self) -> list[Failure]:
@@ -195,7 +200,7 @@ class Loader:
 
     def __len__(self) -> int:
         """Batches of one pass: as many samples as the windows of all segments make, over all processes."""
-        if isinstance(self._supply, SequentialSupply):
+        if isinstance(self._supply, SequentialSupply | PlannedPass):
             return len(self._supply)
         samples = len(self.segments) * self._samples_per_visit
         return max(1, round(samples / (self.batch_size * self._world)))
@@ -257,6 +262,7 @@ class Loader:
             "epoch": self._sampler.epoch,
             "failures": [asdict(failure) for failure in self.failures],
             "damaged_frames": dict(self._queue.damaged_frames),
+            "fallbacks": self._queue.fallbacks,
             "changed_files": self.changed_files,
         }
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..plan import Plan
 from ..render import render
 from .augment import Augment, gaussian_blur
 from .supply import Shown
@@ -46,10 +47,11 @@ class Pictures:
         height, width = pixels.info["height"][plan.clip], pixels.info["width"][plan.clip]
         if (height == height[:, :1, :1]).all() and (width == width[:, :1, :1]).all():
             height, width = height[:, 0, 0], width[:, 0, 0]
+        banks, clip = pixels.sources(plan.clip)
         with pixels.reading(plan.clip):
             self._out = render(
-                pixels.frames,
-                plan,
+                banks if len(banks) > 1 else banks[0],
+                plan if len(banks) == 1 else Plan(clip, plan.time, plan.weight),
                 size=(self._size, self._size),
                 box=view.box(height, width),
                 color=matrix,

@@ -10,7 +10,6 @@ from collections import deque
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..bank import ClipBank, Starved
@@ -28,13 +27,15 @@ BATCHES = 3  # planned at a time: one to be shown, the others being decoded
 class PlanFirstSupply:
     """Every window is chosen first, planned with next, decoded last, and shown once; batches are always deterministic.
 
-    A group is replaced once all of its windows were shown. A slot of the bank that is ready may be planned with.
+    A group is replaced once all of its windows were shown, with `whole_visits` once any was. A slot of the bank that is
+    ready may be planned with.
 
     Args:
         sampler, queue: where windows come from; the queue is closed by `close`.
-        bank: on the device "meta", with a `reuse_max` of 1.
+        bank: on the device "meta", with a `reuse_max` of one sample.
         draw: plans from the bank's table.
-        picture: (H, W) of the greatest picture. device: of the pixels.
+        pixels: a bank of any size for those of a batch; it is replaced by larger ones.
+        whole_visits: plans take all windows of a group, whether they show them or not.
     """
 
     def __init__(
@@ -44,11 +45,11 @@ class PlanFirstSupply:
         queue: DecodeQueue,
         draw: Draw,
         *,
-        picture: tuple[int, int],
-        device: torch.device,
+        pixels: ClipBank,
+        whole_visits: bool = False,
     ) -> None:
         self._groups, self._draw, self.bank = Groups(sampler, bank, queue), draw, bank
-        self.pixels = ClipBank(1, 1, *picture, device)
+        self.pixels, self._whole_visits = pixels, whole_visits
         self._planned: deque[Planned] = deque()
 
     @property
@@ -99,7 +100,8 @@ class PlanFirstSupply:
 
     def _renew(self) -> None:
         """Choose new windows for the groups that were shown, and at first for all."""
-        shown = self.bank.info["uses"].reshape(-1, self._groups.windows).min(1) > 0
+        uses = self.bank.info["uses"].reshape(-1, self._groups.windows)
+        shown = (uses.max(1) if self._whole_visits else uses.min(1)) > 0
         for group, visit in enumerate(self._groups.held):
             if visit is None or shown[group]:
                 self._groups.choose(group)
@@ -126,14 +128,21 @@ class PlanFirstSupply:
         """Give up what is planned; its windows may be planned with again."""
         for planned in self._planned:
             planned.request.cancel()
-            self.bank.offer(planned.slots)
+            self.bank.offer(self._taken(planned))
         self._planned.clear()
 
     def _ask(self, step: int, plan: Plan, target: dict[str, NDArray]) -> None:
         """Have a plan's frames decoded; its slots are not ready for other plans from now on."""
         planned = Planned.ask(step, plan, target, self._windows(plan), self._groups.queue)
-        self.bank.release(planned.slots)
+        self.bank.release(self._taken(planned))
         self._planned.append(planned)
+
+    def _taken(self, planned: Planned) -> NDArray[np.int64]:
+        """Slots that no other plan may show: those shown, or of the groups that they are of."""
+        if not self._whole_visits:
+            return planned.slots
+        groups = np.unique(planned.slots // self._groups.windows)
+        return np.concatenate([self._groups.slots(group) for group in groups.tolist()])
 
     def _windows(self, plan: Plan) -> dict[int, Window]:
         """The windows that a plan shows, by slot."""
@@ -148,7 +157,7 @@ class PlanFirstSupply:
     def _replace(self, planned: Planned, lost: list[Failure]) -> None:
         """Give the groups of windows that failed to other segments; what was planned is planned again."""
         self._groups.failures += lost
-        self.bank.offer(planned.slots)
+        self.bank.offer(self._taken(planned))
         self._forget()
         failed = {int(planned.slots[failure.index]) // self._groups.windows for failure in lost}
         visits = dict(enumerate(visit for visit in self._groups.held if visit))

@@ -47,9 +47,15 @@ class Planned:
         pictures, lost = self.request.wait()
         if lost:
             return pixels, lost
-        need, have = (len(self.slots), max(map(len, self.frames))), pixels.frames.shape
-        if need[0] > have[0] or need[1] > have[1]:
-            larger = ClipBank(max(need[0], have[0]), max(need[1], have[1]), have[2], have[3], pixels.frames.device)
+        have = pixels.frames.shape[:4]
+        sides = [(picture.shape[1], picture.shape[2]) for picture in pictures if picture is not None]
+        if pixels.tall is not None:
+            sides = [(min(side), max(side)) for side in sides]
+        need = (len(self.slots), max(map(len, self.frames)), *(max(side[k] for side in sides) for k in (0, 1)))
+        if any(wanted > there for wanted, there in zip(need, have)):
+            upright = pixels.tall is not None
+            slots, length, height, width = map(max, need, have)
+            larger = ClipBank(slots, length, height, width, pixels.frames.device, upright=upright)
             larger.decoded, larger.rendered = pixels.decoded, pixels.rendered
             pixels = larger
         with torch.cuda.stream(pixels.stream):  # nothing for None

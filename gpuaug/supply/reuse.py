@@ -195,7 +195,7 @@ class ReuseSupply:
         room = max(1, FILL_AHEAD // windows) - len(self._pending)
         if 0 < room < min(max(1, CHUNK // windows), len(self._unfilled)) and self._pending:
             return  # the decoder is better with several files at once
-        now, self._unfilled = self._unfilled[: max(0, room)], self._unfilled[max(0, room) :]
+        now, self._unfilled = self._unfilled[:room], self._unfilled[room:]
         limit = self.bank.reuse_max
         for pending in self._request(now, step):  # spread the uses, or all windows would be used up at once
             pending.credited_uses = pending.group * (limit - self._reuse_min) // groups if limit else 0

@@ -5,7 +5,11 @@ Used by loader. Legend: J windows of one visit make a group of slots.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from .plan_first import BATCHES
+
+Fit = Literal["short", "inside", "stretch"]
 
 DEFAULT_BANK_BYTES = 4 * 2**30  # beyond what one batch needs, a bank by default takes no more
 RESIDENT_BYTES = 2**30  # data that fit into so much are by default decoded once and kept
@@ -51,6 +55,20 @@ def room(
     return kept if resident and kept is not None else groups, resident
 
 
+def usual_size(size: int, fit: Fit, *, once: bool) -> tuple[int, int]:
+    """(H, W) of a bank for clips of `size` pixels; with fit "short" the short side and the longest long one.
+
+    Where windows are shown once, the bank grows with the pictures; elsewhere films wider than 16:9 are made smaller.
+
+    >>> usual_size(224, "short", once=False), usual_size(224, "inside", once=False)
+    ((256, 456), (256, 341))
+    """
+    short = round(size * 8 / 7)
+    if fit != "short":
+        return short, round(size * 32 / 21)
+    return short, 4 * short if once else -(-short * 16 // 9)
+
+
 def check_room(slots: int, *, need: int, reuse_max: int | None, windows: int) -> None:
     """A bank that cannot serve a single batch is refused."""
     least = windows * -(-need // (windows * (need if reuse_max is None else reuse_max)))
@@ -59,3 +77,10 @@ def check_room(slots: int, *, need: int, reuse_max: int | None, windows: int) ->
         raise ValueError(
             f"slots must be ≥ {max(windows, least)} for the windows of one batch{limit}, got slots={slots}"
         )
+
+
+def check_limit(reuse_max: int | None, *, deterministic: bool, long: int) -> None:
+    """Data that are not kept, `long` of their segments longer than a window, need a limit where nothing may race."""
+    if deterministic and reuse_max is None:
+        why = f"{long} segments are longer than a window" if long else "the bank has fewer slots than windows"
+        raise ValueError(f"reuse_max must be a number where deterministic and {why}, got reuse_max=None")

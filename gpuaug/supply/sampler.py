@@ -7,7 +7,7 @@ Legend: S segments, U units, which are dealt as one: a couple of segments of one
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..video.window import Failure, Window
 from .segment import Segment
 
-Placement = Literal["random", "spread"]
+Placement = Literal["random", "spread", "ends", "whole"]
 MOST_FAILURES = 3  # of a segment, until it is not tried again
 
 
@@ -45,7 +45,9 @@ class SegmentSampler:
     Args:
         segments: all of the data set.
         frames, fps: length and rate of a window; a shorter segment gives as many frames as it has.
-        windows: of one visit. placement: "random" in the segment, or "spread" evenly over it.
+        windows: of one visit. placement: "random" in the segment; "spread" evenly over it, with half a space before the
+            first and after the last; "ends", with the first at the start and the last at the end (as numpy.linspace);
+            "whole": a window is the whole segment, its `frames` evenly spread over it at whatever rate that is.
         pairs: segments of one class come in couples from two videos, so that whatever part of the stream a bank holds,
             it has partners of the same class and of another one.
         balance: labelled and other segments take turns, each with passes of their own.
@@ -71,8 +73,8 @@ class SegmentSampler:
         for name, value in (("frames", frames), ("windows", windows), ("world", world)):
             if value < 1:
                 raise ValueError(f"{name} must be ≥ 1, got {name}={value}")
-        if placement not in ("random", "spread"):
-            raise ValueError(f"placement must be 'random' or 'spread', got placement={placement!r}")
+        if placement not in get_args(Placement):
+            raise ValueError(f"placement must be one of {', '.join(get_args(Placement))}, got placement={placement!r}")
         self.segments, self.length, self.fps = segments, frames, fps
         self.windows, self.placement, self.seed, self.rank = windows, placement, seed, rank
         label = np.array([segment.label for segment in segments])
@@ -141,18 +143,29 @@ class SegmentSampler:
     def visit(self, state: tuple[int, int, list[tuple[float, int]]]) -> Visit:
         """The visit of a `Visit.state`, in today's segments."""
         number, epoch, windows = state
-        path = self.segments[number].path
-        return Visit(number, epoch, tuple(Window(path, start, self.fps, frames) for start, frames in windows))
+        segment = self.segments[number]
+        fps = self._rate(segment)
+        return Visit(number, epoch, tuple(Window(segment.path, start, fps, frames) for start, frames in windows))
+
+    def _rate(self, segment: Segment) -> float:
+        """Frames per second of a window."""
+        whole = self.placement == "whole"
+        return self.length / (segment.end_seconds - segment.start_seconds) if whole else self.fps
 
     def _place(self, segment: Segment) -> tuple[Window, ...]:
         rng = np.random.default_rng([self.seed, self.rank, self._visits, 1])
         self._visits += 1
         room = segment.end_seconds - segment.start_seconds
+        if self.placement == "whole":
+            window = Window(segment.path, segment.start_seconds, self._rate(segment), self.length)
+            return (window,) * self.windows
         frames = max(1, min(self.length, int(room * self.fps + 1e-6)))
         slack = max(0.0, room - frames / self.fps)
         share = (np.arange(self.windows) + 0.5) / self.windows
         if self.placement == "random":
             share = np.sort(rng.random(self.windows))
+        elif self.placement == "ends" and self.windows > 1:
+            share = np.linspace(0, 1, self.windows)
         starts = segment.start_seconds + share * slack
         return tuple(Window(segment.path, float(start), self.fps, frames) for start in starts)
 

@@ -29,6 +29,7 @@ class Shown(NamedTuple):
         pixels, packed: a bank, and the plan by where its frames lie in it.
         first, segment: int64 (n,), slots of the windows that the samples are of, and their segments, where that is
             given; None where the plan chose.
+        video_S: int64 (S,), the video of every slot; None: as the table of `pixels` says.
     """
 
     rng: np.random.Generator
@@ -38,6 +39,7 @@ class Shown(NamedTuple):
     packed: Plan
     first: NDArray[np.int64] | None = None
     segment: NDArray[np.int64] | None = None
+    video_S: NDArray[np.int64] | None = None
 
     def samples(self, per_visit: int, windows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | tuple[None, None]:
         """(N,) video and segment of each sample, where the windows were given: by the target "slot" or in their order.
@@ -47,9 +49,10 @@ class Shown(NamedTuple):
         if self.first is None or self.segment is None:
             return None, None
         slot = self.target.get("slot", np.repeat(self.first[::windows], per_visit))
-        segment_S = np.zeros(len(self.pixels.info), np.int64)
+        video_S = self.pixels.info["video"] if self.video_S is None else self.video_S
+        segment_S = np.zeros(len(video_S), np.int64)
         segment_S[self.first] = self.segment
-        return self.pixels.info["video"][slot], segment_S[slot]
+        return video_S[slot], segment_S[slot]
 
 
 class Supply(Protocol):

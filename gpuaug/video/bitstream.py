@@ -39,6 +39,15 @@ def pictures(codec: str, packet: av.Packet) -> str:
     return "?"
 
 
+def hides_pictures(codec: str, packet: av.Packet) -> bool:
+    """Whether a VP9 packet has pictures that are decoded and not shown (a superframe), or shows one once more."""
+    data = memoryview(packet)
+    if codec != "vp9" or not len(data):
+        return False
+    profile_3 = data[0] >> 4 & 3 == 3
+    return data[-1] & 0xE0 == 0xC0 or bool(data[0] >> (2 if profile_3 else 3) & 1)
+
+
 B_PICTURES = {"h264", "mpeg1video", "mpeg2video"}  # codecs of which is_b_picture knows
 
 
@@ -56,6 +65,22 @@ def is_b_picture(codec: str, packet: av.Packet, prefixed: bool) -> bool:
         at = bytes(data[:4096]).find(b"\0\0\1\0")
         return 0 <= at < len(data) - 5 and data[at + 5] >> 3 & 7 == 3
     return False
+
+
+def is_disposable(codec: str, packet: av.Packet, prefixed: bool) -> bool:
+    """Whether it is certain that no other picture refers to a packet's picture.
+
+    H.264: nal_ref_idc of all its slices is 0 (ITU-T H.264 §7.4.1). MPEG-1, -2 and -4: it is a B-picture.
+    """
+    data = memoryview(packet)
+    if codec == "h264":
+        if prefixed and len(data) > 4 and data[4] & 31 in (1, 5) and data[4] & 0x60:
+            return False  # as nearly all
+        slices = [data[start] & 0x60 for kind, start in nal_units(codec, data, prefixed) if kind in VCL["h264"]]
+        return bool(slices) and not any(slices)
+    if codec == "mpeg4":
+        return pictures(codec, packet) == "B"
+    return is_b_picture(codec, packet, prefixed)
 
 
 def _h264_slice_type(head: memoryview) -> int:
@@ -173,8 +198,9 @@ def with_headers(codec: str, packet: av.Packet, units: Iterable[bytes], prefixed
 def stands_alone(codec: str, packet: av.Packet, picture: str) -> bool:
     """False where a packet that its container calls a key frame is certainly none.
 
-    MPEG-4: it has no I-picture. JPEG: it lacks the tables that one before it had (ISO/IEC 10918-1 §B.5).
+    MPEG-4: it does not begin with an I-picture. JPEG: it lacks the tables that one before it had (ISO/IEC 10918-1
+    §B.5).
     """
     if codec == "mpeg4":
-        return "I" in picture
+        return picture[:1] == "I"
     return codec != "mjpeg" or b"\xff\xdb" in bytes(memoryview(packet)[:2048])

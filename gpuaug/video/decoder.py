@@ -20,6 +20,7 @@ from .frame_index import FrameIndex, read_index
 from .window import Failure, Window
 
 KEPT_INDICES = 4096  # time tables of files kept in memory; one takes about 50 bytes a frame
+KEPT_REASONS = 1000  # why a backend left files to the next one; some name sizes
 _Job = tuple[list[int], FrameRequest]  # windows of one file: their numbers in the call, and what is wanted of them
 
 
@@ -28,14 +29,16 @@ class Decoder:
 
     Args:
         device: where frames are put.
-        size: (height, width) of the frames, with fit "short" their short side; None: each video's display size.
+        size: (height, width) of the frames; with fit "short" their short side, or that and the longest long one; None:
+            each video's display size.
         backend: "pyav" (FFmpeg's decoders on the CPU), "dali" (NVIDIA's on the GPU; on the CPU VP8, VP9 and MJPEG
-            only), or "auto": DALI where the device is a GPU and it has the codec, else PyAV, file by file; PyAV, too,
-            where DALI failed.
+            only), "torchcodec" (NVIDIA's on the GPU; on the CPU the system's FFmpeg), or "auto": where the device is a
+            GPU, DALI or else torchcodec, as far as installed, where they give the frames, else PyAV, file by file;
+            the next one, too, where one failed. `fallbacks` counts why.
         threads: files decoded at the same time; None: one for each core.
         fit: "stretch": exactly `size`. "inside": as large as fits into `size` in the display aspect, and no larger
             than the video, so that sizes differ. "short": in the display aspect, wide or tall, with a short side of
-            `size` and a long one of at most four times that; no larger than the video either.
+            `size` and a long one of at most four times that, if `size` does not say; no larger than the video either.
         timeout_seconds: after which DALI is given up with a message.
 
     Frames are the display picture: pixel aspect and rotation applied, RGB by the matrix and range the file names
@@ -64,8 +67,10 @@ class Decoder:
         if fit not in ("stretch", "inside", "short"):
             raise ValueError(f'fit must be "stretch", "inside" or "short", got fit={fit!r}')
         if fit == "short":
-            if size is not None and not (isinstance(size, int | np.integer) and size >= 1):
-                raise ValueError(f'size must be an integer >= 1, or None, where fit="short", got size={size}')
+            sides = (size, size) if isinstance(size, int | np.integer) else size
+            if sides is not None and not (len(sides) == 2 and 1 <= sides[0] <= sides[1]):
+                rule = 'an integer >= 1, a short and a long side, or None, where fit="short"'
+                raise ValueError(f"size must be {rule}, got size={size}")
         elif size is not None and (isinstance(size, int | np.integer) or len(size) != 2 or min(size) < 1):
             raise ValueError(f"size must be (height, width), both >= 1, or None, got size={size}")
         if threads is not None and threads < 1:
@@ -88,11 +93,20 @@ class Decoder:
             "timeout_seconds": timeout_seconds,
         }
         self._damaged: dict[str, set[int]] = {}
+        self._fallbacks: dict[str, set[str]] = {}
 
     @property
     def damaged_frames(self) -> dict[str, int]:
         """{file: how many of its frames were handed on although they are damaged}; files without any are not in it."""
         return {path: len(positions) for path, positions in self._damaged.items()}
+
+    @property
+    def fallbacks(self) -> dict[str, int]:
+        """{reason: how many files a backend left to the next one for it}, at most 1000 reasons.
+
+        Empty where one backend was asked for by name: what that refuses is a failure.
+        """
+        return {reason: len(paths) for reason, paths in self._fallbacks.items()}
 
     def decode(
         self, windows: Sequence[Window], frames_needed: Sequence[NDArray[np.int64]] | None = None
@@ -115,6 +129,8 @@ class Decoder:
                 for group, request in jobs:
                     reason = backend.refuses(request.index)
                     (left if reason else taken).append((group, request))
+                    if reason and backend is not backends[-1]:
+                        self._left(request, reason)
                     for i in group:
                         results[i] = results[i] or reason
                 if taken:
@@ -130,6 +146,8 @@ class Decoder:
                         results[i] = frames
                     if lost := [place for place, frames in enumerate(decoded) if isinstance(frames, str)]:
                         failed.append(([group[place] for place in lost], request.part(lost)))
+                        if k + 1 < len(backends):
+                            self._left(request, str(decoded[lost[0]]))
             start(failed, k + 1)
             for jobs, _ in batches:
                 for _, request in jobs:
@@ -142,12 +160,11 @@ class Decoder:
         """(height, width) of the frames of a video whose display size is this."""
         if self.size is None:
             return height, width
-        if not isinstance(self.size, tuple | list):  # fit "short"
-            limits = (self.size, 4 * self.size) if height <= width else (4 * self.size, self.size)
-        elif self.fit == "stretch":
-            return self.size
-        else:
-            limits = self.size
+        limits = (self.size, 4 * self.size) if isinstance(self.size, int | np.integer) else self.size
+        if self.fit == "stretch":
+            return limits
+        if self.fit == "short" and height > width:
+            limits = limits[::-1]
         scale = min(limits[0] / height, limits[1] / width, 1.0)
         return max(1, round(height * scale)), max(1, round(width * scale))
 
@@ -194,6 +211,11 @@ class Decoder:
             group.append(i)
             request.positions.append(positions_T if frames_needed is None else positions_T[frames_needed[i]])
         return list(jobs.values())
+
+    def _left(self, request: FrameRequest, reason: str) -> None:
+        """Count a file that a backend left to the next one."""
+        if len(self._fallbacks) < KEPT_REASONS or reason in self._fallbacks:
+            self._fallbacks.setdefault(reason, set()).add(request.index.path)
 
     def _index(self, path: str) -> FrameIndex | str:
         """The file's time table, or why it has none; kept until the file changes."""

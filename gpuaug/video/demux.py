@@ -207,9 +207,10 @@ def packets(file: VideoFile, stream: VideoStream) -> Iterator[av.Packet]:
     try:
         # PyAV's generator loses memory when it is only dropped.
         with closing(cast(Generator[av.Packet, None, None], file.container.demux(stream))) as stored:
-            check = file.reader.check
+            reader = file.reader
             for packet in stored:
-                check()
+                if reader.error is not None:
+                    reader.check()
                 if unpack is not None:
                     yield from unpack.filter(packet if packet.size else None)
                 elif packet.size:

@@ -19,15 +19,15 @@ class Reader:
         self.name = "file:" + path
         self._file = io.FileIO(path)
         self.size = os.stat(path).st_size
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
 
     def read(self, size: int) -> bytes:
         """The next bytes, at most `size`; none at the end, and after an error."""
-        if self._error is None:
+        if self.error is None:
             try:
                 return self._file.read(size) or b""
             except BaseException as error:  # through libav nothing passes, not even an interrupt
-                self._error = error
+                self.error = error
         return b""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -36,9 +36,9 @@ class Reader:
             return self._file.seek(offset, whence)
         except OSError as error:
             if error.errno != errno.EINVAL:  # a position before the file's begin, which a damaged file may ask for
-                self._error = self._error or error
+                self.error = self.error or error
         except BaseException as error:
-            self._error = self._error or error
+            self.error = self.error or error
         return -1
 
     def tell(self) -> int:
@@ -46,8 +46,8 @@ class Reader:
 
     def check(self) -> None:
         """Raise the first error, if there was one."""
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
 
     def close(self) -> None:
         self._file.close()

@@ -11,11 +11,16 @@ from ..common.cli import Parser, add_flags, command, make, prog
 from ..common.files import jsonable, write_json
 from ..evaluation.evaluate import TASKS, Row
 
+EXAMPLES = (
+    "detection --truth truth.json --predictions detections.json",
+    "proposals --truth truth.json --predictions proposals.json",
+)
+
 
 @command("evaluate")
 def main(argv: Sequence[str] | None = None) -> int:
     """0 done, 1 failed (one line on standard error), 2 wrong usage."""
-    parser = Parser(prog=prog("evaluate"), description=__doc__)
+    parser = Parser(prog=prog("evaluate"), description=__doc__, examples=EXAMPLES)
     tasks = parser.add_subparsers(dest="task", required=True, metavar="|".join(TASKS))
     for name, (kind, _) in TASKS.items():
         text = kind.__doc__

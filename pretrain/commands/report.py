@@ -6,23 +6,27 @@ with features and annotations of untrimmed videos also Figure 4 of BSP.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..common.cli import command, prog
+from ..common.cli import Parser, command, prog
 from ..data.annotations import read_actions
 from ..features.store import Features
 from ..reports.feature_change import Differences, differences
-from ..reports.run_report import write
+from ..reports.run_files import read_run
+from ..reports.run_report import named, write
+from ..reports.verdict import markdown
+
+EXAMPLES = ("run", "run other --out both.html", "run --markdown", "run --features features --annotations truth.json")
 
 
 @command("report")
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 done, 1 failed, 2 wrong usage."""
-    parser = argparse.ArgumentParser(prog=prog("report"), description=__doc__.partition("\n\n")[2])
+    parser = Parser(prog=prog("report"), description=__doc__, examples=EXAMPLES)
     add = parser.add_argument
-    add("run", type=Path, metavar="RUN", help="run folder of `train`")
+    add("run", type=Path, nargs="+", metavar="RUN", help="run folder of `train`; others are compared with the first")
+    add("--markdown", action="store_true", help="print the runs' numbers and what they mean as Markdown, write no page")
     add("--features", nargs="+", metavar="PATH", help="Figure 4: what `extract` wrote, one or more encoders to compare")
     add("--annotations", metavar="FILE", help="of the same videos: ActivityNet JSON, THUMOS14, TSP's CSV or ours")
     add(
@@ -34,11 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if bool(args.features) != bool(args.annotations):
         parser.error("--features and --annotations belong together")
+    run, *others = args.run
+    if args.markdown:
+        print(markdown(named(args.run, [read_run(each) for each in args.run])), end="")
+        return 0
     sets: dict[str, Differences] = {}
     if args.features:
         actions = read_actions(args.annotations)
         short = [Path(path).name for path in args.features]
         names = short if len(set(short)) == len(short) else args.features
         sets = {name: differences(Features(path), actions) for name, path in zip(names, args.features)}
-    print(write(args.run, args.out or args.run / "report.html", sets))
+    print(write(run, args.out or run / "report.html", sets, others))
     return 0

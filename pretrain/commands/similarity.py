@@ -6,21 +6,22 @@ video. Green lines are the annotated actions.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..common.cli import command, prog
+from ..common.cli import Parser, command, prog
 from ..data.annotations import read_actions
 from ..data.formats import file_id
 from ..features.store import Features
 from ..reports.self_similarity import draw
 
+EXAMPLES = ["--features before after --annotations truth.json --out similarity.png"]
+
 
 @command("similarity")
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the picture; 0 done, 1 failed, 2 wrong usage."""
-    parser = argparse.ArgumentParser(prog=prog("similarity"), description=__doc__.partition("\n\n")[2])
+    parser = Parser(prog=prog("similarity"), description=__doc__, examples=EXAMPLES)
     add = parser.add_argument
     add("--features", nargs="+", required=True, metavar="PATH", help="folders or HDF5 files written by extract")
     add("--annotations", required=True, metavar="FILE", help="ActivityNet JSON, THUMOS14, TSP's CSV or ours")

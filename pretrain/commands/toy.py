@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..common.cli import command, prog
+from ..common.cli import Parser, command, next_step, prog
 from ..toy.dataset import EASY, HARD, make_actions, make_untrimmed
 from ..toy.sprites import CLASSES
 
@@ -15,7 +14,7 @@ from ..toy.sprites import CLASSES
 @command("toy")
 def main(argv: Sequence[str] | None = None) -> None:
     """0 done, 1 failed, 2 wrong usage."""
-    parser = argparse.ArgumentParser(prog=prog("toy"), description=__doc__.splitlines()[0])
+    parser = Parser(prog=prog("toy"), description=__doc__, examples=["--out toys", "--out toys --hard --videos 40"])
     add = parser.add_argument
     add("--out", required=True, metavar="DIR", help="folder; gets actions/CLASS/*.mp4 … and untrimmed/*.mp4 …")
     add("--classes", type=int, default=8, help=f"motion classes, 1…{len(CLASSES)} (default %(default)s)")
@@ -33,3 +32,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.videos:
         path = make_untrimmed(Path(args.out, "untrimmed"), videos=args.videos, **common)
         print(f"{args.videos} untrimmed videos: {path}")
+    if args.clips:
+        next_step("preview", "--task", "bsp", "--videos", Path(args.out, "actions"), "--out", "look")

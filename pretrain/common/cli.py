@@ -7,14 +7,16 @@ import functools
 import io
 import json
 import os
+import shlex
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from .parser import Parser
 from .settings import BadSetting, Default, Kinds, Recipe, flags_of, option, renamed
 
 if TYPE_CHECKING:
@@ -32,6 +34,21 @@ def prog(command: str = "") -> str:
     """How the user called this program and that command, for help texts: `gpuaug train`, `python -m pretrain train`."""
     program = "gpuaug" if Path(sys.argv[0]).stem == "gpuaug" else "python -m pretrain"
     return f"{program} {command}".rstrip()
+
+
+def next_step(name: str, *words: object) -> None:
+    """Tell, on standard error, the command that would come next; capitals are for the user to fill in."""
+    print(f"next: {prog(name)} {shlex.join(map(str, words))}", file=sys.stderr)
+
+
+def few(lines: Iterable[str], most: int = 10) -> list[str]:
+    """The first lines, and how many more there are.
+
+    >>> few(["a", "b", "c"], 1)
+    ['a', 'and 2 more']
+    """
+    found = list(lines)
+    return found[:most] + [f"and {len(found) - most:,} more"] * (len(found) > most)
 
 
 def command(name: str) -> Callable[[Callable[[Sequence[str] | None], int | None]], Main]:
@@ -65,17 +82,6 @@ def command(name: str) -> Callable[[Callable[[Sequence[str] | None], int | None]
         return guarded
 
     return decorate
-
-
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line; it begins with `origin`, where the words that it reads come from."""
-
-    origin = ""
-
-    def error(self, message: str) -> typing.NoReturn:
-        from .files import readable  # here: NumPy
-
-        self.exit(2, f"{self.prog}: error: {readable(' '.join((self.origin + message).split()))}\n")
 
 
 def add_flags(parser: argparse.ArgumentParser, kinds: Kinds, recipes: Mapping[str, Recipe] | None = None) -> None:
@@ -130,9 +136,9 @@ def parse(parser: Parser, argv: Sequence[str] | None, kinds: Kinds, recipe: Reci
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
-def read(argv: Sequence[str] | None, kinds: Kinds, *, prog: str, description: str | None) -> list[Any]:
-    """The settings, one of each kind, that the words of a command make."""
-    parser = Parser(prog=prog, description=description, allow_abbrev=False)
+def read(argv: Sequence[str] | None, kinds: Kinds, **about: Any) -> list[Any]:
+    """The settings, one of each kind, that the words of a command make. `about`: of its `Parser`."""
+    parser = Parser(**about)
     add_config(parser)
     add_flags(parser, kinds)
     values = parse(parser, argv, kinds)
@@ -171,7 +177,7 @@ def _words(parser: Parser, flags: Mapping[str, Any], kinds: Kinds) -> list[str]:
     unsaved = {each.name for kind in kinds.values() for each in flags_of(kind) if not each.metadata["saved"]}
     words: list[str] = []
     for name, value in renamed(flags, kinds.values()).items():
-        if name not in known or name in ("config", "help"):
+        if name not in known or name in ("config", "help", "help_all"):
             parser.error(f"there is no setting {name}")
         if value is None or name in unsaved:
             continue

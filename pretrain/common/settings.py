@@ -31,6 +31,27 @@ class Default:
 Recipe = Mapping[str, Default]  # by the name of a field
 
 
+def deviations(values: Mapping[str, Any], recipe: Recipe) -> list[str]:
+    """In words, what of these values by name is not as in the recipe; a value that is missing is the recipe's.
+
+    >>> deviations({"batch": 64, "size": 224}, {"batch": Default(128, "[C]"), "size": Default(224), "lr": Default(0.1)})
+    ['--batch 64, not 128 [C]']
+    """
+    found = []
+    for name, default in recipe.items():
+        if name in values and values[name] != default.value:
+            given, wanted = (_words(value) for value in (values[name], default.value))
+            found.append(f"{option(name)} {given}, not {wanted} {default.source}".rstrip())
+    return found
+
+
+def _words(value: Any) -> str:
+    if value is None or value == "" or value == ():
+        return "none"
+    values = value if isinstance(value, tuple | list) else (value,)
+    return " ".join(f"{each:g}" if isinstance(each, float) else str(each) for each in values)
+
+
 class BadSetting(ValueError):
     """A value out of its range. `flag` says it to those who gave a flag."""
 

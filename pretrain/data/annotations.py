@@ -1,11 +1,12 @@
 """Readers of temporal annotations. No video file is touched here.
 
-Four forms are read, plain or gzipped, and told apart by their content:
+Five forms are read, plain or gzipped, and told apart by their content:
 
 - ActivityNet JSON: {"database": {video: {"subset", "duration", "annotations": [{"label", "segment": [s, e]}]}}};
   THUMOS14 is also published in this form, with duration 0 for "unknown";
 - THUMOS14's own text files, CLASS_val.txt …, lines "video start end": one file, or a folder of them;
 - TSP's CSV: video-name,t-start,t-end,action-label,video-duration,filename,fps,video-frames,temporal-region-label;
+- Kinetics' CSV: label,youtube_id,time_start,time_end,split, whose videos are trimmed: a file is a segment;
 - ours: path,start_seconds,end_seconds,label (an empty label: background).
 
 Each has one parser, whose result is `Annotations`; the functions below it are what training, reports and evaluation
@@ -40,18 +41,23 @@ from .formats import (
 from .segments import AMBIGUOUS, Segments
 
 TSP_COLUMNS = ("video-name", "t-start", "t-end", "action-label", "temporal-region-label")
+KINETICS_COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split")
 OUR_COLUMNS = ("path", "start_seconds", "end_seconds", "label")
 
 
 @dataclass
 class Entry:
-    """What is published of one video. None: not stated. Nothing of it is trusted where the video itself is at hand."""
+    """What is published of one video. None: not stated. Nothing of it is trusted where the video itself is at hand.
+
+    trimmed: the file is the segment, whatever its length.
+    """
 
     filename: str | None = None
     subset: str | None = None
     duration_seconds: float | None = None
     fps: float | None = None
     frames: int | None = None
+    trimmed: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,8 @@ def _activitynet(file: str | Path, text: str, subset: str | None = None) -> Anno
 def _table(file: Path, text: str) -> Annotations:
     """TSP's CSV or ours."""
     columns, lines = read_table(file, text)
+    if set(KINETICS_COLUMNS) <= set(columns):
+        return _kinetics(file, lines)
     ours = set(OUR_COLUMNS) <= set(columns)
     if not ours and not set(TSP_COLUMNS) <= set(columns):
         rule = f"the columns must include {','.join(OUR_COLUMNS)} or {','.join(TSP_COLUMNS)}"
@@ -179,6 +187,23 @@ def _table(file: Path, text: str) -> Annotations:
                 rule = 'temporal-region-label must be "Action" with an action-label or "No action" without'
                 raise BadFile(file, where, f"{rule}, got {region!r} and {label!r}")
         rows.append((video, *span_of(file, where, start, end), label))
+    return Annotations(videos, Segments.of(rows))
+
+
+def _kinetics(file: Path, lines: list[tuple[str, dict[str, str]]]) -> Annotations:
+    """Files are called ID_START_END, with seconds of six digits, as the official downloader does, or by the id."""
+    videos: dict[str, Entry] = {}
+    rows = []
+    for where, line in lines:
+        video, label = line["youtube_id"], line["label"]
+        start, end = span_of(file, where, line["time_start"], line["time_end"])
+        if not video or not label:
+            raise BadFile(file, where, "must have a label and a youtube_id")
+        if video in videos:
+            raise BadFile(file, where, f"a video must occur once, {video!r} does twice")
+        videos[video] = Entry(f"{video}_{int(start):06d}_{int(end):06d}.mp4", line["split"] or None, end - start)
+        videos[video].trimmed = True
+        rows.append((video, 0.0, end - start, label))
     return Annotations(videos, Segments.of(rows))
 
 

@@ -18,7 +18,7 @@ from gpuaug import Segment, Video
 from .annotations import Entry, read_published
 from .formats import BadFile
 from .overlap import Named, identity, keys, one_label
-from .segments import CLIP_SECONDS, Background, cut
+from .segments import CLIP_SECONDS, Background, Segments, cut
 
 
 @dataclass
@@ -113,13 +113,13 @@ def read_annotations(
     """Actions and background of annotated videos; durations, rates and frame counts come from the files themselves.
 
     Args:
-        file: ActivityNet JSON, THUMOS14 (JSON or text), TSP's CSV or ours; plain or gzipped.
+        file: ActivityNet JSON, THUMOS14 (JSON or text), Kinetics' CSV, TSP's or ours; plain or gzipped.
         videos_dir: folder of the videos, searched with its subfolders. A video is found by its path or file name, or by
             its id, with or without ActivityNet's "v_" before it, whatever the suffix. None: the folder of `file`.
         subset: only videos of this subset ("training", …), where the file has subsets.
         classes: names in the order of the labels; None: all labels of the file (of every subset), sorted.
         clip_seconds: segments shorter than this are dropped and counted. TSP: 16 frames at 15 per second [C].
-        background: "complement": what no action covers [P]; "file": the published rows of TSP's CSV or ours.
+        background: "complement": what no action covers [P]; "file": the published rows of TSP's CSV or ours; "none".
         cache, progress: as in `read_videos`.
 
     Overlapping labels are kept as published. One warning says where the file contradicts the videos (their own values
@@ -166,8 +166,12 @@ def read_annotations(
         if name not in annotated:
             skipped.append((video.path, "no action is annotated"))
             continue
-        contradictions += _contradiction(entry, video)
-        kept, count = cut(annotated[name], video.duration_seconds, clip_seconds=clip_seconds, background=background)
+        if entry.trimmed:
+            kept = Segments.of([(name, 0.0, video.duration_seconds, annotated[name].label[0])])
+            count = Counter({"action": 1})
+        else:
+            contradictions += _contradiction(entry, video)
+            kept, count = cut(annotated[name], video.duration_seconds, clip_seconds=clip_seconds, background=background)
         counts += count
         if not len(kept):
             skipped.append((video.path, f"no segment of at least {clip_seconds:.3g} s"))

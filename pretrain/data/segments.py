@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 # one goes on (100 + 69 and 4 + 28 rows lie partly inside actions), and is kept from 160 frames at 30 fps on, five of
 # TSP's clips (THUMOS14: 32, one clip). With one clip of 16/15 s as the limit, the complement has 20,275 + 9,904 pieces
 # in ActivityNet and 2,177 + 2,550 in THUMOS14.
-Background = Literal["complement", "file"]
+Background = Literal["complement", "file", "none"]
 AMBIGUOUS = "Ambiguous"  # THUMOS14: neither action nor background
 CLIP_SECONDS = 16 / 15  # TSP's clip: 16 frames at 15 per second [C]
 SLACK = 1e-6  # seconds; published ends are rounded decimals
@@ -183,7 +183,7 @@ def cut(
     if background == "complement":
         rest = [(gap, "") for gap in complement([(start, end) for (start, end), _ in actions], duration_seconds)]
     else:
-        rest = [row for row in rows if not row[1]]
+        rest = [row for row in rows if not row[1] and background == "file"]
     kept, counts = [], Counter[str]()
     for (first, last), label in [*(row for row in actions if row[1] != AMBIGUOUS), *rest]:
         kind = "action" if label else "background"

@@ -15,6 +15,7 @@ from ..data.annotations import read_activitynet_truth, read_thumos_truth
 from ..data.formats import BadFile, read_text, video_id
 from ..data.overlap import Named, of_predictions, refuse
 from ..data.segments import Segments, beyond
+from ..data.truth import read_truth
 from . import actionness, detection, grounding
 from .grounding import GROUNDING
 from .settings import DetectionSettings, GroundingSettings, ProposalSettings, StepsSettings, edges, tious
@@ -102,19 +103,15 @@ def _grounding(args: GroundingSettings, progress: tqdm) -> tuple[dict[str, Any],
 
 
 def _steps(args: StepsSettings, progress: tqdm) -> tuple[dict[str, Any], list[Row]]:
-    steps: dict[str, list[tuple[float, float]]]
-    durations: dict[str, float] = {}
     notes = list[str]()
     if args.truth.is_dir():
-        steps = {
-            video: [(s.start, s.end) for s in found]
-            for video, found in charades_crosstask.read_crosstask(args.truth).items()
-        }
+        subset = "validation" if args.val_list else None
+        truth, durations = read_truth(args.truth, subset=subset, val_list=args.val_list)
     else:
         truth, durations = read_activitynet_truth(args.truth, subset=_subset(args))
-        own = truth.by_video()
-        steps = {video: own[video].segment.tolist() if video in own else [] for video in durations}
         notes += _beyond(truth, durations)
+    own = truth.by_video()
+    steps = {video: own[video].segment.tolist() if video in own else [] for video in durations}
     progress.update()
     _refuse_trained_on(args, steps)
     seconds, scores = charades_crosstask.read_frame_scores(args.predictions)

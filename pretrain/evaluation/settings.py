@@ -99,6 +99,9 @@ class StepsSettings:
     truth: Path = required(
         "CrossTask's annotation folder, or ActivityNet JSON (every action counts as a step)", metavar="PATH"
     )
+    val_list: Path | None = setting(
+        None, "CrossTask's list of held-out videos, which alone are evaluated; without it all", metavar="FILE"
+    )
     predictions: Path = required('JSON {"segment_seconds": 0.2, "results": {video: [score, ...]}}', metavar="FILE")
     json: str | None = setting(None, NUMBERS, metavar="FILE")
     subset: str = setting("validation", SUBSET, title="rules")

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 import gpuaug
 
+from ..common.cli import few
 from ..common.distributed import Group, pick_device
 from ..common.files import readable, write_json
 from ..common.lock import FolderLock
@@ -60,8 +61,9 @@ def extract(args: ExtractSettings, group: Group) -> int:
     encoders, models, usual = zip(*loaded)
     clip = args.frames or _same("frames", [net.frames for net in encoders])
     fit = args.fit or _same("fit", [each["fit"] for each in usual])
-    native = args.fps == "native"
-    fps = 1.0 if args.fps == "native" else args.fps or _same("fps", [each["fps"] for each in usual])
+    wanted = args.fps or _same("fps", [each["fps"] for each in usual])
+    native = wanted == "native"
+    fps = 1.0 if wanted == "native" else wanted
     if fps is None:
         raise ValueError(f"fps must be given for encoder {encoders[0].name}, which has no usual rate")
     grid = Grid(fps, clip, args.stride or clip)
@@ -186,12 +188,15 @@ def report(done: int, before: int, content: dict[str, Any], store: Store) -> int
     lists["with damaged frames"] = content["damaged_frames"]
     parts += [f"{len(names)} {what}" for what, names in lists.items() if names]
     print(f"{store.out}: {', '.join(parts)}")
-    for what in ("skipped", "failed"):
-        for path, reason in content[what].items():
-            print(readable(f"  {what}: {path}: {reason}"), file=sys.stderr)
-    for path, frames in content["damaged_frames"].items():
-        words = f"  damaged: {path}: its features show {frames} frames with errors, as FFmpeg gives them"
-        print(readable(words), file=sys.stderr)
+    lines = [f"{what}: {path}: {reason}" for what in ("failed", "skipped") for path, reason in content[what].items()]
+    lines += [
+        f"damaged: {path}: its features show {frames} frames with errors, as FFmpeg gives them"
+        for path, frames in content["damaged_frames"].items()
+    ]
+    for line in few(lines):
+        print(readable(f"  {line}"), file=sys.stderr)
+    if len(lines) > len(few(lines)):
+        print(f"  all are named in {store.settings_file}", file=sys.stderr)
     if not done and not before:
         print(f"extract: videos must include a usable file, got none in {len(content['failed'])}", file=sys.stderr)
         return 1

@@ -88,6 +88,7 @@ class Extractor:
         return np.split(values, np.cumsum(counts)[:-1]) if chunks else []
 
 
+STRETCHED = ("r3d_18", "r2plus1d_18", "r2plus1d_34")  # 128 × 171, as TSP's code takes them, for the GVF too
 Loaded = tuple[Encoder, dict[str, Any], dict[str, Any]]
 
 
@@ -96,7 +97,9 @@ def trained(path: str | Path) -> Loaded:
     path = locate(path)
     net, config = load_encoder(path), read(path)["config"]
     about = _about(net) | {"task": config.get("task"), "file": str(path), "sha256": sha256(path)}
-    return net, about, {"fps": config.get("fps") or net.fps, "fit": config.get("flags", {}).get("fit") or "inside"}
+    stretch = config.get("flags", {}).get("fit") == "stretch"
+    fps = config.get("extract_fps") or config.get("fps") or net.fps
+    return net, about, {"fps": fps, "fit": "stretch" if stretch else "inside"}
 
 
 def untrained(name: str, init: str | Path | None, *, frames: int | None, size: int | None, seed: int) -> Loaded:
@@ -105,7 +108,7 @@ def untrained(name: str, init: str | Path | None, *, frames: int | None, size: i
         torch.manual_seed(seed)
         net = encoder(name, init=init, frames=frames, size=size)
     weights = {"sha256": None, "seed": seed} if init is None else {"file": str(init), "sha256": sha256(init)}
-    return net, _about(net) | weights, {"fps": net.fps, "fit": "inside"}
+    return net, _about(net) | weights, {"fps": net.fps, "fit": "stretch" if name in STRETCHED else "inside"}
 
 
 def sha256(path: str | Path) -> str:

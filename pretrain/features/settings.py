@@ -49,7 +49,7 @@ class ExtractSettings:
     size: int | None = setting(None, "of --encoder's clips in pixels; without it its usual size", least=1)
     fps: float | Literal["native"] | None = setting(
         None,
-        "frames/s; native: each video's own; without it the model's",
+        "frames/s; native: each video's own, as for BSP [P]; without it the model's",
         title="clips",
         above=0,
         metavar="RATE|native",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ class Draws:
         uses_per_sample: uses of windows that one sample counts, on average.
         samples_per_visit: held-out samples that the windows of one visit to a segment make; None: one each.
         rows_per_sample: rows of the plan that a sample is; 2 where it is a pair.
+        whole_visits: a sample takes all windows of the visits that it draws.
+        held_out_placement: of held-out windows in their segment, unless those are whole segments.
     """
 
     pairs: bool = False
@@ -38,6 +40,8 @@ class Draws:
     uses_per_sample: float = 1.0
     samples_per_visit: int | None = None
     rows_per_sample: int = 1
+    whole_visits: bool = False
+    held_out_placement: Literal["spread", "ends"] = "spread"
 
 
 @dataclass(frozen=True)
@@ -105,12 +109,15 @@ def held_out_loader(
     rank: int = 0,
     world: int = 1,
 ) -> gpuaug.Loader:
-    """Every window of every segment once, evenly spaced, the centre of the picture, unchanged."""
+    """Every window of every segment once, evenly spaced, the centre of the picture, unchanged.
+
+    Of whole segments only the frames shown are decoded.
+    """
     return gpuaug.Loader(
         segments,
         sample,
         **_common(feed, draws, pictures),
-        placement="spread",
+        placement="whole" if feed.window_placement == "whole" else draws.held_out_placement,
         shuffle=False,
         windows_per_sample=draws.windows_per_sample,
         samples_per_visit=draws.samples_per_visit,
@@ -131,6 +138,7 @@ def _common(feed: FeedSettings, draws: Draws, pictures: EncoderInput) -> dict[st
         "windows": feed.windows_per_segment,
         "pairs": draws.pairs,
         "rows_per_sample": draws.rows_per_sample,
+        "whole_visits": draws.whole_visits,
         "backend": feed.backend,
         "threads": feed.threads,
         **asdict(pictures),
@@ -150,6 +158,8 @@ def passes(draws: Draws, feed: FeedSettings, samples_per_segment: float, *, resi
     if most is None:
         return "passes at any reuse"
     shown = samples_per_segment * draws.uses_per_sample / feed.windows_per_segment
+    if most == 1 and draws.whole_visits:
+        shown = samples_per_segment * draws.windows_per_sample / draws.rows_per_sample / feed.windows_per_segment
     if most == 1:
         return f"{shown:.3g} passes"
     if feed.deterministic or low >= most:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import gpuaug
 
-from ..common.settings import check, required, setting
+from ..common.settings import BadSetting, check, required, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,16 +27,24 @@ class FeedSettings:
     windows_per_segment: int = setting(
         1, "windows of one segment, decoded together", least=1, metavar="WINDOWS", old="windows"
     )
-    window_placement: Literal["random", "spread"] = setting(
-        "random", "of windows in a segment; spread in validation", old="place"
+    window_placement: Literal["random", "spread", "whole"] = setting(
+        "random",
+        "of windows in a segment; spread evenly, as in validation; whole: --window-frames over all of it",
+        old="place",
     )
     bank_gib: float | None = setting(
         None, "memory for decoded windows, GiB; without it what four batches need, within reason", above=0
     )
     bank_size: tuple[int, int] | None = setting(
-        None, "of its pictures in pixels; without it 8/7 and 32/21 of --size", least=1, metavar=("H", "W")
+        None,
+        "of its pictures in pixels, with --fit short their short side and longest long one; without it 8/7 of --size, "
+        "and 4 times that where windows are shown once, else 16/9",
+        least=1,
+        metavar=("H", "W"),
     )
-    fit: Literal["inside", "stretch"] = setting("inside", "of videos in the bank")
+    fit: Literal["short", "inside", "stretch"] = setting(
+        "short", "of videos in the bank: one short side for wide and tall ones, inside --bank-size, or stretched to it"
+    )
     reuse_min: int = setting(8, "samples that show a window before an idle decoder replaces it", least=1)
     reuse_max: int | None = setting(
         32, "the most; 1: only the frames shown are decoded; above, data that fit the bank are kept", least=1
@@ -50,6 +58,10 @@ class FeedSettings:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.fit == "short" and self.bank_size and self.bank_size[0] > self.bank_size[1]:
+            raise BadSetting("bank_size", "a short and a long side for --fit short", self.bank_size)
+        if self.window_placement == "whole" and self.windows_per_segment > 1:
+            raise BadSetting("windows_per_segment", "1 where --window-placement is whole", self.windows_per_segment)
 
 
 @dataclass(frozen=True, kw_only=True)

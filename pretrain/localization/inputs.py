@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ..data.annotations import read_activitynet_truth
 from ..data.formats import BadFile, file_id, unique_ids
 from ..data.segments import Segments, inside
+from ..data.truth import read_truth
 from ..features.grid import rescale
 from ..features.store import Features
 
@@ -78,13 +78,13 @@ class Subset:
         self.counts += counts
 
 
-def read_subset(path: str | Path, annotations: str | Path, subset: str) -> Subset:
-    """Features (folder or HDF5) and annotations (ActivityNet JSON) of one subset; BadFile if no video has features.
+def read_subset(path: str | Path, annotations: str | Path, subset: str, val_list: str | Path | None = None) -> Subset:
+    """Features (folder or HDF5) and annotations (see `read_truth`) of one subset; BadFile if no video has features.
 
     A video belongs to the annotated id that its name ends in: stems, with or without ActivityNet's leading "v_". All
     features are read once, to know that they can be.
     """
-    truth, durations = read_activitynet_truth(annotations, subset=subset)
+    truth, durations = read_truth(annotations, subset=subset, val_list=val_list)
     features, found = Features(path), Subset()
     names, actions = unique_ids(path, features, file_id), truth.by_video()
     for video, duration in tqdm(durations.items(), desc=f"read {subset}", leave=False, disable=None):

@@ -15,7 +15,12 @@ class LocalizeSettings:
     """What is read and written."""
 
     features: Path = required("folder or HDF5 file written by extract", metavar="PATH")
-    annotations: Path = required("ActivityNet JSON (plain or gzip)", metavar="FILE")
+    annotations: Path = required(
+        "ActivityNet or THUMOS14 JSON, THUMOS14's folder of text files, or CrossTask's of CSVs", metavar="PATH"
+    )
+    val_list: Path | None = setting(
+        None, "CrossTask's list of held-out videos: the subset validation; the others are training", metavar="FILE"
+    )
     out: Path = required("predictions, or scores of 0.2 s for steps (JSON)", metavar="FILE")
     proposals: Path | None = setting(None, "write the proposals without class there as well", metavar="FILE")
     video_scores: Path | None = setting(

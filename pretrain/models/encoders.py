@@ -5,6 +5,7 @@ Legend: N samples, C = 3 channels, T frames, Y X picture, F features.
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -57,11 +58,17 @@ class Encoder(nn.Module):
         return self.net(clip_NCTYX)
 
 
+def at_least_float32(value: torch.Tensor) -> torch.Tensor:
+    """The same in float32 where it has fewer bits, as under autocast; losses are sums of exponentials."""
+    return value.to(torch.promote_types(value.dtype, torch.float32))
+
+
 _RESNET_3D = Default(16, 112, 15.0, KINETICS, "net.stem.")  # [C of TSP]
 _SHIFT = Default(8, 224, 3.75, IMAGENET, "net.net.conv1.")  # [C of TSM] 8 frames, every eighth of 30 per second
 _DEFAULTS = {
     "tsm_resnet18": _SHIFT,
     "tsm_resnet50": _SHIFT,
+    "i3d": Default(64, 224, 25.0, ((0.5,) * 3, (0.5,) * 3), "net.Conv3d_1a_7x7."),  # [C of I3D]
     "i3d_resnet50": Default(8, 224, 3.75, IMAGENET, "net.conv1."),
     "r3d_18": _RESNET_3D,
     "mc3_18": _RESNET_3D,
@@ -110,7 +117,9 @@ def encoder(
         default = _DEFAULTS[name]
         net, features = own(name, init, frames or default.frames, size or default.size)
     else:
-        raise ValueError(f"encoder must be one of {', '.join(NAMES)}, timm:NAME or hf:NAME, got encoder={name!r}")
+        near = difflib.get_close_matches(name, NAMES, n=2)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"encoder must be one of {', '.join(NAMES)}, timm:NAME or hf:NAME, got {name!r}{hint}")
     made = Encoder(name, net, features, default, frames or default.frames, size or default.size)
     if init is not None:
         made.loaded = load_weights(made, init)

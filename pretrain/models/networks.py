@@ -15,6 +15,7 @@ import torchvision.models as tv
 from torch import nn
 from torchvision.models.video import resnet as tv_resnet
 
+from .inception import FEATURES, InceptionI3D
 from .weights import read_state
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -86,6 +87,8 @@ def own(name: str, init: str | Path | None, frames: int, size: int) -> tuple[nn.
                 block.conv1 = _shifted(block.conv1, frames)
         features = _behead(net, "fc")
         return PerFrame(net, frames), features
+    if name == "i3d":
+        return InceptionI3D(), FEATURES
     if name == "i3d_resnet50":
         net = _inflated(tv.resnet50())
     elif name == "r2plus1d_34":
@@ -149,7 +152,7 @@ def _inflated(net: Any) -> nn.Module:
 
 
 def _r2plus1d_34(init: str | Path | None) -> nn.Module:
-    """R(2+1)D-34 with the batch-norm ε of the weights in circulation (Caffe2's 1e-3, [C of TSP]).
+    """R(2+1)D-34 with Caffe2's batch norm, as the weights in circulation: ε 1e-3, momentum 0.9 [C of TSP].
 
     Those converted from Caffe2 count the middle planes of a stage's first conv2 from its own width, torchvision from
     the block's input; the file says which it is.
@@ -163,7 +166,7 @@ def _r2plus1d_34(init: str | Path | None) -> nn.Module:
             stage[0].conv2[0] = tv_resnet.Conv2Plus1D(planes, planes, middle)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm3d):
-            module.eps = 1e-3
+            module.eps, module.momentum = 1e-3, 0.9
     return net
 
 

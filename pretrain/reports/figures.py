@@ -5,11 +5,13 @@ Every function returns a matplotlib Figure; `save` writes it as PNG. Nothing her
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -126,7 +128,7 @@ def _line(panel: Any, train: Sequence[Row], name: str, color: str, label: str, *
         panel.plot(*zip(*points), "." if len(points) == 1 else "-", color=color, label=label, **how)
 
 
-def _band(panel: Any, held: Sequence[Row], name: str, color: str) -> None:
+def _band(panel: Any, held: Sequence[Row], name: str, color: str, *, label: str = "", constant: bool = True) -> None:
     """A held-out score with its 95 % interval, and the best constant answer where there is one."""
     points = [(row["step"], row["validation"].get(name)) for row in held]
     points = [(step, each) for step, each in points if isinstance(each, Mapping) and each["value"] is not None]
@@ -134,12 +136,17 @@ def _band(panel: Any, held: Sequence[Row], name: str, color: str) -> None:
         return
     steps = [step for step, _ in points]
     panel.plot(
-        steps, [each["value"] for _, each in points], "o-", color=color, ms=4, label=f"{_text(name)}: held out, 95 %"
+        steps,
+        [each["value"] for _, each in points],
+        "o-",
+        color=color,
+        ms=4,
+        label=label or f"{_text(name)}: held out, 95 %",
     )
     ends = [(each["low"], each["high"]) for _, each in points]
     if all(end is not None and np.isfinite(end) for pair in ends for end in pair):
         panel.fill_between(steps, *zip(*ends), color=color, alpha=0.15, lw=0)
-    if "constant" in points[-1][1]:
+    if constant and "constant" in points[-1][1]:
         panel.axhline(points[-1][1]["constant"], color=color, lw=1, ls=":", label=f"{_text(name)}: best constant")
 
 
@@ -191,6 +198,38 @@ def confusion(counts_CC: Any, names: Sequence[str], title: str = "") -> Figure:
             color = "white" if fraction[i, j] > 0.55 else "#1d2530"
             panel.text(j, i, f"{counts[i, j]}", ha="center", va="center", color=color, size=9 if c <= 12 else 7)
     return figure
+
+
+def compare(runs: Mapping[str, Sequence[Row]]) -> Figure:
+    """Loss in training and every held-out score of several runs over their steps, a colour each."""
+    held = {run: [row for row in rows if "validation" in row] for run, rows in runs.items()}
+    names = list(dict.fromkeys(name for rows in held.values() for name in _scores(rows)))[:PANELS]
+    width, height = min(3, 1 + len(names)), -(-(1 + len(names)) // 3)
+    figure = Figure(figsize=(4.6 * width, 3.5 * height), layout="constrained")
+    panels = figure.subplots(height, width, squeeze=False).ravel()
+    for panel in panels[1 + len(names) :]:
+        panel.remove()
+    for panel, name in zip(panels, ["training loss", *names]):
+        for k, (run, rows) in enumerate(runs.items()):
+            color, label = COLORS[k % len(COLORS)], _text(readable(run))
+            if panel is panels[0]:
+                _line(panel, rows, "loss", color, label, held=False)
+            else:
+                _band(panel, held[run], name, color, label=label, constant=False)
+        panel.set(xlabel="step", title=_text(name))
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        if panel.get_legend_handles_labels()[0]:
+            panel.legend(frameon=False, fontsize=8)
+        _tidy(panel)
+    return figure
+
+
+def svg(figure: Figure) -> str:
+    """The figure as SVG, the same text every time."""
+    buffer = io.StringIO()
+    with rc_context({"svg.hashsalt": "gpuaug"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
 
 
 def save(figure: Figure, path: Path, *, dpi: int = 110) -> Path:

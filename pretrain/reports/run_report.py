@@ -19,8 +19,9 @@ from matplotlib.figure import Figure
 from ..common.files import readable
 from . import figures
 from .feature_change import Differences
-from .run_files import mapping, number, read_run, texts
+from .run_files import RunFiles, mapping, number, read_run, texts
 from .samples import PAGES, save_page
+from .verdict import last_scores, verdict
 
 WIDEST = 200  # classes of a confusion matrix; beyond, there is no picture
 MATRICES = 12  # pictures of confusion matrices
@@ -32,6 +33,7 @@ ADVICE = {
 ALT = {
     "curves": "loss, scores and learning rate over the steps",
     "speed": "time of a step, samples per second and echo over the steps",
+    "compare": "training loss and held-out scores of the runs over their steps",
     "figure4": "how much the features change at boundaries and elsewhere",
 }
 
@@ -44,8 +46,8 @@ class Picture(NamedTuple):
     alt: str
 
 
-def write(run: Path, out: Path, sets: Mapping[str, Differences]) -> Path:
-    """Write the page of a run folder and its pictures; the page's path.
+def write(run: Path, out: Path, sets: Mapping[str, Differences], others: Sequence[Path] = ()) -> Path:
+    """Write the page of a run folder and its pictures, beside `others` to compare with; the page's path.
 
     The folder may come from anybody: nothing is written but the page and its pictures beside it (in the folder figures,
     or NAME_figures for a page NAME.html elsewhere), nothing in it is run, and what is broken is named on standard error
@@ -66,6 +68,9 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences]) -> Path:
     drawn = {"curves": figures.curves(rows)}
     if train:
         drawn["speed"] = figures.speed(train)
+    runs = named([run, *others], [found, *(read_run(other) for other in others)])
+    if others:
+        drawn["compare"] = figures.compare({name: each.rows for name, each in runs.items()})
     if sets:
         drawn["figure4"] = figures.figure4(sets)
     confusions = []
@@ -76,7 +81,8 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences]) -> Path:
         names = texts(mapping(config.get("names")).get(name))
         names = names if len(names) == len(counts) else [str(i) for i in range(len(counts))]
         figure = figures.confusion(counts, names, f"{name}, accuracy {_number(scores[name]['value'])}")
-        alt = f"confusion matrix of {name}: a row per true class, a column per prediction"
+        right = sum(counts[k][k] for k in range(len(counts)))
+        alt = f"confusion matrix of {name}: {right} of {sum(map(sum, counts))} held-out samples are right"
         confusions.append(_picture(figure, folder / f"confusion_{file}.png", alt))
     encoder = mapping(config.get("encoder")).get("name", "an encoder")
     page = PAGES.get_template("run.html.j2").render(
@@ -89,7 +95,9 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences]) -> Path:
             for name, value in scores.items()
             if len(value.get("classes", {})) > 1
         },
-        pictures={name: _picture(figure, folder / f"{name}.png", ALT[name]) for name, figure in drawn.items()},
+        verdict=verdict(found),
+        runs=[_compared(name, each) for name, each in runs.items()] if others else [],
+        pictures={name: _picture(figure, folder / f"{name}.png", _alt(name, found)) for name, figure in drawn.items()},
         confusions=confusions,
         changes=[_change(name, found) for name, found in sets.items()],
         limited_by=limited_by,
@@ -108,6 +116,35 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences]) -> Path:
     for line in problems:
         print(readable(f"left out: {line}"), file=sys.stderr)
     return out
+
+
+def named(folders: Sequence[Path], files: Sequence[RunFiles]) -> dict[str, RunFiles]:
+    """The runs by their folders' names, by their paths where names are the same."""
+    short = [folder.resolve().name for folder in folders]
+    whole = short if len(set(short)) == len(short) else list(map(str, folders))
+    return dict(zip(whole, files))
+
+
+def _compared(name: str, found: RunFiles) -> list[str]:
+    scores = "; ".join(
+        f"{score} {value} ({between})" if between else f"{score} {value}"
+        for score, (value, between, _) in ((score, _interval(each)) for score, each in last_scores(found).items())
+    )
+    encoder = mapping(found.config.get("encoder")).get("name", "")
+    about = [str(found.config.get("task", "")), str(encoder), str(found.summary.get("status", "not finished"))]
+    return [name, *about, str(found.rows[-1]["step"]), scores, _number(found.summary.get("samples_per_second"))]
+
+
+def _alt(name: str, found: RunFiles) -> str:
+    """What a picture shows, with the numbers that one would look for."""
+    losses = [row["loss"] for row in found.rows if "loss" in row]
+    text = ALT[name]
+    if name == "curves" and losses:
+        text += f": loss from {losses[0]:.3g} to {losses[-1]:.3g}"
+        text += "".join(f", {score} {_number(each.get('value'))}" for score, each in last_scores(found).items())
+    if name == "speed":
+        text += f": {_number(found.summary.get('samples_per_second'))} samples per second"
+    return text
 
 
 def _file_names(names: Sequence[str]) -> list[str]:
@@ -185,9 +222,10 @@ def _rows(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _picture(figure: Figure, path: Path, alt: str) -> Picture:
-    """Save the figure, for the page to show."""
-    data = base64.b64encode(figures.save(figure, path).read_bytes()).decode()
-    return Picture(f"data:image/png;base64,{data}", round(figure.get_figwidth() * 75), alt)
+    """Save the figure as PNG; the page shows it as SVG, which is sharp at any size."""
+    figures.save(figure, path)
+    data = base64.b64encode(readable(figures.svg(figure)).encode()).decode()
+    return Picture(f"data:image/svg+xml;base64,{data}", round(figure.get_figwidth() * 75), alt)
 
 
 def _number(value: Any) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,10 +22,11 @@ import gpuaug
 
 from ..common.files import new_text, readable, sweep
 from ..data.dataset import Dataset
-from ..tasks.card import Card
+from ..tasks.card import Card, Source
 
-COLORS = ("#3b6fb6", "#e08a1e", "#4f9d69", "#b0413e", "#7d5ba6", "#6b7a8f")  # of clips, in order of appearance
+COLORS = ("#2f63a8", "#a85c00", "#2d7a4d", "#a8353a", "#6c4a96", "#55627a")  # of clips, in order of appearance
 WIDTH, HEIGHT = 104, 34  # of a frame on the page, and of the bars below it, in CSS pixels
+MOVING, FRAME_MS = 208, 200  # width of the moving picture in CSS pixels, and how long it shows a frame
 
 PAGES = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates"), encoding="utf-8"),
@@ -38,21 +40,34 @@ PAGES = Environment(
 class Bar(NamedTuple):
     """What part of an output frame a source frame is, in CSS pixels."""
 
+    frame: int
     x: float
     y: float
     height: float
     color: str
-    text: str
+    text: str  # "" where there is no room
+    label: str
 
 
-def write_page(path: Path, title: str, lead: str, cards: Sequence[Card]) -> None:
-    """Write the page; every picture is inside the file."""
+def write_page(
+    path: Path, title: str, lead: str, cards: Sequence[Card], skipped: Sequence[tuple[str, str]] = ()
+) -> None:
+    """Write the page; every picture is inside the file. `skipped`: (file, reason) of what was left out."""
     shown = []
     for card in cards:
         colors = {clip: COLORS[i % len(COLORS)] for i, clip in enumerate(_in_order(card.plan))}
-        shown.append((card, colors, list(_bars(card.plan, colors))))
+        shown.append((card, colors, list(_bars(card, colors))))
     page = PAGES.get_template("samples.html.j2").render(
-        title=title, lead=lead, cards=shown, width=WIDTH, height=HEIGHT, palette=COLORS
+        title=title,
+        lead=lead,
+        cards=shown,
+        kinds=Counter(card.kind for card in cards if card.kind),
+        width=WIDTH,
+        height=HEIGHT,
+        moving=MOVING,
+        rate=1000 / FRAME_MS,
+        palette=COLORS,
+        skipped=skipped,
     )
     save_page(path, page)
 
@@ -71,7 +86,15 @@ def jpeg_uri(picture_YXC: NDArray[np.uint8], quality: int = 88) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-PAGES.filters["jpeg"] = jpeg_uri
+def webp_uri(frames_TYXC: NDArray[np.uint8], quality: int = 75) -> str:
+    """The frames in motion, again and again, as a WebP data URI."""
+    first, *others = map(Image.fromarray, frames_TYXC)
+    buffer = io.BytesIO()
+    first.save(buffer, "WEBP", save_all=True, append_images=others, duration=FRAME_MS, loop=0, quality=quality)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+PAGES.filters |= {"jpeg": jpeg_uri, "webp": webp_uri}
 
 
 def _in_order(plan: gpuaug.Plan) -> list[int]:
@@ -81,8 +104,9 @@ def _in_order(plan: gpuaug.Plan) -> list[int]:
     return seen[np.sort(first)].tolist()
 
 
-def _bars(plan: gpuaug.Plan, colors: dict[int, str]) -> Iterator[Bar]:
-    """Per output frame, one bar per source clip as high as its weight, with the source frame's number."""
+def _bars(card: Card, colors: dict[int, str]) -> Iterator[Bar]:
+    """Per output frame, one bar per source clip as high as its weight, with the time in the source's video."""
+    plan = card.plan
     _, length, taps = plan.shape
     for t in range(length):
         top = 0.0
@@ -91,8 +115,11 @@ def _bars(plan: gpuaug.Plan, colors: dict[int, str]) -> Iterator[Bar]:
             if weight == 0:
                 continue
             height = weight * HEIGHT
-            text = f"frame {plan.frame[0, t, k]}" + ("" if weight == 1 else f" × {weight:.2f}")
-            yield Bar(t * (WIDTH + 2), top, height, colors[int(plan.clip[0, t, k])], text if height >= 10 else "")
+            text = f"{card.seconds_TK[t, k]:.2f} s" + ("" if weight == 1 else f" × {weight:.2f}")
+            clip, room = int(plan.clip[0, t, k]), height >= 10
+            yield Bar(
+                t, t * (WIDTH + 2), top, height, colors[clip], text if room else "", f"{card.names[clip]} at {text}"
+            )
             top += height
 
 
@@ -103,12 +130,12 @@ def pictures(clips_NCTYX: torch.Tensor, mean: Sequence[float], std: Sequence[flo
     return (value.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 4, 1).numpy()
 
 
-def window_names(bank: gpuaug.ClipBank, dataset: Dataset) -> dict[int, str]:
-    """slot → file, time and class of its window."""
+def window_names(bank: gpuaug.ClipBank, dataset: Dataset) -> dict[int, Source]:
+    """slot → file and class of its window, and its times."""
     found = {}
     for slot in np.flatnonzero(bank.info["ready"]).tolist():
         row = bank.info[slot]
         label = dataset.classes[row["label"]] if row["label"] >= 0 else "no label"
         file = Path(dataset.videos[row["video"]].path).name
-        found[slot] = f"{file}, {row['start_seconds']:.2f} s + frame / {row['fps']:g}: {label}"
+        found[slot] = Source(f"{file}: {label}", float(row["start_seconds"]), float(row["fps"]))
     return found

@@ -17,12 +17,14 @@ from ..common.distributed import Group
 from ..common.environment import environment
 from ..data.dataset import Dataset
 from ..models.encoders import Encoder
+from ..tasks.task import Task
 from .loop import Loop
 from .settings import TrainSettings
 
 
 def config(
     settings: TrainSettings,
+    task: Task,
     net: Encoder,
     dataset: Dataset,
     names: dict[str, list[str]],
@@ -41,6 +43,8 @@ def config(
         "empty_classes": dataset.empty_classes,
         "segments": gpuaug.Segment.fingerprint(dataset.segments),
         "names": {name: list(values) for name, values in names.items()},
+        "extract_fps": getattr(task, "EXTRACT_FPS", settings.feed.fps),
+        "deviations": list(settings.deviations),
         "precision": str(dtype).removeprefix("torch."),
         "world": group.world,
         "flags": settings.saved(),

@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import gpuaug
 
+from ..common import interrupt
 from ..common.cli import Failed
 from ..common.distributed import Group
 from ..models import checkpoint
@@ -168,7 +169,7 @@ class Loop:
                 if last:
                     rate = schedule.factor(
                         self.optim.schedule,
-                        epoch=(self.step + 1) / self.epoch_steps,
+                        epoch=self.step / self.epoch_steps,
                         progress=self.progress,
                         warmup=self.optim.warmup,
                         milestones=self.optim.milestones,
@@ -275,8 +276,10 @@ class Loop:
 
     def _on_signal(self, number: int, _: Any) -> None:
         if self._stop and number == signal.SIGINT:
+            interrupt.end_soon()
             raise KeyboardInterrupt
         self._stop = signal.Signals(number).name
+        interrupt.say(f"{self._stop}: stopping after this step, with a checkpoint; ^C quits without one")
 
     def _stopping(self) -> bool:
         """Has a signal come? Processes agree at logged steps, so that all stop after the same one."""

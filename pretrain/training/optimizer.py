@@ -11,6 +11,8 @@ from torch import nn
 from ..common.settings import Recipe, check, required, setting
 from .schedule import Kind
 
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
+KINDS = ("norm", "bias", "weight")  # of parameters, where groups of them differ; the weights come last
 # Peak rates where neither the flags nor the task's recipe say one [ours]
 USUAL_LR = {"sgd": 0.02, "adamw": 5e-4, "adam": 1e-4}
 
@@ -27,14 +29,16 @@ class OptimSettings:
     )
     lr_head: float | None = setting(None, "of the head, if it differs", least=0, later=True)
     lr_stem: float | None = setting(None, "of the encoder's first layers, if it differs", least=0, later=True)
-    weight_decay: float = setting(0.0, "of all parameters", least=0)
+    bias_factor: float = setting(1.0, "times its part's rate: that of a bias outside of batch norm", above=0)
+    weight_decay: float = setting(0.0, "of the parameters that --decay names", least=0)
+    decay: Literal["all", "weights"] = setting("all", "which decay; weights: neither biases nor batch norm")
     schedule: Kind = setting("constant", "of the rate")
     milestones: tuple[float, ...] = setting((), "of step", metavar="EPOCH")
     gamma: float = setting(0.1, "factor at milestones and plateaus", above=0)
     patience: int = setting(5, "validations without progress, for plateau", least=0)
     warmup: float = setting(0.0, "of a linear rise", least=0, metavar="EPOCHS")
     grad_clip: float = setting(0.0, "largest norm of the gradient, 0: any", least=0, metavar="NORM", old="clip")
-    sync_bn: bool = setting(True, "batch statistics over all processes, not per process")
+    sync_bn: bool = setting(False, "batch statistics over all processes, not per process")
 
     def __post_init__(self) -> None:
         check(self)
@@ -58,19 +62,26 @@ class Optimizer:
             "stem": settings.lr if settings.lr_stem is None else settings.lr_stem,
             "encoder": settings.lr,
         }
-        groups: dict[str, list[nn.Parameter]] = {name: [] for name in rates}
+        apart = settings.bias_factor != 1 or settings.decay != "all"
+        of_norm = {id(own) for module in model.modules() if isinstance(module, NORMS) for own in module.parameters()}
+        groups: dict[tuple[str, str], list[nn.Parameter]] = {(part, kind): [] for part in rates for kind in KINDS}
         for name, parameter in model.named_parameters():
             part = "head" if name.startswith("head.") else "encoder"
             if stem and name.startswith(f"encoder.{stem}"):
                 part = "stem"
             if rates[part] == 0:
                 parameter.requires_grad_(False)
+            kind = "norm" if id(parameter) in of_norm else "bias" if name.rpartition(".")[2] == "bias" else "weight"
             if parameter.requires_grad:
-                groups[part].append(parameter)
+                groups[part, kind if apart else "weight"].append(parameter)
         self.parameters = [parameter for group in groups.values() for parameter in group]
         if not self.parameters:
             raise ValueError("lr must be > 0 for a part of the model, got 0 for all")
-        listed = [{"params": group, "lr": rates[name], "peak": rates[name]} for name, group in groups.items() if group]
+        listed = []
+        for (part, kind), group in groups.items():
+            peak = rates[part] * (settings.bias_factor if kind == "bias" else 1)
+            decay = settings.weight_decay if kind == "weight" or settings.decay == "all" else 0.0
+            listed += [{"params": group, "lr": peak, "peak": peak, "weight_decay": decay}] * bool(group)
         self.torch: torch.optim.Optimizer
         if settings.optimizer == "sgd":
             self.torch = torch.optim.SGD(listed, momentum=0.9, weight_decay=settings.weight_decay)
@@ -83,7 +94,7 @@ class Optimizer:
 
     @property
     def rate(self) -> float:
-        """The learning rate of the last group, the encoder's unless that is frozen."""
+        """The learning rate of the last group, of the encoder's weights unless those are frozen."""
         return self.torch.param_groups[-1]["lr"]
 
     def backward(self, loss: torch.Tensor) -> None:
@@ -114,13 +125,18 @@ class Optimizer:
 
 
 def peak_rates(settings: OptimSettings, recipe: Recipe, whole_batch: int) -> OptimSettings:
-    """With the rates that were not given: the recipe's, SGD's in proportion to the whole batch, or the usual ones."""
+    """With the rates that were not given: the recipe's, SGD's in proportion to the whole batch, or the usual ones.
+
+    Where `lr` alone is given, those of head and stem keep the ratio to it that they have in the recipe.
+    """
     scale = whole_batch / recipe["batch"].value if settings.optimizer == "sgd" else 1.0
 
     def peak(name: str) -> float | None:
         given = getattr(settings, name)
         if given is not None or settings.optimizer != recipe["optimizer"].value or name not in recipe:
             return given
+        if settings.lr is not None and name != "lr" and "lr" in recipe:
+            return recipe[name].value / recipe["lr"].value * settings.lr
         return recipe[name].value * scale
 
     lr = peak("lr")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from tqdm import tqdm
 from ..common.files import jsonable, new_text, write_json
 from ..common.lock import FolderLock
 
-MOST_NAMED = 10  # files that are told of at a time
+MOST_NAMED, REASONS = 10, 3  # files, and reasons for leaving files out, that are told of at a time
 
 
 class RunFolder:
@@ -28,12 +30,22 @@ class RunFolder:
         writes: is this the process that writes?
         tensorboard: also write event files into the folder.
         quiet: no progress bar.
+        speaks: does `say` print? As `writes`, if it is not said.
 
     Errors (ValueError): another run has the folder.
     """
 
-    def __init__(self, folder: str | Path, *, writes: bool = True, tensorboard: bool = False, quiet: bool = False):
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        writes: bool = True,
+        tensorboard: bool = False,
+        quiet: bool = False,
+        speaks: bool | None = None,
+    ) -> None:
         self.folder, self.writes, self.quiet = Path(folder), writes, quiet
+        self.speaks = writes if speaks is None else speaks
         self._bar: tqdm | None = None
         self._board: Any = None
         self._lock: FolderLock | None = None
@@ -45,7 +57,7 @@ class RunFolder:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
-                raise ValueError("--tensorboard needs the package tensorboard (pip install tensorboard)") from None
+                raise ValueError("--tensorboard needs tensorboard: pip install 'gpuaug[tensorboard]'") from None
             self._board = SummaryWriter(str(self.folder))
 
     def json(self, name: str, content: dict[str, Any]) -> None:
@@ -100,9 +112,27 @@ class RunFolder:
 
     def say(self, text: str) -> None:
         """Print a line on standard error, above the bar."""
-        if self.writes:
+        if self.speaks:
             with suppress(OSError):  # of a terminal that was closed
                 tqdm.write(text, file=sys.stderr)
+
+    def skipped(self, files: Sequence[tuple[str, str]], total: int, *, hint: str = "") -> None:
+        """Say in one line how many of `total` were left out, and why, and the hint; skipped.csv names them."""
+        path = self.folder / "skipped.csv"
+        if self.writes:
+            path.unlink(missing_ok=True)  # of an earlier run
+        if not files:
+            return
+        where = ""
+        if self.writes:
+            with new_text(path) as file:
+                csv.writer(file, lineterminator="\n").writerows([("path", "reason"), *files])
+            where = f"; {path} names them"
+        reasons = Counter(reason for _, reason in files).most_common()
+        told = [f"{count:,} {reason}" for reason, count in reasons[:REASONS]]
+        rest = sum(count for _, count in reasons[REASONS:])
+        told += [f"{rest:,} for other reasons"] * bool(rest)
+        self.say(f"{len(files):,} of {total:,} left out: {'; '.join(told)}{hint}{where}")
 
     def name(self, what: str, files: Iterable[tuple[str, str]]) -> None:
         """Say of files, (path, reason), what was noticed on the way, each once; of many at a time the first ones."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["constant", "step", "cosine", "plateau"]
+FIRST = 1e-5  # factor of the first step of a warm-up [C of TSP]; 0 would waste the step
 
 
 def factor(
@@ -25,21 +26,22 @@ def factor(
     Args:
         kind: constant; step multiplies by `gamma` at every milestone; cosine falls to 0 at the end of the run; plateau
             is the factor of a `Plateau`.
-        epoch: position in epochs, ≥ 0; fractions count.
+        epoch: where the step begins, in epochs, ≥ 0; fractions count.
         progress: share of the run that is over, in [0, 1].
-        warmup: epochs during which the rate grows linearly from 0.
-        milestones: epochs of "step".
+        warmup: epochs during which the rate grows linearly, from `FIRST` on.
+        milestones: epochs of "step"; the first step that begins at one or after it has the new rate.
         gamma: factor at a milestone.
         plateau: present factor of "plateau".
 
     >>> [factor("step", epoch=e, progress=0, milestones=(20, 40)) for e in (0, 20, 39.9)]
     [1.0, 0.1, 0.1]
-    >>> factor("cosine", epoch=1, progress=0.5, warmup=4)
-    0.125
+    >>> f"{factor('cosine', epoch=1, progress=0.5, warmup=4):.6f}"
+    '0.125004'
     """
-    rise = min(1.0, epoch / warmup) if warmup > 0 else 1.0
+    part = min(1.0, epoch / warmup) if warmup > 0 else 1.0
+    rise = FIRST * (1 - part) + part
     if kind == "step":
-        return rise * gamma ** sum(epoch >= milestone for milestone in milestones)
+        return rise * gamma ** sum(epoch >= milestone - 1e-9 for milestone in milestones)
     if kind == "cosine":
         return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
     if kind == "plateau":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ..data import overlap
 from ..data.annotations import training_subset
 from ..data.dataset import Dataset, read_annotations, read_videos, split
 from ..data.needs import lacking
+from ..data.rows import counted
 from ..feed.loaders import EncoderInput, held_out_loader, passes, training_loader
 from ..models import checkpoint
 from ..models.encoders import encoder
@@ -26,7 +28,7 @@ from .about import config, summary
 from .loop import Loop, Model
 from .optimizer import Optimizer, peak_rates
 from .run_folder import RunFolder
-from .settings import KINDS, TrainSettings
+from .settings import KINDS, TrainSettings, check_files
 from .validation import Validation
 
 PRECISION = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -47,16 +49,19 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
     state, source = _resumed(settings, record)
     if settings.run.minutes and group.world > 1:
         raise ValueError("--minutes is for one process; use --steps or --epochs with several")
-    train_set, val_set = read_data(settings, task, group, record)
-    if state is not None and state["config"]["segments"] != gpuaug.Segment.fingerprint(train_set.segments):
-        flags = "--videos, --annotations, --subset and what is held out"
-        raise ValueError(f"{flags} must be as in the run being resumed; their training segments differ")
+    for line in settings.deviations:
+        record.say(f"deviation from {settings.recipe}: {line}")
+    check_files(settings)
     torch.manual_seed(settings.run.seed)
     wanted = settings.encoder
     net = encoder(wanted.encoder, init=wanted.init, frames=wanted.frames, size=wanted.size)
     if net.loaded:
         for line in net.loaded.lines():
             record.say(line)
+    train_set, val_set = read_data(settings, task, group, record)
+    if state is not None and state["config"]["segments"] != gpuaug.Segment.fingerprint(train_set.segments):
+        flags = "--videos, --annotations, --subset and what is held out"
+        raise ValueError(f"{flags} must be as in the run being resumed; their training segments differ")
     head = task.Head(net.features, train_set.classes, settings.options)
     model = Model(net, head).to(device)
     if group.world > 1 and settings.optim.sync_bn:
@@ -64,7 +69,7 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
     if wanted.compile:
         net.compile()
     whole_batch = settings.optim.batch * settings.optim.accumulate * group.world
-    settings = replace(settings, optim=peak_rates(settings.optim, task.RECIPE, whole_batch))
+    settings = replace(settings, optim=peak_rates(settings.optim, settings.defaults, whole_batch))
     dtype = PRECISION[wanted.precision] if wanted.precision != "auto" else _fast(device, net)
     optimizer = Optimizer(model, net.stem, settings.optim, scale=dtype == torch.float16, device=device.type)
 
@@ -77,7 +82,7 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
         validation = Validation(held_out, names, group, batches=settings.run.val_batches)
         validation.check()
     epoch_steps = len(train_set.segments) * settings.run.clips_per_segment / whole_batch
-    about = config(settings, net, train_set, names, device, dtype, group)
+    about = config(settings, task, net, train_set, names, device, dtype, group)
     with make(train_set, train=True) as loader:
         loop = Loop(
             settings.run,
@@ -111,15 +116,39 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
         before = [overlap.of_run(weights) for weights in (wanted.init, *teachers)]
         record.json(overlap.RECORD, overlap.stated([*train_set.named, *(video for run in before for video in run)]))
         status = "failed"
+        over = loop.progress >= 1
         try:
             status = loop.run()
+        except KeyboardInterrupt:  # a second ^C
+            status = "stopped"
+            raise
         finally:
             if validation is not None:
                 validation.close()
             record.json("summary.json", summary(status, loop, train_set, val_set))
     if status == "stopped":
         record.say(f"stopped after step {loop.step}; --resume goes on from there")
+    elif over:
+        record.say(f"{record.folder} had finished after step {loop.step}: nothing was left to do")
+    else:
+        best = f", best held-out score {loop.best:.3f}" if val_set is not None and math.isfinite(loop.best) else ""
+        record.say(f"finished after step {loop.step}{best}: {checkpoint.locate(record.folder)}")
     return status
+
+
+def dry_run(settings: TrainSettings, task: Task) -> list[str]:
+    """What the annotations come to, a line for each file. Errors: ValueError without annotations."""
+    data = settings.data
+    if not data.annotations:
+        raise ValueError("--dry-run needs --annotations")
+    seconds = task.window_frames(settings.options) / settings.feed.fps
+    parts = [(data.annotations, data.subset or training_subset(data.annotations))]
+    if data.val_annotations or data.val_subset:
+        parts.append((data.val_annotations or data.annotations, data.val_subset))
+    return [
+        counted(file, subset=None if subset == "all" else subset, background=data.background, clip_seconds=seconds)[0]
+        for file, subset in parts
+    ]
 
 
 def _resumed(settings: TrainSettings, record: RunFolder) -> tuple[dict[str, Any] | None, Path]:
@@ -183,12 +212,15 @@ def read_data(settings: TrainSettings, task: Task, group: Group, record: RunFold
             if len(paths) != 1:
                 raise ValueError(f"{flag} must be one folder where there are annotations, got {len(paths)} paths")
             only = None if subset == "all" else subset
-            found = read_annotations(annotations, paths[0], subset=only, classes=classes, cache=data.cache)
+            found = read_annotations(
+                annotations, paths[0], subset=only, classes=classes, background=data.background, cache=data.cache
+            )
         else:
             found = read_videos(paths, cache=data.cache)
         if group.main:
             group.gather(None)
-        long = [int((s.end_seconds - s.start_seconds) * fps + 1e-6) >= needed for s in found.segments]
+        whole = settings.feed.window_placement == "whole"  # however long a segment is, its window has all frames
+        long = [whole or int((s.end_seconds - s.start_seconds) * fps + 1e-6) >= needed for s in found.segments]
         short = [segment for segment, enough in zip(found.segments, long) if not enough]
         reason = f"shorter than {needed} frames at {fps:g} per second"
         kept = replace(found, segments=[segment for segment, enough in zip(found.segments, long) if enough])
@@ -204,8 +236,9 @@ def read_data(settings: TrainSettings, task: Task, group: Group, record: RunFold
     train_set, val_set = read("--videos", data.annotations, subset), None
     if not train_set.segments:
         raise ValueError(f"--videos must hold a segment that can be used, none is left: {train_set.skipped[-1][1]}")
-    for path, reason in train_set.skipped:
-        record.say(f"skipped {path}: {reason}")
+    too_short = sum(reason.startswith("shorter than") for _, reason in train_set.skipped)
+    hint = f"; --fps {fps:g} asks for {needed / fps:.2f} s, a higher one for less" if too_short else ""
+    record.skipped(train_set.skipped, len(train_set.segments) + len(train_set.skipped), hint=hint)
     if empty := train_set.empty_classes:
         record.say(f"nothing to train on of {len(empty)} classes: {', '.join(empty)}")
     given = next((name for name in ("val_subset", "val_annotations", "val_videos") if getattr(data, name)), None)

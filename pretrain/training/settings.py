@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from ..common import cli
 from ..common.cli import Parser, add_config, add_flags, make, read_config
 from ..common.distributed import DEVICES
-from ..common.settings import BadSetting, Kinds, check, option, required, saved, setting
+from ..common.settings import BadSetting, Kinds, Recipe, check, deviations, flags_of, option, required, saved, setting
+from ..data.segments import Background
 from ..feed.settings import AugmentSettings, FeedSettings
 from ..models.encoders import EncoderSettings
+from ..tasks.recipes import RECIPES
 from ..tasks.task import TASKS, Task, load, recipe
 from .optimizer import OptimSettings
 
@@ -28,6 +31,11 @@ class DataSettings:
     )
     subset: str | None = setting(
         None, "of the annotations to train on, all: every one; without it training or train; THUMOS14: val"
+    )
+    background: Background = setting(
+        "complement",
+        "of annotations: complement, what no action covers; file, the published rows of TSP's CSV or ours; none, "
+        "actions alone",
     )
     val_videos: tuple[str, ...] | None = setting(
         None, "held-out videos; without a --val flag, --holdout of --videos", metavar="PATH"
@@ -51,6 +59,9 @@ class RunSettings:
     """How long a run is, what it leaves behind, and when (loop.py, run_folder.py)."""
 
     out: str = required("run folder", metavar="DIR", short="-o")
+    dry_run: bool = setting(
+        False, "only count the rows of the annotations, and the segments they make; no video is needed", saved=False
+    )
     resume: bool = setting(False, "go on from OUT's newest whole checkpoint, if there is one", saved=False)
     overwrite: bool = setting(False, "begin anew in an OUT that has a run; its checkpoints are deleted", saved=False)
     seed: int = setting(0, "of everything random")
@@ -85,9 +96,17 @@ class RunSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """Everything that a run is told."""
+    """Everything that a run is told.
+
+    Attributes:
+        recipe: name of a published one (tasks/recipes.py), or "". defaults: of the task, and of that recipe.
+        deviations: in words, where the settings are not those of the recipe.
+    """
 
     task: str
+    recipe: str = ""
+    defaults: Recipe = field(default_factory=dict)
+    deviations: tuple[str, ...] = ()
     data: DataSettings
     run: RunSettings
     encoder: EncoderSettings
@@ -98,7 +117,8 @@ class TrainSettings:
 
     def saved(self) -> dict[str, Any]:
         """What config.json says of them."""
-        return {"task": self.task, **saved(*(getattr(self, each.name) for each in fields(self)[1:]))}
+        named = {"task": self.task, **({"recipe": self.recipe} if self.recipe else {})}
+        return {**named, **saved(*(getattr(self, each.name) for each in fields(self)[4:]))}
 
 
 KINDS: Kinds = {
@@ -111,32 +131,55 @@ KINDS: Kinds = {
 }
 
 
+USUAL = (  # flags that --help shows, beside those of the task
+    *("task", "recipe", "config", "videos", "annotations", "val_videos", "out", "resume", "epochs", "steps", "minutes"),
+    *("device", "encoder", "init", "size", "batch", "lr", "fps", "window_frames", "reuse_max"),
+)
+
+
 def parse(
-    argv: Sequence[str] | None, *, prog: str, extra: Kinds | None = None
+    argv: Sequence[str] | None, *, prog: str, extra: Kinds | None = None, usual: Sequence[str] = USUAL, **about: Any
 ) -> tuple[TrainSettings, Task, dict[str, Any]]:
     """The settings, with the task's defaults filled in; the task; and the values of all flags by name.
 
     Args:
-        extra: settings of the command that are not those of a run.
+        extra: settings of the command that are not those of a run, usual ones.
+        usual: names of the flags that --help shows. about: of the `Parser`.
     """
-    first = Parser(prog=prog, add_help=False, allow_abbrev=False)
-    parser = Parser(prog=prog, epilog=EPILOG, allow_abbrev=False)
-    for each in (first, parser):
-        each.add_argument("--task", choices=sorted(TASKS), help="with --help: shows its own flags and defaults")
-        add_config(each)
-    known, _ = first.parse_known_args(argv)
-    name = known.task or (read_config(known.config).get("task") if "config" in known else None)
+
+    def begun(**about: Any) -> Parser:
+        parser = Parser(prog=prog, **about)
+        parser.add_argument("--task", choices=sorted(TASKS), help="with --help: shows its own flags and defaults")
+        text = "a row of a paper as published, and its task; flags beside it deviate, and are named (docs/fidelity.md)"
+        parser.add_argument("--recipe", choices=RECIPES, metavar="NAME", help=f"{text}: {', '.join(RECIPES)}")
+        add_config(parser)
+        return parser
+
+    known, _ = begun(add_help=False).parse_known_args(argv)
+    config = read_config(known.config) if "config" in known else {}
+    row = known.recipe or (config.get("recipe") if known.task in (None, config.get("task")) else None)
+    published = RECIPES.get(row or "")
+    name = known.task or (published.task if published else config.get("task"))
+    if published and name != published.task:
+        begun(**about).error(f"--recipe {row} is of the task {published.task}, got --task {name}")
     tasks = {each: load(each) for each in ([name] if name in TASKS else sorted(TASKS))}
     own = {f"options of {name}": tasks[name].Settings} if name in tasks else {}
     kinds = {**own, **KINDS, **(extra or {})}
-    recipes = {each: recipe(task) for each, task in tasks.items()}
+    shown = [each.name for kind in (*own.values(), *(extra or {}).values()) for each in flags_of(kind)]
+    parser = begun(epilog=EPILOG, usual=(*usual, *shown), **about)
+    recipes = {each: {**recipe(task), **(published.flags if published else {})} for each, task in tasks.items()}
     add_flags(parser, kinds, recipes)
     values = cli.parse(parser, argv, kinds, recipes.get(name))
     try:
+        if values.get("dry_run"):
+            values = {"videos": (), "out": "", **values}
         if name is None:
             raise BadSetting("task", f"one of {', '.join(TASKS)}", "none")
         settings = TrainSettings(
             task=name,
+            recipe=row or "",
+            defaults=recipes[name],
+            deviations=_deviations(row or "", recipes[name], values),
             data=make(DataSettings, values),
             run=make(RunSettings, values),
             encoder=make(EncoderSettings, values),
@@ -153,3 +196,25 @@ def parse(
     except ValueError as error:
         parser.error(getattr(error, "flag", str(error)))
     return settings, tasks[name], values
+
+
+def _deviations(row: str, defaults: Recipe, values: dict[str, Any]) -> tuple[str, ...]:
+    """Flags that differ from a published recipe, and what it needs that was not given."""
+    if row not in RECIPES:
+        return ()
+    needs, grid = RECIPES[row].needs, RECIPES[row].grid
+    told = {name: value for name, value in values.items() if name not in needs and value not in grid.get(name, ())}
+    lacks = [f"{option(name)} none, not {what}" for name, what in needs.items() if not values.get(name)]
+    return (*deviations(told, defaults), *lacks)
+
+
+def check_files(settings: TrainSettings) -> None:
+    """Errors (ValueError): a file that a flag names is not there. Before anything that takes time."""
+    data, names = settings.data, ("teacher_action", "teacher_boundary", "gvf")
+    named: list[tuple[str, str | None]] = [("videos", path) for path in data.videos]
+    named += [("val_videos", path) for path in data.val_videos or ()]
+    named += [("annotations", data.annotations), ("val_annotations", data.val_annotations)]
+    named += [("init", settings.encoder.init), *((name, getattr(settings.options, name, None)) for name in names)]
+    for name, path in named:
+        if path and not Path(path).exists():
+            raise ValueError(f"{option(name)} must be a file or folder that exists, there is no {path}")

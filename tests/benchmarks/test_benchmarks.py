@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import common, decode, feed, render, table, training, videos
+from benchmarks import common, decode, feed, render, table, training, videos, windows
 from benchmarks.study import run as study_run
 from benchmarks.study import table as study_table
 
@@ -175,8 +175,9 @@ def test_examples_in_docstrings(module):
         (decode, [], "libvpx-vp9, 96×64, GOP 30, whole files: gpuaug, PyAV, all cores"),
         (feed, ["--seconds", "0.1", "--reuse", "1"], "reuse 1"),
         (render, ["--no-compile"], "render, 4×8×128², K = 2: gpuaug against torch, sample by sample"),
+        (windows, [], "windows of 16, pyav: at the end by at the start"),
     ],
-    ids=["decode", "feed", "render"],
+    ids=["decode", "feed", "render", "windows"],
 )
 def test_what_a_gpu_is_asked_runs_on_the_cpu(module, flags, row, capfd):
     pytest.importorskip("torchcodec")

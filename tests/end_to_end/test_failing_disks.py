@@ -129,7 +129,7 @@ def test_a_failing_disk(assets, tmp_path):
 
 
 SHOWN_ONCE = ["--reuse-min", 1, "--reuse-max", 1]
-SHOWN_OFTEN = ["--bank-gib", 0.0042, "--reuse-min", 1, "--reuse-max", 6]
+SHOWN_OFTEN = ["--bank-gib", 0.0057, "--reuse-min", 1, "--reuse-max", 6]
 SMALL = ["--boundaries", "dc", "sc", "ss"]
 
 

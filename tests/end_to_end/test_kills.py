@@ -1,6 +1,5 @@
 """What a run folder has is kept: by kills at random moments, a second run, another version, an edited checkpoint."""
 
-import multiprocessing
 import shutil
 import sys
 import time
@@ -14,9 +13,10 @@ import torch
 import pretrain.training.loop
 from pretrain.models import checkpoint
 from support import tiny_training
+from support.paths import quick_processes
 
 FLAGS = ["--checkpoint-every", 2, "--schedule", "cosine"]
-BSP_FLAGS = ["--val-every", 8, "--bank-gib", 0.0042, "--reuse-max", 12, "--boundaries", "dc", "sc", "ss"]
+BSP_FLAGS = ["--val-every", 8, "--bank-gib", 0.0057, "--reuse-max", 12, "--boundaries", "dc", "sc", "ss"]
 
 
 def program(flags):
@@ -36,8 +36,7 @@ TASKS = {"bsp": (20, 80), "pal": (5, 20), "tsp": (5, 20)}  # kills, steps
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """The killed runs of all tasks, side by side: they mostly wait."""
-    context = multiprocessing.get_context("forkserver")  # imports once, so that thirty starts are quick
-    context.set_forkserver_preload(["small"])
+    context = quick_processes()
     with ThreadPoolExecutor(len(TASKS)) as pool:
         yield {
             task: pool.submit(killed_run, context, task, *numbers, tmp_path_factory.mktemp(task))

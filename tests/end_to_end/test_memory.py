@@ -40,6 +40,7 @@ class Grey:
         return frames, []
 
     damaged_frames: dict[str, int] = {}  # noqa: RUF012
+    fallbacks: dict[str, int] = {}  # noqa: RUF012
 
     def close(self):
         pass

@@ -1,5 +1,6 @@
 """Training: it learns, resumes exactly however it ended, stops cleanly, and says what went wrong."""
 
+import csv
 import json
 import os
 import shutil
@@ -140,7 +141,7 @@ def test_a_small_bank_that_is_replaced_resumes_exactly_too(videos, tmp_path):
     """Windows come and go here, so the feed's own position matters."""
     flags = [
         "--bank-gib",
-        0.0042,
+        0.0057,
         "--reuse-min",
         1,
         "--reuse-max",
@@ -203,7 +204,12 @@ def test_a_folder_with_a_run_is_left_alone(videos, whole, capsys):
         (["--holdout", 0.04], "the held-out videos do not suffice"),
         (["--fps", 8, "--boundaries", "ds", "ss"], "shorter than 26 frames at 8 per second"),
         (["--bank-gib", 1e-4], "the bank of decoded windows is too small: slots must be ≥ 1"),
-        (["--init", "/nowhere.pt"], "init must be a file of weights, there is no /nowhere.pt"),
+        (["--init", "/nowhere.pt"], "--init must be a file or folder that exists, there is no /nowhere.pt"),
+        (["--encoder", "resnet50"], "got 'resnet50'; did you mean tsm_resnet50 or i3d_resnet50?"),
+        (
+            ["--teacher-action", "/nowhere"],
+            "--teacher-action must be a file or folder that exists",
+        ),
         (["--device", "tpu9"], "--device must be auto, cpu, cuda or cuda:1"),
     ],
 )
@@ -225,7 +231,12 @@ def test_videos_that_are_too_short_are_named(videos, tmp_path, capsys):
     reasons = {reason for _, reason in summary["skipped"]}
     assert reasons == {"shorter than 26 frames at 12 per second"}
     assert 0 < len(summary["skipped"]) < 24
-    assert capsys.readouterr().err.count("shorter than 26 frames") == len(summary["skipped"])
+    lost = len(summary["skipped"])
+    lines = [line for line in capsys.readouterr().err.splitlines() if "shorter than 26 frames" in line]
+    told = f"{lost} of 24 left out: {lost} shorter than 26 frames at 12 per second; --fps 12 asks for 2.17 s, a higher"
+    assert lines == [f"{told} one for less; {tmp_path / 'skipped.csv'} names them"]
+    with open(tmp_path / "skipped.csv", encoding="utf-8", newline="") as file:
+        assert [tuple(row) for row in csv.reader(file)] == [("path", "reason"), *map(tuple, summary["skipped"])]
 
 
 def test_a_run_of_the_last_version_is_resumed_and_its_config_read(videos, tmp_path, capsys):

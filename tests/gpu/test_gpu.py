@@ -30,6 +30,7 @@ class Grey:
         return [torch.full((w.frames, *shape), 99, dtype=torch.uint8, device=self.device) for w in windows], []
 
     damaged_frames: dict[str, int] = {}  # noqa: RUF012
+    fallbacks: dict[str, int] = {}  # noqa: RUF012
 
     def close(self):
         pass

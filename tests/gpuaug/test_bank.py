@@ -108,3 +108,70 @@ def test_a_queued_render_reads_its_slot_before_it_is_overwritten(guarded):
     bank.write(0, new, {"video": 1})
     torch.cuda.synchronize()
     assert shown.float().mean().item() == (1.0 if guarded else 2.0)
+
+
+def test_a_plan_of_one_sample_counts_each_of_its_windows_once():
+    bank = full_bank(slots=2)
+    with bank.reading(np.zeros((1, 4), int)):
+        pass
+    assert bank.info["uses"].tolist() == [1, 0]
+    with bank.reading(np.array([[0, 1, 1]])):
+        pass
+    assert bank.info["uses"].tolist() == [2, 1]
+
+
+def test_slots_with_fewer_uses_left_than_a_draw_takes_are_spent():
+    """PAL takes two at a time: a slot with one use left would stay, and never be shown."""
+    bank = full_bank(slots=4, reuse_max=3)
+    set_columns(bank, uses=[0, 1, 2, 3])
+    assert bank.spent().tolist() == [False, False, False, True]
+    drawn = bank.draw(np.random.default_rng(0), 2, uses=2)
+    assert sorted(drawn.tolist()) == [0, 1]
+    assert bank.spent().tolist() == [False, False, True, True]
+    bank.draw(np.random.default_rng(0), 1)
+    assert bank.spent().tolist() == [False, False, True, True], "the most that any draw has asked for"
+    again = full_bank(slots=4, reuse_max=3)
+    again.load_state_dict(bank.state_dict())
+    assert again.spent().tolist() == [False, False, True, True]
+    assert not full_bank(reuse_max=None).spent().any()
+
+
+def test_where_a_window_is_shown_once_an_earlier_pass_comes_first():
+    bank = full_bank(slots=4, reuse_max=1)
+    set_columns(bank, epoch=[1, 0, 1, 0])
+    assert sorted(bank.draw(np.random.default_rng(0), 4)[:2].tolist()) == [1, 3]
+
+
+@pytest.mark.parametrize("name", ["slots", "length", "height", "width"])
+def test_sizes_below_one_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name} must be ≥ 1, got {name}=0"):
+        ClipBank(**{"slots": 1, "length": 4, "height": 2, "width": 2, name: 0})
+    with pytest.raises(ValueError, match="reuse_max must be ≥ 1 or None, got reuse_max=0"):
+        ClipBank(1, 4, 2, 2, reuse_max=0)
+
+
+def test_released_slots_are_not_drawn_until_they_are_offered():
+    bank = full_bank(slots=3)
+    bank.release(np.array([0, 2]))
+    assert bank.slots().tolist() == [1]
+    bank.offer(np.array([2]))
+    assert bank.slots().tolist() == [1, 2]
+    assert bank.info["ready"].tolist() == [False, True, True]
+
+
+def test_a_state_gives_back_table_and_counts():
+    bank = full_bank(slots=2, reuse_max=9)
+    with bank.reading(np.array([[0], [1], [1]])):
+        pass
+    bank.draw(np.random.default_rng(0), 1, uses=3)
+    again, state = ClipBank(2, 4, 6, 8, reuse_max=9), bank.state_dict()
+    again.load_state_dict(state)
+    assert (again.decoded, again.rendered, again.info.tolist()) == (2, 3, bank.info.tolist())
+    set_columns(again, uses=[6, 7])
+    assert again.spent().tolist() == [False, True]
+    del state["uses_per_draw"]  # of an earlier version
+    again.load_state_dict(state)
+    set_columns(again, uses=[8, 9])
+    assert again.spent().tolist() == [False, True]
+    with pytest.raises(ValueError, match="slots must be as in the state, 2, got 3"):
+        ClipBank(3, 4, 6, 8).load_state_dict(state)

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpuaug import Plan, arguments, blend, fade, reference, render
+from gpuaug.arrays import view
+from gpuaug.execute import blend_into
 from gpuaug.kernels import kernel_args
-from gpuaug.render import blend_into, view
 from support import kernel_implementations
 
 implementation = kernel_implementations.pixels

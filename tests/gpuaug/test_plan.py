@@ -178,3 +178,34 @@ def test_at_drops_a_tap_that_no_kept_frame_shows():
     faded = fade(Plan.take(0, np.arange(4.0)), Plan.take(1, np.arange(4.0)), [[0, 0, 0.5, 1]])
     assert faded.at([0, 1]).shape == (1, 2, 1)
     assert faded.at([2, 3]).shape == (1, 2, 2)
+
+
+def test_a_position_whose_nearest_frame_is_the_first_is_taken():
+    """−0.5 is nearest to frame 0, and the end of the clip is half a frame behind its last one."""
+    assert Plan.take(0, [-0.5]).frame.tolist() == [[[0]]]
+    assert Plan.take(0, [2.0]).at([-0.5]).time.tolist() == [[[2.0]]]
+    assert Plan.take(0, [1.49], frames=2).frame.tolist() == [[[1]]]
+    for time in (-0.51, 1.5):
+        with pytest.raises(ValueError, match=r"time must be in \[0, 1\]"):
+            Plan.take(0, [time], frames=2)
+
+
+def test_times_between_two_frames_of_other_clips_are_not_mixed():
+    """Clips are compared tap by tap: one of two taps that differs is enough."""
+    plan = fade(Plan.take(0, [0, 10]), Plan.take([[1, 2]], [[0, 10]]), 0.5)
+    assert plan.at([0.25]).time.tolist() == [[[0, 0]]]
+    assert plan.at([0.75]).clip.tolist() == [[[0, 2]]]
+    assert plan.at([0.75]).time.tolist() == [[[10, 10]]]
+    alike = fade(Plan.take(0, [0, 10]), Plan.take(1, [0, 20]), 0.5)
+    assert alike.at([0.25]).time.tolist() == [[[2.5, 5.0]]]
+
+
+@pytest.mark.parametrize(("clip", "time"), [([[[0]]], [0]), ([0], [[[0]]])])
+def test_three_dimensions_are_refused(clip, time):
+    with pytest.raises(ValueError, match="clip and time must have at most 2 dimensions"):
+        Plan.take(clip, time)
+
+
+def test_lengths_of_two_dimensions_are_refused():
+    with pytest.raises(ValueError, match="frames must be a scalar or an array indexed by clip id, got shape"):
+        Plan.take(0, [0.0], frames=[[3]])

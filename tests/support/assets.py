@@ -175,17 +175,17 @@ DERIVED = [*TURNED, "mirrored", "edit_list", "cut_ts", "packed_avi", "h264_avi",
 
 
 class Assets:
-    """Videos by name (those of ENCODED and DERIVED), made when first asked for."""
+    """Videos by name (those of ENCODED and DERIVED), made when first asked for; `size`: of those that name no other."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, size: tuple[int, int] = (96, 160)) -> None:
+        self.folder, self.size = folder, size
         self._made: dict[str, Path] = {}
 
     def __getitem__(self, name: str) -> Path:
         if name not in self._made:
             if name in ENCODED:
                 file, ticks, tick, how = ENCODED[name]
-                self._made[name] = encode(self.folder / file, ticks, tick, **how)
+                self._made[name] = encode(self.folder / file, ticks, tick, **{"size": self.size, **how})
             else:
                 self._made[name] = self._derive(name)
         return self._made[name]
@@ -194,10 +194,10 @@ class Assets:
         copy = ["-map", "0:v:0", "-c", "copy"]
         if name in TURNED:
             quarters = int(name[7:]) // 90
-            plain = encode(self.folder / f"{name}_plain.mp4", EVEN, FINE, turned=-quarters)
+            plain = encode(self.folder / f"{name}_plain.mp4", EVEN, FINE, turned=-quarters, size=self.size)
             ffmpeg("-display_rotation", *TURNED[name], "-i", plain, *copy, target := self.folder / f"{name}.mp4")
         elif name == "mirrored":  # what a front camera may write: turned and flipped
-            plain = encode(self.folder / "mirrored_plain.mp4", EVEN, FINE)
+            plain = encode(self.folder / "mirrored_plain.mp4", EVEN, FINE, size=self.size)
             ffmpeg(
                 "-display_rotation", "90", "-display_hflip", "-i", plain, *copy, target := self.folder / "mirrored.mp4"
             )

@@ -45,10 +45,16 @@ class Colors(nn.Module):
 
 
 @functools.cache
+def bank_of(videos):
+    """Made once: no batch changes it."""
+    return make_bank(range(videos))
+
+
+@functools.cache
 def batch(n, seed):
     """Clips in which each of 24 videos has a colour of its own, rendered from a plan of PAL."""
     hues = np.random.default_rng(7).normal(size=(24, 3))
-    bank = make_bank(range(len(hues)))
+    bank = bank_of(len(hues))
     plan, target = pal.sample(np.random.default_rng(seed), bank, n, pal.Settings(frames=FRAMES))
     color_NTKC = hues[bank.info["video"][plan.clip]]
     clip_NTC = (color_NTKC * plan.weight[..., None]).sum(2)

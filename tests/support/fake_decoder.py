@@ -41,6 +41,7 @@ class PaintingDecoder:
         return frames, failures
 
     damaged_frames: dict[str, int] = {}  # noqa: RUF012
+    fallbacks: dict[str, int] = {}  # noqa: RUF012
 
     def close(self):
         pass

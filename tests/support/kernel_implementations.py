@@ -42,6 +42,7 @@ static thread_local Index blockIdx, threadIdx;
 #define TAPS {taps}
 #define LAYOUT {layout}
 #define ONE {one}
+#define SAME {same}
 #define THREADS {threads}
 #define ITEMS {items}
 #define COLUMNS {columns}
@@ -116,7 +117,7 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def emulate(_library: ctypes.CDLL, kernel: str, work: np.ndarray, dtype: str, _threads: int) -> None:
-    """Runs render.cu or blend.cu on the CPU, launched as cuda.py launches it."""
+    """Runs a .cu file on the CPU, launched as cuda.py launches it."""
     job = aligned(work)
     variant, found = launches.launches(kernel, job, dtype, job.ctypes.data)
     library = build_emulated(variant)
@@ -125,7 +126,7 @@ def emulate(_library: ctypes.CDLL, kernel: str, work: np.ndarray, dtype: str, _t
 
 
 def execute(_library: ctypes.CDLL, kernel: str, work: np.ndarray, dtype: str, _threads: int) -> None:
-    """Runs the PTX of render.cu or blend.cu on the CPU; whatever is read or written elsewhere is an error."""
+    """Runs the PTX of a .cu file on the CPU; whatever is read or written elsewhere is an error."""
     job = aligned(work)
     variant, found = launches.launches(kernel, job, dtype, job.ctypes.data)
     library = build_ptx(variant)

@@ -26,7 +26,7 @@ FLAGS += ["--batch", "8", "--optimizer", "adamw", "--lr", "0.003", "--val-batche
 FLAGS += ["--device", "cpu", "--threads", "1", "--quiet", "--log-every", "1", "--deterministic"]
 
 UNTRIMMED_FLAGS = {
-    "pal": "--task pal --frames 6 --window-frames 13 --batch 3 --queue 64 --dim 16 --reuse-max 6 --bank-gib 0.0065",
+    "pal": "--task pal --frames 6 --window-frames 13 --batch 3 --queue 64 --dim 16 --reuse-max 6 --bank-gib 0.0088",
     "tsp": "--task tsp --frames 8 --window-frames 8 --bank-size 37 49 --batch 8 --reuse-max 2 --bank-gib 0.0015",
 }
 

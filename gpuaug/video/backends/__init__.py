@@ -1,7 +1,8 @@
 """The decoders behind `gpuaug.Decoder`: what each of them must do, and which there are.
 
 A new one is a file beside this one, a line in BACKENDS and its name in BackendName. Used by decoder.py and by the
-commands that offer a choice. A backend imports frame_index, demux and the kernels; DALI is imported in dali.py only.
+commands that offer a choice. A backend imports frame_index, demux and the kernels; DALI is imported in
+dali_pipeline.py only, torchcodec in torchcodec.py.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..frame_index import FrameIndex
 
-BackendName = Literal["auto", "dali", "pyav"]
+BackendName = Literal["auto", "dali", "torchcodec", "pyav"]
 Decoded = list[torch.Tensor | str]  # of each window uint8 RGB (T,H,W,3) on the device, or why it cannot be decoded
 
 
@@ -71,12 +72,16 @@ class Backend(Protocol):
 
 
 class Entry(NamedTuple):
-    """Where a backend is: class `name` of `module`, imported late. "auto" uses it for `devices` (empty: all)."""
+    """Where a backend is: class `name` of `module`, imported late. "auto" uses it for `devices` (empty: all).
+
+    extras: with one of which gpuaug brings its library along; empty: always.
+    """
 
     module: str
     name: str
     library: str
     devices: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
 
     def open(self, device: torch.device, threads: int, timeout_seconds: float) -> Backend:
         """A new backend. ImportError where its library is missing."""
@@ -87,7 +92,8 @@ class Entry(NamedTuple):
 
 
 BACKENDS = {  # in order of preference
-    "dali": Entry(".dali", "Dali", "NVIDIA DALI", ("cuda",)),
+    "dali": Entry(".dali", "Dali", "NVIDIA DALI", ("cuda",), ("cuda12", "cuda13")),
+    "torchcodec": Entry(".torchcodec", "Torchcodec", "torchcodec", ("cuda",), ("torchcodec",)),
     "pyav": Entry(".pyav_pool", "PyAV", "PyAV"),
 }
 
@@ -109,5 +115,7 @@ def open_backends(choice: str, device: torch.device, threads: int, timeout_secon
             except ImportError as error:
                 if choice != "auto":
                     needs = f"needs {entry.library}, which cannot be imported: {error}"
-                    raise RuntimeError(f'backend="{name}" {needs}') from None
+                    install = "; pip install " * bool(entry.extras)
+                    install += " or ".join(f"'gpuaug[{extra}]'" for extra in entry.extras)
+                    raise RuntimeError(f'backend="{name}" {needs}{install}') from None
     return opened

@@ -31,14 +31,14 @@ def stretches_of(index: FrameIndex, wanted: NDArray[np.int64]) -> list[tuple[int
     """(key frame to start from, positions) such that no start skips fewer packets than it costs."""
     found: list[tuple[int, list[int]]] = []
     reached = -1  # number of the last packet that must be decoded for what was wanted so far
-    for i in wanted.tolist():
-        key = int(np.searchsorted(index.first_decodable_K, i, side="right")) - 1
-        while key > 0 and index.key_packet_K[key] > index.packet_N[i]:
+    key_T = np.searchsorted(index.first_decodable_K, wanted, side="right") - 1
+    for i, key, packet in zip(wanted.tolist(), key_T.tolist(), index.packet_N[wanted].tolist()):
+        while key > 0 and index.key_packet_K[key] > packet:
             key -= 1
         if not found or index.key_packet_K[key] > reached:
             found.append((max(key, 0), []))
         found[-1][1].append(i)
-        reached = max(reached, int(index.packet_N[i]))
+        reached = max(reached, packet)
     return found
 
 

@@ -7,29 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import cast
 
 import av
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ...kernels import host
-from ..bitstream import recovers_later
-from ..demux import Unusable, VideoFile, check_memory, one_line, packets, prepare, raise_if_of_the_system
+from ..demux import Unusable, check_memory, one_line, raise_if_of_the_system
 from ..frame_index import FrameIndex
 from ..times import MISSING
 from . import Decoded
 from .parts import room, stretches_of
-
-# Codecs in which a picture marked as "no reference" can be left out without touching any other. (In HEVC such a picture
-# may serve higher temporal layers.)
-CAN_SKIP = {"h264", "mpeg1video", "mpeg2video", "mpeg4"}
-# What FFmpeg's decoders look for at their strictest; at the first error they stop.
-STRICT = "crccheck+bitstream+buffer+careful+explode"
-NEVER = 1 << 62  # the number of no packet
+from .stretch import OpenFile
 
 # Bilinear, which is a triangle filter as wide as the reduction; chroma interpolated where it is sited, and rounding
 # that does not depend on the processor. To planar RGB this takes half the time that it takes to packed RGB.
@@ -54,7 +45,7 @@ def read_frames(
     """
     wanted = np.unique(positions)
     missing: set[int] = set(wanted.tolist())
-    with _File(index) as file:
+    with OpenFile(index) as file:
         keyed = stretches_of(index, wanted)
         attempts = [(stretch, start, start == key) for key, stretch in keyed for start in (key, key - 1)]
         for stretch, start, first in [*attempts, (wanted.tolist(), None, False)]:
@@ -64,10 +55,8 @@ def read_frames(
                     missing.discard(position)
                     yield position, frame
     if missing:
-        with _File(index, lenient=True) as file:
-            for position, frame in file.frames(
-                None, {int(index.decoder_pts_N[i]): i for i in missing}, all_packets=True
-            ):
+        with OpenFile(index, lenient=True) as file:
+            for position, frame in file.all_frames({int(index.decoder_pts_N[i]): i for i in missing}):
                 missing.discard(position)
                 if damaged is not None:
                     damaged.add(position)
@@ -78,151 +67,13 @@ def read_frames(
         raise Unusable(f"{len(missing)} of its frames cannot be decoded, at {seconds} s")
 
 
-class _File:
-    """An open file and its decoder, which stops at errors unless it is `lenient` with them."""
-
-    def __init__(self, index: FrameIndex, *, lenient: bool = False) -> None:
-        self.index, self.lenient = index, lenient
-        self._open()
-
-    def _open(self) -> None:
-        self.file = VideoFile(self.index.path)
-        self.stream = cast(VideoStream, self.file.container.streams[self.index.stream])
-        prepare(self.stream)
-        if not self.lenient:
-            self.stream.codec_context.options = {"err_detect": STRICT}
-        self.touched = False
-
-    def __enter__(self) -> _File:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-
-    def frames(self, key: int | None, want: dict[int, int], *, all_packets: bool) -> Iterator[tuple[int, VideoFrame]]:
-        """Decode from a key frame until all wanted frames {pts: position} came out, or cannot any more.
-
-        Without a key frame: from the start. Unless it is lenient, nothing is given that was decoded after a damaged
-        picture, which comes out only after what is shown before it: frames are held back for as long.
-        """
-        last = max(want, key=lambda pts: int(self.index.packet_N[want[pts]]))
-        skip = self.index.codec in CAN_SKIP and not all_packets
-        index, context = self.index, self.stream.codec_context
-        held: list[tuple[int, VideoFrame]] = []  # positions, and frames that may turn out to depend on a damaged one
-        clean = refreshing = False
-        entry: int | None = None  # position of the first packet's frame
-        first = 0
-        for packet in chain(self._packets_from(key), [None]):
-            if skip and packet:
-                context.skip_frame = "DEFAULT" if packet.pts in want else "NONREF"
-            if entry is None and packet:
-                entry, first = index.position(packet.pts), self._time(packet.pts)
-                refreshing = index.codec == "h264" and recovers_later(packet, index.prefixed)
-            # After the last packet that is needed, what has not come out is only held back for reordering.
-            done = packet is None or packet.pts == last
-            # What is shown before the first picture, and stored after it, may need others, and nothing else needs it.
-            leads = packet is not None and self._time(packet.pts) < first
-            frames, until = self._decode(packet, flush=done and packet is not None, forgive=leads or self.lenient)
-            out = -1
-            for frame in frames:
-                out = max(out, index.position(frame.pts))
-                if (
-                    not clean
-                    and not refreshing
-                    and not self.lenient
-                    and entry is not None
-                    and entry < out
-                    and entry >= 0
-                ):
-                    until = min(until, int(index.packet_N[entry]))  # the first picture was dropped
-                if frame.is_corrupt and not self.lenient:
-                    if self._time(frame.pts) >= first and (not refreshing or clean):
-                        until = min(until, self._number(frame.pts))
-                    continue
-                clean = True
-                if frame.pts in want:
-                    held.append((want[frame.pts], frame))
-            done = done or until < NEVER
-            while held and (done or self.lenient or index.waits_N[held[0][0]] <= out):
-                position, frame = held.pop(0)
-                if index.packet_N[position] < until:
-                    want.pop(cast(int, frame.pts))
-                    yield position, frame
-            if done or not want:
-                return
-
-    def _decode(self, packet: av.Packet | None, *, flush: bool, forgive: bool) -> tuple[list[VideoFrame], int]:
-        """What comes out, and the number of the packet from which on nothing is right (NEVER: none).
-
-        flush: also what is held back; after an error, too, for the decoder is then given up. forgive: errors are none.
-        """
-        context = self.stream.codec_context
-        frames, until = list[VideoFrame](), NEVER
-        for given in [packet, None] if flush else [packet]:
-            try:
-                frames += context.decode(given)
-            except av.FFmpegError as error:
-                raise_if_of_the_system(error)
-                if not forgive and until == NEVER:
-                    until = self._number(packet.pts) if packet else -1
-        if until < NEVER and not flush and packet:
-            frames += self._decode(None, flush=False, forgive=True)[0]
-        return frames, until
-
-    def _packets_from(self, key: int | None) -> Iterator[av.Packet]:
-        """Packets from a key frame on, with their pts as in decoder_pts_N, for a decoder that has seen nothing."""
-        index = self.index
-        number = 0 if key is None else int(index.key_packet_K[key])
-        if key and not index.pts_unreliable:
-            # Containers seek by time, some by decoding time, none exactly: start earlier until the key frame follows.
-            self.touched = True
-            for earlier in (key, key - 1):
-                try:
-                    self.file.container.seek(int(index.key_pts_K[earlier]), stream=self.stream)
-                except av.FFmpegError as error:
-                    self.file.check()
-                    raise_if_of_the_system(error)
-                    continue
-                stored = packets(self.file, self.stream)
-                for packet in stored:
-                    if packet.pts == index.key_pts_K[key]:
-                        yield index.state.remind(number, packet) if index.state else packet
-                        for size, packet in zip(index.size_P[number + 1 :].tolist(), stored):
-                            if packet.size != size:
-                                return  # damage has led to another place than on the way from the start
-                            yield packet
-                        return
-                    if self._number(packet.pts) > number:
-                        break
-        if self.touched:
-            self.file.close()
-            self._open()
-        self.touched = True
-        for i, packet in enumerate(packets(self.file, self.stream)):
-            if i >= number:
-                if i == number and i and index.state:
-                    packet = index.state.remind(number, packet)
-                if index.pts_unreliable:
-                    packet.pts = i
-                yield packet
-
-    def _time(self, pts: int | None) -> int:
-        """Something that ascends in display order."""
-        return self.index.position(pts) if self.index.pts_unreliable or pts is None else pts
-
-    def _number(self, pts: int | None) -> int:
-        """A packet's place in the file by its stamp, −1 if it is not that of a displayed frame."""
-        position = self.index.position(pts)
-        return int(self.index.packet_N[position]) if position >= 0 else -1
-
-
 def learn_order(index: FrameIndex) -> FrameIndex:
     """The index of a file whose container does not tell the display order, after decoding all of it once."""
     own = {} if index.own_dts_N is None else dict(zip(index.packet_N.tolist(), index.own_dts_N.tolist()))
     numbers: list[int] = []
     dts: list[int] = []
-    with _File(index, lenient=True) as file:
-        for packet in chain(file._packets_from(None), [None]):
+    with OpenFile(index, lenient=True) as file:
+        for packet in chain(file.packets_from(None), [None]):
             if packet:
                 time = own.get(packet.pts, MISSING)
                 packet.dts = None if time == MISSING else time
@@ -287,7 +138,9 @@ class _Converter:
         green, blue, red = planar.planes
         library = host.library()
         for place_HW3 in places:
-            unturned = np.rot90(place_HW3[:, ::-1] if self.mirrored else place_HW3, -self.turns)
+            unturned = place_HW3
+            if self.mirrored or self.turns:
+                unturned = np.rot90(place_HW3[:, ::-1] if self.mirrored else place_HW3, -self.turns)
             if library:
                 host.interleave(library, [(p.buffer_ptr, p.line_size) for p in (red, green, blue)], unturned)
                 continue

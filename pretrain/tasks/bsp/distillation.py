@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ...models.checkpoint import load_encoder
+from ...models.encoders import at_least_float32
 
 
 class Teachers(nn.Module):
@@ -27,10 +28,10 @@ class Teachers(nn.Module):
         self.project = nn.ModuleList(nn.Linear(features, teacher.features) for teacher in self._teachers)
 
     def forward(self, feature_NF: torch.Tensor, clip_NCTYX: torch.Tensor) -> torch.Tensor:
-        """Squared distances (N,), each divided by the teacher's F, so that the loss does not depend on it [ours]."""
+        """Squared distances (N,): sums over the F numbers of a teacher's feature, not means [P]."""
         total = feature_NF.new_zeros(len(feature_NF), dtype=torch.float32)
         for teacher, layer in zip(self._teachers, self.project):
             with torch.no_grad():
                 wanted = teacher.to(clip_NCTYX.device)(clip_NCTYX)
-            total = total + (layer(feature_NF) - wanted).float().square().mean(1)
+            total = total + at_least_float32(layer(feature_NF) - wanted).square().sum(1)
         return total

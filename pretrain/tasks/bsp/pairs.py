@@ -6,10 +6,14 @@ Legend: N samples, S slots of the bank, M slots that can be shown and have a cla
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 
 import gpuaug
+
+from .targets import DC, KINDS, SC
 
 ROUNDS = 32  # redraws of single partners before giving up
 
@@ -70,6 +74,24 @@ def partnered(
         raise gpuaug.Starved(f"clips of at least {need} frames are wanted, one has {frames[first].min()}")
     groups = _able(bank, frames >= need)
     return groups.same[first] > 0, groups.other[first] > 0
+
+
+def in_all_kinds(
+    bank: gpuaug.ClipBank, first: NDArray[np.int64], kinds: NDArray[np.int64], need: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(N,) clips and kinds: every clip in every kind that the bank has a partner for.
+
+    A warning names a kind for which no clip has one. Errors: gpuaug.Starved where this is so for all of two clips.
+    """
+    able = dict(zip((SC, DC), (any_.any() for any_ in partnered(bank, bank.slots(), need))))
+    lost = [KINDS[kind] for kind in (DC, SC) if kind in kinds and not able[kind]]
+    if lost and not any(able[kind] for kind in (DC, SC) if kind in kinds):
+        raise gpuaug.Starved(f"no clip of the bank has a partner for {' and '.join(lost)}")
+    if lost:
+        warnings.warn(f"of the held-out clips none has a partner for {lost[0]}: this kind is left out", stacklevel=2)
+    same, other = partnered(bank, first, need)
+    able_NK = np.where(kinds == SC, same[:, None], np.where(kinds == DC, other[:, None], True))
+    return np.repeat(first, len(kinds))[able_NK.ravel()], np.tile(kinds, len(first))[able_NK.ravel()]
 
 
 def _left(bank: gpuaug.ClipBank) -> NDArray[np.int64]:

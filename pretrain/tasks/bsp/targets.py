@@ -20,12 +20,13 @@ DC, SC, DS, SS = range(4)
 Mode = Literal["boundary", "regression", "action", "two_head", "distill"]
 
 
-def targets(plan: gpuaug.Plan, label: NDArray[np.int64]) -> dict[str, NDArray]:
+def targets(plan: gpuaug.Plan, label: NDArray[np.int64], tau: float | None = None) -> dict[str, NDArray]:
     """What a plan says about itself.
 
     Args:
         plan: N samples of T frames.
         label: (S,) class of every clip that the plan may show; −1: none.
+        tau: of the heat map; None: T.
 
     Returns:
         kind: int64 (N,), position in `KINDS`: do the first and last frame come from two clips, and of one class; or
@@ -33,8 +34,7 @@ def targets(plan: gpuaug.Plan, label: NDArray[np.int64]) -> dict[str, NDArray]:
         boundary: int64 (N,), the first frame that belongs to something new; −1: none.
         second: int64 (N, T), 1 where the dominant source is not that of the first frame.
         action: int64 (N,), the class of everything shown; −1 if there are two, or none is known.
-        heatmap: float32 (N, T), exp(−(t − boundary)²/2T), T being the paper's snippet length [P, 3.3]; 0 without a
-            boundary.
+        heatmap: float32 (N, T), exp(−(t − boundary)²/2τ) [P, 3.3]; 0 without a boundary.
 
     >>> plan = gpuaug.Plan.take(0, [0.0, 2.0, 4.0, 5.0])
     >>> target = targets(plan, label=np.array([7]))
@@ -52,7 +52,7 @@ def targets(plan: gpuaug.Plan, label: NDArray[np.int64]) -> dict[str, NDArray]:
     first, last = label[clip_NT[:, 0]], label[clip_NT[:, -1]]
     kind = np.where(second_NT[:, -1], np.where(first == last, SC, DC), np.where(boundary >= 0, DS, SS))
     gap_NT = np.arange(frames) - boundary[:, None]
-    heatmap = np.exp(-(gap_NT**2) / (2 * frames)) * (boundary >= 0)[:, None]
+    heatmap = np.exp(-(gap_NT**2) / (2 * (tau or frames))) * (boundary >= 0)[:, None]
     return {
         "kind": kind,
         "boundary": boundary,

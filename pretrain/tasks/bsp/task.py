@@ -10,7 +10,6 @@ In the options' notes, [P] is the paper, [C] the code of TSM that it builds on, 
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,7 +24,8 @@ import gpuaug
 from ...common.settings import BadSetting, Default, Recipe, check, setting
 from ...data.needs import Needs
 from ...feed.loaders import Draws
-from .pairs import draw_clips, partnered
+from ...models.encoders import at_least_float32
+from .pairs import draw_clips, in_all_kinds
 from .targets import DC, DS, KINDS, SC, SS, Mode, kinds_of, needs_of, targets
 
 __all__ = ["DC", "DS", "KINDS", "RECIPE", "SC", "SS", "Head", "Settings", "draws", "sample", "targets", "window_frames"]
@@ -60,12 +60,17 @@ class Settings:
     rates: tuple[float, ...] = setting((0.25, 0.5, 2.0, 4.0), "γ of ds, not 1; equally likely [ours]", above=0)
     sampling: Literal["uniform", "dense"] = setting(
         "uniform",
-        "uniform spreads the frames over the whole window, with a random offset; dense takes every --stride-th frame "
-        "from a random start [C]; one offset per clip, since one per frame would blur the speed [ours]",
+        "uniform: the time step is the same share of every window, which --window-placement whole makes the video's "
+        "[P, 3.2], with a random start; dense: --stride frames [C]; one offset per clip, since one per frame would "
+        "blur the speed, and one step for all kinds and modes [ours]",
     )
     stride: float = setting(
         2.0, "time step of dense sampling in frames of the window [C: 8 at the video's own rate]", least=1
     )
+    heatmap_tau: float | None = setting(
+        None, "τ of the heat map exp(−(t − μ)²/2τ); without it the frames of a sample [P, ambiguous: 2τ or τ]", above=0
+    )
+    head_std: float = setting(0.001, "of the normal distribution that classifiers start from [C]", least=0)
     dropout: float = setting(0.5, "share of the features dropped before the classifiers [C]", least=0, most=1)
     action_weight: float = setting(
         1.0, "weight of the action loss of two_head and distill beside the boundary loss [ours]", least=0
@@ -96,9 +101,10 @@ class Settings:
 
     @property
     def reach(self) -> int:
-        """The frames of a clip, at its time step, that the widest sample reaches over: Eq. 3 at i = 2τ."""
-        if DS not in kinds_of(self.mode, self.boundaries):
-            return self.frames
+        """The frames of a clip, at its time step, that the widest sample reaches over: Eq. 3 at i = 2τ.
+
+        Also where no speed changes: the rows of an ablation have one time step.
+        """
         low, _ = self.change
         return max(self.frames, math.ceil(low + max(self.rates) * (self.frames - low)))
 
@@ -107,6 +113,10 @@ RECIPE: Recipe = {
     "encoder": Default("tsm_resnet18", "[P] ablations; the main tables have tsm_resnet50"),
     "size": Default(224, "[P]"),
     "fps": Default(30.0, "[ours] so that clips of a second are long enough"),
+    "lr_head": Default(0.1, "[C] five times"),
+    "bias_factor": Default(2.0, "[C]"),
+    "decay": Default("weights", "[C]"),
+    "sync_bn": Default(False, "[C]"),
     "window_frames": Default(64, "[C] of dense sampling"),
     "batch": Default(128, "[C]"),
     "epochs": Default(50.0, "[C]"),
@@ -121,11 +131,14 @@ RECIPE: Recipe = {
 }
 
 
+EXTRACT_FPS = "native"  # features are of 8 consecutive frames of the video [P, 4.1]
+
+
 def window_frames(settings: Settings) -> int:
     """How many frames a window needs to be shown by `sample`.
 
-    >>> [window_frames(Settings(**each)) for each in ({}, {"boundaries": ("dc", "ss")}, {"sampling": "dense"})]
-    [26, 8, 51]
+    >>> [window_frames(Settings(**each)) for each in ({}, {"rates": (2.0,)}, {"sampling": "dense"})]
+    [26, 14, 51]
     """
     reach = settings.reach
     return reach if settings.sampling == "uniform" else math.ceil(settings.stride * (reach - 1)) + 1
@@ -173,7 +186,7 @@ def sample(
     if first is None:
         kind = kinds[rng.integers(len(kinds), size=n)]
     else:
-        first, kind = _in_all_kinds(bank, first, kinds, need)
+        first, kind = in_all_kinds(bank, first, kinds, need)
         if (n := len(first)) == 0:
             return gpuaug.Plan(*np.zeros((3, 0, frames, 1))), {}
     change = rng.integers(change_low, change_high + 1, n)
@@ -196,26 +209,8 @@ def sample(
     if two.any():
         second = gpuaug.Plan.take(clip_N2[:, 1], start_N2[:, 1:] + step_N2[:, 1:] * np.arange(frames))
         plan = gpuaug.edits.crossfade(plan, second, length=frames, center=cut, overlap=overlap)
-    target = targets(plan, bank.info["label"])
+    target = targets(plan, bank.info["label"], settings.heatmap_tau)
     return plan, target if first is None else {**target, "slot": first}
-
-
-def _in_all_kinds(
-    bank: gpuaug.ClipBank, first: NDArray[np.int64], kinds: NDArray[np.int64], need: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(N,) clips and kinds: every clip in every kind that the bank has a partner for.
-
-    A warning names a kind for which no clip has one. Errors: gpuaug.Starved where this is so for all of two clips.
-    """
-    able = dict(zip((SC, DC), (any_.any() for any_ in partnered(bank, bank.slots(), need))))
-    lost = [KINDS[kind] for kind in (DC, SC) if kind in kinds and not able[kind]]
-    if lost and not any(able[kind] for kind in (DC, SC) if kind in kinds):
-        raise gpuaug.Starved(f"no clip of the bank has a partner for {' and '.join(lost)}")
-    if lost:
-        warnings.warn(f"of the held-out clips none has a partner for {lost[0]}: this kind is left out", stacklevel=2)
-    same, other = partnered(bank, first, need)
-    able_NK = np.where(kinds == SC, same[:, None], np.where(kinds == DC, other[:, None], True))
-    return np.repeat(first, len(kinds))[able_NK.ravel()], np.tile(kinds, len(first))[able_NK.ravel()]
 
 
 class Head(nn.Module):
@@ -246,6 +241,9 @@ class Head(nn.Module):
             if len(classes) < 2:
                 raise ValueError(f"mode {mode} needs videos of at least 2 classes, got {len(classes)}")
             self.action = nn.Linear(features, len(classes))
+        for layer in (each for each in self.children() if isinstance(each, nn.Linear)):
+            nn.init.normal_(layer.weight, 0, settings.head_std)
+            nn.init.zeros_(layer.bias)
         if mode == "distill":
             from .distillation import Teachers
 
@@ -263,12 +261,12 @@ class Head(nn.Module):
         loss = feature_NF.new_zeros((), dtype=torch.float32)
         if self.mode != "action":
             truth = self.column[target["kind"]]
-            score = self.boundary(dropped_NF).float()
+            score = at_least_float32(self.boundary(dropped_NF))
             loss = loss + F.cross_entropy(score, truth)
             scores["boundary"] = (truth, score.detach().argmax(1))
         if self.mode != "boundary":
             truth = target["action"]  # −1 where two classes are shown: not counted
-            score = self.action(dropped_NF).float()
+            score = at_least_float32(self.action(dropped_NF))
             each = F.cross_entropy(score, truth, ignore_index=-1, reduction="none")
             loss = loss + each.mean() * (1.0 if self.mode == "action" else self.action_weight)
             scores["action"] = (truth, score.detach().argmax(1))
@@ -283,7 +281,7 @@ class Head(nn.Module):
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Smooth L1 of the map [P]; "gain" is how much smaller it is than that of the mean training target."""
         truth_NT = target["heatmap"]
-        map_NT = self.heatmap(feature_NF).float()
+        map_NT = at_least_float32(self.heatmap(feature_NF))
         error_N = F.smooth_l1_loss(map_NT, truth_NT, reduction="none").mean(1)
         if self.training:
             self.seen += 1

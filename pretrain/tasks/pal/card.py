@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 import gpuaug
 
 from ...data.dataset import Dataset
-from ..card import Card, rows
+from ..card import Card, Source, rows, seconds
 
 
 def cards(
-    batch: gpuaug.Batch, pictures_NTYXC: NDArray[np.uint8], names: dict[int, str], dataset: Dataset
+    batch: gpuaug.Batch, pictures_NTYXC: NDArray[np.uint8], names: dict[int, Source], dataset: Dataset
 ) -> list[Card]:
     """Two cards per pair, the query's above the key's: the middle frame of each clip, the aligned region underlined."""
     target = {name: value.cpu().numpy() for name, value in batch.target.items()}
@@ -30,8 +30,10 @@ def cards(
         first, last = target["source"][n, [start, stop - 1]]
         action, background = (Path(dataset.videos[target["video"][n, j]].path).name for j in (start, 0))
         named = {int(target["video"][n, start]): f"action, {action}", int(target["video"][n, 0]): background}
-        title = f"Pair {n % pairs + 1}, {'query' if n < pairs else 'key'}: {action} on {background}"
-        note = f"clips {start}…{stop - 1} show clips {first}…{last} of {action}, β = {target['opacity'][n]:.2f}"
+        part = "first of the two (query)" if n < pairs else "second (key)"
+        title = f"Pair {n % pairs + 1}, {part}: {action} pasted on {background}"
+        note = f"its clips {first} to {last} at {start} to {stop - 1}, {target['opacity'][n]:.0%} opaque (β)"
         picture, sample = pictures_NTYXC[n, middle], rows(by_video, [n])
-        found.append(Card(title, picture, sample, named, note=note, span=(start, stop)))
+        times = seconds(rows(plan, [n]), names)
+        found.append(Card(title, picture, sample, named, times, kind="composite", note=note, span=(start, stop)))
     return found

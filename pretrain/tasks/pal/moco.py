@@ -13,6 +13,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
 
+from ...models.encoders import at_least_float32
+
 
 class MomentumEncoder:
     """A copy of networks that follows them: slow = momentum · slow + (1 − momentum) · fast, parameter by parameter.
@@ -134,8 +136,9 @@ def similarity(query_PD: torch.Tensor, key_QD: torch.Tensor) -> torch.Tensor:
     """Cosines (…, P, Q) of unit vectors in float32, also under autocast: bfloat16 has 1/256 between 0.5 and 1, where
     those of an untrained network lie, so that all keys would be equally near.
     """
+    query_PD = at_least_float32(query_PD)
     with torch.autocast(query_PD.device.type, enabled=False):
-        return query_PD.float() @ key_QD.float().transpose(-1, -2)
+        return query_PD @ key_QD.to(query_PD.dtype).transpose(-1, -2)
 
 
 def info_nce(

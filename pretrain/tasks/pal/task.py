@@ -11,11 +11,10 @@ In the options' notes, [P] is the paper, [D] a default of ours where the paper l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
@@ -23,6 +22,7 @@ import gpuaug
 
 from ...common.settings import BadSetting, Default, Recipe, check, setting
 from ...feed.loaders import Draws
+from .embedding import Embedding, Relu, region_mean
 from .moco import KeyQueue, MomentumEncoder, among_candidates, gathered, info_nce
 from .triplets import draw_backgrounds, draw_triples, whole_groups
 
@@ -45,13 +45,25 @@ class Settings:
         least=1,
     )
     opacity: tuple[float, float] = setting(
-        (0.6, 1.0), "lowest and highest weight β of the region over its background, in (0.5, 1]; one per region [P; D]"
+        (0.6, 1.0),
+        "lowest and highest weight β of the region over its background; one per region [P; D]",
+        least=0,
+        most=1,
+    )
+    paste: Literal["different", "same", "none"] = setting(
+        "different",
+        "where the regions of a pair are pasted: on two videos, on one, or nowhere, so that both are shown in "
+        "their own video [P, Table 3; what is shown without a background D]",
+    )
+    contrast: Literal["region", "video"] = setting(
+        "region", "what is compared: the aligned clips, or the mean of all clips, the MoCo baseline [P, Table 3; D]"
     )
     dim: int = setting(128, "length D of the embedding [P]", least=1)
     layers: int = setting(2, "of the MLP F_n from F to D, batch norm and ReLU between them [D]", least=1)
     temporal_layers: int = setting(
-        2, "temporal convolutions F_t over the J clips, kernel 3, ReLU between them [P: 2, Table of 0 … 3]", least=0
+        2, "temporal convolutions F_t over the J clips, kernel 3 [P: 2, Table of 0 … 3]", least=0
     )
+    temporal_relu: Relu = setting("each", "ReLU after each of them [P], or only between them")
     queue: int = setting(16384, "keys of earlier composites that serve as negatives [P]", least=1)
     temperature: float = setting(0.07, "of InfoNCE [P]", above=0)
     momentum: float = setting(
@@ -62,6 +74,11 @@ class Settings:
         "batch norm of the slow network uses the batch's statistics, over all processes [P]; without, running ones, "
         "since those of a small batch tell which keys belong to it, and nothing else is learnt [D]",
     )
+    batch_keys: bool = setting(
+        True,
+        "the other keys of the batch are negatives beside the queue; without, the drift of the slow network is all "
+        "that has to be learnt, since it tells the newest keys from the queued ones [D]",
+    )
     same_video: bool = setting(
         False,
         "keep queued keys of the query's own video as negatives; without, they are left out, since reuse brings a "
@@ -70,12 +87,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         check(self)
-        if not 0.5 < self.opacity[0] <= self.opacity[1] <= 1:
-            raise BadSetting("opacity", "0.5 < low ≤ high ≤ 1", self.opacity)
+        if self.opacity[0] > self.opacity[1]:
+            raise BadSetting("opacity", "0 ≤ low ≤ high ≤ 1", self.opacity)
 
 
 RECIPE: Recipe = {
-    "encoder": Default("i3d_resnet50", "[P] I3D"),
+    "encoder": Default("i3d", "[P] Carreira's, by its operations"),
     "size": Default(112, "[P]"),
     "fps": Default(30.0, "[D] strides are in frames of this rate"),
     "window_frames": Default(29, "[D] (8 − 1) · 4 + 1 hold a clip at stride 4"),
@@ -103,7 +120,13 @@ def window_frames(settings: Settings) -> int:
 
 def draws(settings: Settings, windows: int) -> Draws:
     """Three videos a pair, each drawn to be shown twice, though only the action is."""
-    return Draws(windows_per_sample=6 * windows, uses_per_sample=4.0 * windows, samples_per_visit=1, rows_per_sample=2)
+    return Draws(
+        windows_per_sample=6 * windows,
+        uses_per_sample=4.0 * windows,
+        samples_per_visit=1,
+        rows_per_sample=2,
+        whole_visits=True,
+    )
 
 
 def sample(
@@ -131,51 +154,60 @@ def sample(
     if not 1 <= length_min <= longest <= clips - 2:
         bounds = f"length_min={length_min}, length_max={longest}"
         raise ValueError(f"lengths must be 1 ≤ min ≤ max ≤ windows − 2 = {clips - 2}, got {bounds}")
-    if first is None:
+    if first is None:  # backgrounds are drawn in any case: all rows of an ablation see as many videos in an epoch
         group_3P = draw_triples(rng, bank, slot_GJ, n)
     else:
         row_S = np.full(len(bank.info), -1)
         row_S[slot_GJ[:, 0]] = np.arange(len(slot_GJ))
         group_3P = draw_backgrounds(rng, bank, slot_GJ, row_S[first.reshape(n, -1)[:, 0]])
+    if settings.paste == "same":
+        group_3P[2] = group_3P[1]
     action_N, background_N = np.tile(group_3P[0], 2), group_3P[1:].reshape(-1)
 
     length = rng.integers(length_min, longest + 1, 2 * n)
     begin = rng.integers(0, clips - length + 1)  # s: the region's first clip in its own video
     place = rng.integers(1, clips - length)  # and in the composite, between two background clips
     action = _clips(rng, bank, slot_GJ[action_N], frames, stride_max)
+    if settings.paste == "none":
+        return action, targets(action, bank.info, frames, begin, begin + length)
     region = action.at(begin[:, None] * frames + np.arange(longest * frames), edge="repeat")
     background = _clips(rng, bank, slot_GJ[background_N], frames, stride_max)
     beta = rng.uniform(low, high, 2 * n)
-    start, stop = place * frames, (place + length) * frames
-    plan = gpuaug.edits.paste(background, region, start=start, stop=stop, opacity=beta)
-    return plan, targets(plan, bank.info, frames)
+    stop = place + length
+    plan = gpuaug.edits.paste(background, region, start=place * frames, stop=stop * frames, opacity=beta)
+    return plan, targets(plan, bank.info, frames, place, stop)
 
 
-def targets(plan: gpuaug.Plan, info: NDArray, frames: int) -> dict[str, NDArray]:
-    """What a plan of composites says about itself; the greater weight in a frame decides which video it shows.
+def targets(
+    plan: gpuaug.Plan, info: NDArray, frames: int, start: NDArray[np.int64], stop: NDArray[np.int64]
+) -> dict[str, NDArray]:
+    """What a plan of composites says about itself; where its region is, which no plan says of a faint one, is given.
 
     Args:
-        plan: N samples of T = J · frames output frames; the first clip is background.
+        plan: N samples of T = J · frames output frames; the first clip is background, or of the region's video.
         info: the bank's table. frames: of a clip.
+        start, stop: int64 (N,), the clips start … stop−1 show the region.
 
     Returns:
-        start, stop: int64 (N,), the clips start … stop−1 of the composite show the region; 0 and 0 without one.
-        opacity: float32 (N,), the weight β of the region; 0 without one.
-        video: int64 (N, J), the video that each clip shows.
+        start, stop: as given.
+        opacity: float32 (N,), the weight β of the region.
+        video: int64 (N, J), the video that each clip is to be taken for: in the region that of the region.
         source: int64 (N, J), which clip of that video it is: source[start] and source[stop−1] are the ends of the
             region in its own video.
     """
+    slot_NJK, weight_NJK = plan.clip[:, ::frames], plan.weight[:, ::frames]
     slot_NT, _ = plan.source()
-    slot_NJ = slot_NT[:, ::frames]
-    video_NJ = info["video"][slot_NJ]
-    region_NJ = video_NJ != video_NJ[:, :1]
-    start, length = region_NJ.argmax(1), region_NJ.sum(1)
-    weight_N = plan.weight[np.arange(len(start)), start * frames].max(1)
+    ground_N1 = info["video"][slot_NT[:, :1]]
+    j = np.arange(slot_NJK.shape[1])
+    inside_NJ = (j >= start[:, None]) & (j < stop[:, None])
+    other_NJK = (info["video"][slot_NJK] != ground_N1[:, :, None]) & (weight_NJK > 0)
+    tap_NJ = np.where(inside_NJ & other_NJK.any(2), other_NJK.argmax(2), plan.dominant[:, ::frames])
+    slot_NJ, shown_NJ = (np.take_along_axis(each, tap_NJ[:, :, None], 2)[:, :, 0] for each in (slot_NJK, weight_NJK))
     return {
         "start": start,
-        "stop": start + length,
-        "opacity": np.where(length > 0, weight_N, 0).astype(np.float32),
-        "video": video_NJ,
+        "stop": stop,
+        "opacity": shown_NJ[np.arange(len(start)), start].astype(np.float32),
+        "video": info["video"][slot_NJ],
         "source": info["position"][slot_NJ],
     }
 
@@ -186,7 +218,11 @@ class Head(nn.Module):
     def __init__(self, features: int, classes: list[str], settings: Settings) -> None:
         super().__init__()
         self.temperature, self.same_video = settings.temperature, settings.same_video
-        self.embed = Embedding(features, settings.dim, settings.layers, settings.temporal_layers)
+        self.batch_keys = settings.batch_keys
+        self.of_region = settings.contrast == "region"
+        self.embed = Embedding(
+            features, settings.dim, settings.layers, settings.temporal_layers, settings.temporal_relu
+        )
         self._slow = MomentumEncoder(settings.momentum, batch_statistics=settings.batch_statistics)
         self._keys = KeyQueue(settings.queue, settings.dim)
         self.constant = {"retrieval": 1 / CANDIDATES}
@@ -196,13 +232,15 @@ class Head(nn.Module):
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         """The mean loss, and per pair: "contrast", whether the query is nearer to its own key than to all negatives.
 
-        Negatives are the queue and the other keys of the batch, of all processes. Without the latter, nothing but the
-        drift of the slow network needs to be learnt: it tells the newest keys from the queued ones [D].
+        Negatives are the queue and the other keys of the batch, of all processes.
         Of held-out pairs there is no loss before all of them are known (see `held_out`): the scores are their "query",
         "key" and "video".
         """
         start_N, stop_N, video_NJ = target["start"], target["stop"], target["video"]
         pairs = len(start_N) // 2
+        video_P = video_NJ.gather(1, start_N[:, None])[:pairs, 0]
+        if not self.of_region:
+            start_N, stop_N = torch.zeros_like(start_N), torch.full_like(stop_N, video_NJ.shape[1])
         query_PD = region_mean(
             self.embed(encoder, clip_NCTYX[:pairs], video_NJ.shape[1]), start_N[:pairs], stop_N[:pairs]
         )
@@ -210,7 +248,6 @@ class Head(nn.Module):
             slow_encoder, slow_embed = self._slow.follow(encoder, self.embed, update=self.training)
             key_NJD = slow_embed(slow_encoder, clip_NCTYX[pairs:], video_NJ.shape[1])
             key_PD = region_mean(key_NJD, start_N[pairs:], stop_N[pairs:])
-            video_P = video_NJ.gather(1, start_N[:, None])[:pairs, 0]
             if not self.training:
                 return query_PD.new_zeros(()), {"query": query_PD, "key": key_PD, "video": video_P}
             (key_QD, first), (video_Q, _) = gathered(key_PD), gathered(video_P)
@@ -218,6 +255,8 @@ class Head(nn.Module):
             other_QD, other_video_Q = torch.cat([key_QD, queued_QD]), torch.cat([video_Q, queued_video_Q])
             own_P = first + torch.arange(pairs, device=key_PD.device)
             hidden_PQ = own_P[:, None] == torch.arange(len(other_QD), device=key_PD.device)
+            if not self.batch_keys:
+                hidden_PQ[:, : len(key_QD)] = True
             if not self.same_video:
                 hidden_PQ |= video_P[:, None] == other_video_Q
         loss_P, hit_P = info_nce(query_PD, key_PD, other_QD, hidden_PQ, self.temperature)
@@ -240,39 +279,6 @@ class Head(nn.Module):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self._slow.load_state_dict(state["slow"])
         self._keys.load_state_dict(state["keys"])
-
-
-class Embedding(nn.Module):
-    """Clips of J · frames frames to unit vectors (N, J, D): encoder per clip, MLP F_n, temporal convolutions F_t."""
-
-    def __init__(self, features: int, dim: int, layers: int, temporal_layers: int) -> None:
-        super().__init__()
-        if layers < 1 or temporal_layers < 0:
-            raise ValueError(f"layers must be ≥ 1 and temporal_layers ≥ 0, got {layers} and {temporal_layers}")
-        hidden: list[nn.Module] = []
-        for _ in range(layers - 1):
-            hidden += [nn.Linear(features, features, bias=False), nn.BatchNorm1d(features), nn.ReLU()]
-        self.mlp = nn.Sequential(*hidden, nn.Linear(features, dim))
-        blocks = [module for _ in range(temporal_layers) for module in (nn.ReLU(), nn.Conv1d(dim, dim, 3, padding=1))]
-        self.temporal = nn.Sequential(*blocks[1:])
-
-    def forward(self, encoder: nn.Module, clip_NCTYX: torch.Tensor, clips: int) -> torch.Tensor:
-        n, c, t, height, width = clip_NCTYX.shape
-        each = clip_NCTYX.view(n, c, clips, t // clips, height, width).transpose(1, 2).flatten(0, 1)
-        vector_NJD = self.mlp(encoder(each)).view(n, clips, -1)
-        return F.normalize(self.temporal(vector_NJD.transpose(1, 2)).transpose(1, 2).float(), dim=2)
-
-
-def region_mean(vector_NJD: torch.Tensor, start_N: torch.Tensor, stop_N: torch.Tensor) -> torch.Tensor:
-    """Unit vectors (N, D): the mean of clips start … stop−1, the slice that is aligned with the region [P; norm D].
-
-    >>> vector = torch.eye(3)[None]
-    >>> region_mean(vector, torch.tensor([1]), torch.tensor([2])).tolist()
-    [[0.0, 1.0, 0.0]]
-    """
-    j = torch.arange(vector_NJD.shape[1], device=vector_NJD.device)
-    inside_NJ1 = ((j >= start_N[:, None]) & (j < stop_N[:, None]))[:, :, None]
-    return F.normalize((vector_NJD * inside_NJ1).sum(1), dim=1)
 
 
 def _clips(

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 import gpuaug
 
 from ...data.dataset import Dataset
-from ..card import Card, Timeline, rows
+from ..card import Card, Source, Timeline, rows, seconds
 
 SHOWN = 8  # frames of a clip on the page
 
 
 def cards(
-    batch: gpuaug.Batch, pictures_NTYXC: NDArray[np.uint8], names: dict[int, str], dataset: Dataset
+    batch: gpuaug.Batch, pictures_NTYXC: NDArray[np.uint8], names: dict[int, Source], dataset: Dataset
 ) -> list[Card]:
     """A card per clip, with the timeline of its video: annotated actions, this clip, and the batch's others of it."""
     action_N, video_N, starts, ends = (
@@ -33,5 +33,8 @@ def cards(
         others = [other for m, other in enumerate(clip_N) if video_N[m] == video and m != n]
         timeline = Timeline(file.duration_seconds, actions, clip, others)
         plan = rows(batch.plan, [n]).at(shown)
-        found.append(Card(title, pictures_NTYXC[n, shown], plan, names, note=note, timeline=timeline))
+        named, times = {slot: source.text for slot, source in names.items()}, seconds(plan, names)
+        kind = "action" if action >= 0 else "background"
+        picture = pictures_NTYXC[n, shown]
+        found.append(Card(title, picture, plan, named, times, kind=kind, note=note, timeline=timeline))
     return found

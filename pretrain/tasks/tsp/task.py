@@ -27,6 +27,7 @@ from ...common.settings import Default, Recipe, check, setting
 from ...data.needs import Needs
 from ...features.store import Features
 from ...feed.loaders import Draws
+from ...models.encoders import at_least_float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,7 @@ class Settings:
         False, "as many clips of actions as of background in every batch [P]; without it each comes as often [C]"
     )
     gvf: str = setting("", "file of the videos' fixed vectors, made by extract --pool; without it no GVF [P, Table 1]")
+    head_std: float = setting(0.01, "of the normal distribution that the heads start from [C]", least=0)
     action_weight: float = setting(1.0, "α of the action loss [P, C: 1]; 0 leaves the head out of the loss", least=0)
     region_weight: float = setting(1.0, "α of the temporal region loss [P, C: 1]", least=0)
 
@@ -72,6 +74,7 @@ RECIPE: Recipe = {
     "milestones": Default((4.0, 6.0), "[P, C] epochs"),
     "gamma": Default(0.01, "[P, C]"),
     "warmup": Default(2.0, "[P, C] epochs"),
+    "val_every": Default(1.0, "[C] epoch"),
 }
 
 
@@ -86,8 +89,8 @@ def needs(settings: Settings) -> Needs:
 
 
 def draws(settings: Settings, windows: int) -> Draws:
-    """One window a clip."""
-    return Draws(balance=settings.balance)
+    """One window a clip; held-out ones reach from end to end of a segment [C]."""
+    return Draws(balance=settings.balance, held_out_placement="ends")
 
 
 def sample(
@@ -164,6 +167,9 @@ class Head(nn.Module):
         extra = 0 if self._gvf_VF is None else self._gvf_VF.shape[1]
         self.action = nn.Linear(features, len(classes))
         self.region = nn.Linear(features + extra, 2)
+        for layer in (self.action, self.region):
+            nn.init.normal_(layer.weight, 0, settings.head_std)
+            nn.init.zeros_(layer.bias)
 
     def loss(
         self, encoder: nn.Module, clip_NCTYX: torch.Tensor, target: dict[str, torch.Tensor]
@@ -174,11 +180,11 @@ class Head(nn.Module):
         """
         feature_NF = encoder(clip_NCTYX)
         action_N, region_N = target["action"], target["region"]
-        action_NC = self.action(feature_NF).float()
+        action_NC = at_least_float32(self.action(feature_NF))
         if self._gvf_VF is not None:
             self._gvf_VF = self._gvf_VF.to(feature_NF.device)
             feature_NF = torch.cat([feature_NF, self._gvf_VF[target["gvf"]].to(feature_NF.dtype)], 1)
-        region_N2 = self.region(feature_NF).float()
+        region_N2 = at_least_float32(self.region(feature_NF))
         total = F.cross_entropy(action_NC, action_N, ignore_index=-1, reduction="sum")
         loss = self.action_weight * total / region_N.sum().clamp_min(1)
         loss = loss + self.region_weight * F.cross_entropy(region_N2, region_N)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from gpuaug import Plan, blend, render
+from gpuaug import Plan, blend, functional, render
 from gpuaug.kernels import host, kernel_args, launches
 from gpuaug.kernels.launches import Variant
 from support import kernel_implementations
@@ -195,3 +195,27 @@ def run_sanitized(library: Path, folder: Path, selection: str) -> subprocess.Com
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-k", selection]
     files = [str(REPOSITORY / "tests" / "gpuaug" / f"test_{name}.py") for name in ("render", "blend", "functional")]
     return subprocess.run([*command, *files], capture_output=True, text=True, env=environment, cwd=REPOSITORY)
+
+
+@pytest.mark.parametrize("kernel", ["render", "blend", "mix"])
+def test_what_is_built_is_what_runs(kernel, monkeypatch):
+    """Where there are kernels the reference does not serve in silence: each call of the library is counted."""
+    assert kernel_implementations.compiled() is not None
+    calls = []
+    real = getattr(host, "mix" if kernel == "mix" else "launch")
+
+    def counted(library, *arguments, **options):
+        calls.append("mix" if kernel == "mix" else arguments[0])
+        return real(library, *arguments, **options)
+
+    monkeypatch.setattr(host, real.__name__, counted)
+    for name in ("render", "blend"):
+        monkeypatch.setattr(f"gpuaug.reference.{name}", None)
+    frames = torch.arange(2 * 3 * 8 * 9 * 3).to(torch.uint8).view(2, 3, 8, 9, 3)
+    if kernel == "render":
+        render(frames, Plan.take([0, 1], [[0]]), size=(4, 5))
+    elif kernel == "blend":
+        blend(frames, Plan.take([0, 1], [[0]]))
+    else:
+        functional.take(frames, [2, 0])
+    assert calls == [kernel]

@@ -60,7 +60,7 @@ def test_slots_that_are_not_ready_are_not_shown(decoder):
         ({"bank_size": (16, 0)}, "bank_size's width must be a whole number ≥ 1"),
         ({"dtype": "float32"}, "dtype must be a floating point dtype of torch, got dtype='float32'"),
         ({"dtype": torch.uint8}, "dtype must be a floating point dtype of torch, got dtype=torch.uint8"),
-        ({"placement": "center"}, "placement must be 'random' or 'spread', got placement='center'"),
+        ({"placement": "center"}, "placement must be one of random, spread, ends, whole, got placement='center'"),
         ({"function": "bsp"}, r"plan must be a function of \(rng, bank, n\), got plan='bsp'"),
     ],
 )

@@ -154,7 +154,7 @@ def test_a_bank_s_size_follows_from_the_batch(decoder):
             batch = source.batch(0)
             assert len(set(batch.target["video"].tolist())) == 128
             assert source.report()["slots"] == 512
-    with loader(many, slots=None, bank_bytes=100 * LENGTH * 9 * 12 * 3, reuse_max=8) as source:
+    with loader(many, slots=None, bank_bytes=100 * LENGTH * 9 * 16 * 3, reuse_max=8) as source:
         assert source.report()["slots"] == 100
 
 

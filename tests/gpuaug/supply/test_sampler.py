@@ -156,7 +156,7 @@ def test_failures_are_counted_in_constant_time():
         ({"rank": 1, "world": 2}, "every rank needs a segment, got 1 segments for world=2"),
         ({"frames": 0}, "frames must be ≥ 1, got frames=0"),
         ({"windows": 0}, "windows must be ≥ 1, got windows=0"),
-        ({"placement": "even"}, "placement must be 'random' or 'spread', got placement='even'"),
+        ({"placement": "even"}, "placement must be one of random, spread, ends, whole, got placement='even'"),
     ],
 )
 def test_what_cannot_be_is_refused(options, message):

@@ -9,6 +9,7 @@ import torch
 from gpuaug import Decoder, Window
 from gpuaug.video import decoder as decoder_module
 from gpuaug.video.backends import pyav as pyav_backend
+from gpuaug.video.backends import stretch
 from gpuaug.video.frame_index import read_index
 from support.assets import DERIVED, ENCODED, EVEN, FINE, TURNED, encode, ffmpeg_rgb, ffmpeg_seconds, number_of, picture
 
@@ -168,13 +169,13 @@ def test_a_key_frame_that_is_none(assets, monkeypatch):
     """Gradual refresh marks frames as keys that cannot be decoded from: it takes a start further back."""
     index = read_index(str(assets["refresh"]))
     attempts = []
-    frames = pyav_backend._File.frames
+    frames = stretch.OpenFile.frames
 
     def counted(self, key, *arguments, **options):
         attempts.append(key)
         yield from frames(self, key, *arguments, **options)
 
-    monkeypatch.setattr(pyav_backend._File, "frames", counted)
+    monkeypatch.setattr(stretch.OpenFile, "frames", counted)
     key = int(index.first_decodable_K[2])
     (got,) = pyav_backend.decode_windows(index, [np.arange(key, key + 3)], 96, 160)
     np.testing.assert_array_equal(got.numpy(), ffmpeg_rgb(assets["refresh"], 96, 160, chroma="left")[key : key + 3])
@@ -185,14 +186,14 @@ def test_only_needed_frames_are_decoded(assets, monkeypatch):
     """Two windows at the ends of a file: nothing between them is decoded; two that overlap: nothing twice."""
     index = read_index(str(assets["cfr"]))
     seen = []
-    packets_from = pyav_backend._File._packets_from
+    packets_from = stretch.OpenFile.packets_from
 
     def counted(self, key):
         for packet in packets_from(self, key):
             seen.append(packet.pts)
             yield packet
 
-    monkeypatch.setattr(pyav_backend._File, "_packets_from", counted)
+    monkeypatch.setattr(stretch.OpenFile, "packets_from", counted)
     ends = list(pyav_backend.read_frames(index, np.array([1, 49])))
     assert sorted(i for i, _ in ends) == [1, 49]
     assert len(seen) < 20
@@ -285,9 +286,9 @@ def test_windows_are_checked(arguments, message):
     ("arguments", "message"),
     [
         ({"size": (0, 5)}, "size must be (height, width), both >= 1, or None, got size=(0, 5)"),
-        ({"backend": "cuda"}, 'backend must be "auto", "dali" or "pyav"'),
+        ({"backend": "cuda"}, 'backend must be "auto", "dali", "torchcodec" or "pyav"'),
         ({"size": 5}, "size must be (height, width), both >= 1, or None, got size=5"),
-        ({"size": (5, 5), "fit": "short"}, 'size must be an integer >= 1, or None, where fit="short", got size=(5, 5)'),
+        ({"size": (5, 4), "fit": "short"}, 'a short and a long side, or None, where fit="short", got size=(5, 4)'),
         ({"size": 0, "fit": "short"}, 'where fit="short", got size=0'),
         ({"fit": "crop"}, 'fit must be "stretch", "inside" or "short"'),
         ({"threads": 0}, "threads must be >= 1, got threads=0"),

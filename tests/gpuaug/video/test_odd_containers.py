@@ -6,10 +6,16 @@ from fractions import Fraction
 
 import av
 import numpy as np
+import pytest
 
+import gpuaug
+from gpuaug.video import frame_index, manifest
+from gpuaug.video.bitstream import pictures
+from gpuaug.video.formats import _boxes
 from gpuaug.video.frame_index import read_index
 from support.assets import EVEN_MS, MS, encode, ffmpeg_rgb, ffmpeg_seconds, number_of
 from support.decoding.odd_files import avi, avi_chunks, shown, without_first
+from support.decoding.tables import table
 
 COUNT = 40
 
@@ -61,3 +67,87 @@ def test_pictures_before_the_first_key_frame(tmp_path):
         np.testing.assert_allclose(seconds, ffmpeg_seconds(path), atol=2e-3)
         index = read_index(str(path))
         assert index.first_decodable_K[0] == leading, "negative control: there are pictures before the key frame"
+
+
+@pytest.mark.parametrize(
+    ("stamps", "variable"),
+    [
+        ([0, 1, 3, 4, 6], True),  # steps of one and two ticks: a quarter more is no rounding
+        ([0, 4, 9, 13, 18], False),  # of four and five
+        ([0, 4, 8, 14], True),
+        ([0, 100, 225], True),
+        ([0, 2, 4, 6], False),
+        ([0], False),
+    ],
+)
+def test_variable_rate(stamps, variable):
+    assert table(stamps).variable_rate is variable
+    assert not table(stamps, interval=1.5).variable_rate
+
+
+def test_a_learnt_order_names_packets_by_their_place():
+    index = table([0, 1, 2, 3, 4], pts_unreliable=True, display_order_unknown=True, keys=(0, 3))
+    learnt = index.reordered([0, 2, 1, 4], [frame_index.MISSING] * 4)
+    assert learnt.packet_N.tolist() == learnt.decoder_pts_N.tolist() == [0, 2, 1, 4]
+    assert learnt.stamp_N.tolist() == [0, 1, 2, 4]
+    assert learnt.first_decodable_K.tolist() == [0, 0], "3 was not shown"
+    assert [learnt.position(number) for number in (0, 2, 1, 4, 3)] == [0, 1, 2, 3, -1]
+    assert not learnt.display_order_unknown
+
+
+def header(*bits):
+    """A VP9 packet that begins with these bits."""
+    text = "".join(bits).ljust(24, "0")
+    return av.Packet(bytes(int(text[i : i + 8], 2) for i in range(0, 24, 8)))
+
+
+@pytest.mark.parametrize("profile", ["00", "10", "01", "110"])
+def test_vp9_frames_that_are_shown(profile):
+    """Frame marker, profile (the third has a reserved bit), show_existing_frame, frame_type, show_frame."""
+    assert pictures("vp9", header("10", profile, "0", "0", "1")) == "?"
+    assert pictures("vp9", header("10", profile, "0", "1", "1")) == "?"
+    assert pictures("vp9", header("10", profile, "0", "0", "0")) == ""
+    assert pictures("vp9", header("10", profile, "0", "1", "0")) == ""
+    assert pictures("vp9", header("10", profile, "1")) == "?"
+    superframe = av.Packet(bytes(header("10", profile, "0", "0", "0")) + b"\xc0")
+    assert pictures("vp9", superframe) == "?"
+
+
+def box(name, content, wide=False):
+    size = len(content) + (16 if wide else 8)
+    head = (1).to_bytes(4, "big") + name + size.to_bytes(8, "big") if wide else size.to_bytes(4, "big") + name
+    return head + content
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_boxes_with_sizes_of_32_and_of_64_bits(wide, tmp_path):
+    content = box(b"ftyp", b"isom") + box(b"mdat", b"\7" * 5000, wide) + box(b"moov", b"")
+    for text, expected in (
+        (content, ([b"ftyp", b"mdat", b"moov"], True)),
+        (content[:-8], ([b"ftyp", b"mdat"], True)),
+        (content[:-9], ([b"ftyp", b"mdat"], False)),
+        (content[:-8] + b"\0\0\0\3moov", ([b"ftyp", b"mdat", b"moov"], False)),
+        (content[:-8] + b"\0\0\0\0moov", ([b"ftyp", b"mdat", b"moov"], True)),
+    ):
+        (tmp_path / "file").write_bytes(text)
+        with open(tmp_path / "file", "rb") as file:
+            assert _boxes(file) == expected
+
+
+def test_a_video_without_duration_has_no_rate(monkeypatch):
+    monkeypatch.setattr(manifest, "read_index", lambda _: table([5], end=5))
+    video, _ = manifest._read("x")
+    assert (video.duration_seconds, video.fps, video.frames) == (0.0, 0.0, 1)
+    assert not gpuaug.Video("x").variable_rate
+
+
+def test_few_packets_are_kept_while_a_file_is_read(tmp_path, monkeypatch):
+    """Of a file of key frames only, too."""
+    kept = []
+    real = frame_index.first_frame
+    monkeypatch.setattr(
+        frame_index, "first_frame", lambda stream, heads: kept.append(len(heads)) or real(stream, heads)
+    )
+    path = encode(tmp_path / "keys.mkv", range(12), Fraction(1, 25), "libx264", size=(64, 160), options={"g": "1"})
+    assert len(read_index(str(path)).stamp_N) == 12
+    assert kept == [4]

@@ -14,7 +14,7 @@ import pytest
 
 from gpuaug import Decoder, Window, probe
 from gpuaug.video import demux, frame_index, manifest, reader
-from gpuaug.video.backends import pyav
+from gpuaug.video.backends import pyav, stretch
 from support.assets import number_of
 
 ROOT = Path(__file__).parent.parent
@@ -187,13 +187,13 @@ def test_memory_that_is_short_while_decoding(step, assets, monkeypatch):
             with pytest.raises(OSError, match="Cannot allocate memory"):
                 demux.first_frame(short, list(demux.packets(file, stream))[:1])
             return
-    original = pyav._File._open
+    original = stretch.OpenFile._open
 
     def opened(self):
         original(self)
         self.stream = SimpleNamespace(codec_context=Context(self.stream.codec_context))
 
-    monkeypatch.setattr(pyav._File, "_open", opened)
-    monkeypatch.setattr(pyav, "packets", lambda file, _: demux.packets(file, demux.videos(file.container)[0]))
+    monkeypatch.setattr(stretch.OpenFile, "_open", opened)
+    monkeypatch.setattr(stretch, "packets", lambda file, _: demux.packets(file, demux.videos(file.container)[0]))
     (reason,) = pyav.decode_windows(index, [np.arange(3)], 96, 160)
     assert reason == "cannot be read: Cannot allocate memory"

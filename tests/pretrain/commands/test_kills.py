@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from PIL import Image
 import gpuaug
 from pretrain.commands import extract, localize, report
 from support import tiny_extraction
+from support.paths import quick_processes
 from support.planted import plant
 
 KILLS = 6
@@ -111,8 +111,7 @@ def killed(program, arguments, folder: Path, kills: int) -> None:
 
     What a kill leaves is whole, and no file that was there is lost; at the end everything is as if nothing happened.
     """
-    context = multiprocessing.get_context("forkserver")  # imports once, so that the starts are quick
-    context.set_forkserver_preload([__name__, "sklearn.linear_model", "matplotlib.figure"])
+    context = quick_processes()
     plain, disturbed = folder / "plain", folder / "killed"
     for each in (plain, disturbed):
         each.mkdir()

@@ -40,7 +40,7 @@ RECIPE = {"count": Default(3, "[P] 4 % more"), "mode": Default("b", "[C]"), "sha
 
 
 def parser(recipes=None):
-    made = Parser(prog="prog", allow_abbrev=False)
+    made = Parser(prog="prog")
     add_config(made)
     add_flags(made, KINDS, recipes)
     return made

@@ -7,7 +7,7 @@ import pytest
 
 from pretrain.data.segments import Segments
 from pretrain.evaluation import detection
-from pretrain.evaluation.detection import ACTIVITYNET
+from pretrain.evaluation.detection import ACTIVITYNET, average_recall, detection_map
 from pretrain.evaluation.matching import pairs
 from support.detections import ROWS, TRUTH
 
@@ -143,3 +143,30 @@ def test_pairs_counts():
 def test_errors_name_argument_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_without_a_limit_every_proposal_counts():
+    truth = Segments.of([("v", 0, 10), ("w", 0, 10)])
+    far = [("v", 50 + k, 60 + k, "", 0.9 - k / 1000) for k in range(150)]
+    proposals = Segments.of([*far, ("v", 0, 10, "", 0.1), ("w", 0, 10, "", 0.2)])
+    whole = average_recall(truth, proposals, max_proposals=None)
+    assert whole.an_A[-1] == 76  # 152 of two videos
+    assert whole.ar_A[-1] == 1
+    assert average_recall(truth, proposals, max_proposals=25).ar_A[-1] == 0, "both are the last of their video"
+    for limit in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="max_proposals must be above 0 or None"):
+            average_recall(truth, proposals, max_proposals=limit)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "official"),
+    [((20, 30), 0.0), ((0, 10), 1.0), ((5, 5), 0.0), ((12, 12), 0.0)],
+)
+def test_only_segments_without_length_hit_what_they_do_not_touch(prediction, official):
+    """In the official tool 0/0 is not below a threshold; a segment with a length is never of that kind."""
+    truth, found = Segments.of([("v", 0, 10, "a")]), Segments.of([("v", *prediction, "a", 0.9)])
+    assert detection_map(truth, found, zero_length="official").average_map == official
+    flat = Segments.of([("v", 3, 3, "a")])
+    expected = float(prediction[0] == prediction[1])
+    assert detection_map(flat, found, zero_length="official").average_map == expected
+    assert detection_map(flat, found, zero_length="never").average_map == 0.0

@@ -41,14 +41,14 @@ def test_bsps_first_batch_of_128_comes_from_as_many_windows(decoder, reuse):
     assert len(both) >= 150 or reuse > 1, "and partners, of which a window shown once has none for another"
 
 
-def test_at_the_recipes_size_the_bank_has_two_windows_per_sample_and_some_4_gib():
-    """Without making it: 64 frames of 256 × 341, half of which each sample needs two of."""
+def test_at_the_recipes_size_the_bank_has_two_windows_per_sample_and_some_6_gb():
+    """Without making it: 64 frames of 256 × 456, half of which each sample needs two of."""
     from gpuaug.supply.room import room
 
-    group = 64 * 256 * 341 * 3
+    group = 64 * 256 * 456 * 3
     groups, resident = room(None, None, windows=1, group_bytes=group, batch=128, need=256, once=False, kept=None)
     assert (groups, resident) == (256, False)
-    assert 4.2e9 < groups * group < 4.4e9
+    assert 5.6e9 < groups * group < 5.8e9
 
 
 @pytest.mark.parametrize(

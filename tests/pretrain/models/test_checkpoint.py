@@ -125,6 +125,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.end_to_end
 def test_killed_while_saving(tmp_path):
     """At whatever moment the process dies, the newest checkpoint is whole, and none is lost that was complete."""
     code = f"""
@@ -156,3 +157,60 @@ def test_encoder_of_a_checkpoint(tmp_path):
     assert not again.training
     assert torch.equal(again(clip), net.eval()(clip))
     assert encoder("tsm_resnet18", init=path, frames=4, size=32).loaded.missing == []
+
+
+def test_three_are_kept_where_nobody_says_otherwise(tmp_path):
+    for step in range(5):
+        checkpoint.save(tmp_path, state(step))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.1.pt", "checkpoint.2.pt", "checkpoint.pt"]
+
+
+def test_the_best_is_kept_on_a_file_system_without_hard_links(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refused)
+    checkpoint.save(tmp_path, state(7), best=True)
+    checkpoint.save(tmp_path, state(8))
+    assert checkpoint.read(tmp_path / "best.pt")["step"] == 7
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "checkpoint.1.pt", "checkpoint.pt"]
+
+
+@pytest.mark.parametrize("name", ["r2plus1d_34", "r2plus1d_18"])
+def test_the_shapes_of_one_encoder_come_from_the_file(tmp_path, monkeypatch, name):
+    made = []
+
+    def build(name, **options):
+        made.append(options)
+        return torch.nn.Linear(1, 1).train()
+
+    monkeypatch.setattr(checkpoint, "encoder", build)
+    model = {f"encoder.{key}": value for key, value in torch.nn.Linear(1, 1).state_dict().items()}
+    path = checkpoint.save(tmp_path, {"config": {"encoder": {"name": name, "frames": 4, "size": 32}}, "model": model})
+    found = checkpoint.load_encoder(path)
+    assert not found.training
+    assert torch.equal(found.weight, model["encoder.weight"])
+    size = {"frames": 4, "size": 32}
+    assert made == ([size, {**size, "init": path}] if name == "r2plus1d_34" else [size])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("converted", [True, False])
+def test_an_encoder_whose_shapes_came_from_its_weights_is_loaded(tmp_path, converted):
+    """R(2+1)D-34 as it was converted from Caffe2 has fewer channels in some layers than torchvision's own."""
+    init = None
+    if converted:
+        plain = encoder("r2plus1d_34", frames=4, size=32)
+        net = dict(plain.net.named_children())
+        for name, planes in (("layer2", 128), ("layer3", 256), ("layer4", 512)):
+            net[name][0].conv2[0] = type(net[name][0].conv2[0])(planes, planes, planes * 9 // 4)
+        weights = {f"features.{k}": v for k, v in plain.net.state_dict().items()}
+        torch.save({"model": weights}, tmp_path / "tsp.pth")
+        init = tmp_path / "tsp.pth"
+    made = encoder("r2plus1d_34", init=init, frames=4, size=32)
+    about = {"name": "r2plus1d_34", "frames": 4, "size": 32}
+    model = {f"encoder.{name}": value for name, value in made.state_dict().items()}
+    checkpoint.save(tmp_path / "run", {"config": {"encoder": about}, "model": {**model, "head.x": torch.ones(1)}})
+    found = checkpoint.load_encoder(tmp_path / "run")
+    assert not found.training
+    assert all(torch.equal(value, made.state_dict()[name]) for name, value in found.state_dict().items())

@@ -8,6 +8,7 @@ import re
 import shutil
 from fractions import Fraction
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -241,9 +242,10 @@ def test_page(run, planted, tmp_path, capsys):
     page = (run / "report.html").read_text(encoding="utf-8")
     names = {"curves", "confusion_boundary", "confusion_action", "figure4", "speed"}
     assert {path.stem for path in (run / "figures").glob("*.png")} == names
-    inside = re.findall(r'<img width="\d+" alt="([^"]+)" src="data:image/png;base64,([^"]+)">', page)
+    inside = re.findall(r'<img width="\d+" alt="([^"]+)" src="data:image/svg\+xml;base64,([^"]+)">', page)
     files = {path.read_bytes() for path in (run / "figures").glob("*.png")}
-    assert {base64.b64decode(data) for _, data in inside} == files
+    assert len({base64.b64decode(data) for _, data in inside}) == len(files) == len(names)
+    assert all(ElementTree.fromstring(base64.b64decode(data)).tag.endswith("svg") for _, data in inside)
     assert len({alt for alt, _ in inside}) == len(names), "each picture says what it is"
     for file in files:
         Image.open(io.BytesIO(file)).verify()

@@ -178,6 +178,7 @@ def test_any_value_may_be_anything(tmp_path, seed, capsys, recwarn):
 def test_what_the_page_needs_is_of_its_type(tmp_path, monkeypatch):
     """All places, without pictures: what is read of a run has the types that the page needs."""
     monkeypatch.setattr(figures, "save", lambda figure, path, **_: write_png(path))
+    monkeypatch.setattr(figures, "svg", lambda figure: "")
     for name in ("curves", "speed", "confusion"):
         monkeypatch.setattr(figures, name, lambda *_: Blank())
     for seed in range(300):

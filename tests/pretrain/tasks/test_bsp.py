@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 import gpuaug
 from pretrain.tasks.bsp import task as bsp
-from support.banks import set_columns
-from support.bsp_samples import T, draw, make_bank
+from support.banks import T, draw, make_bank, set_columns
 
 
 def read_again(plan, bank, i):

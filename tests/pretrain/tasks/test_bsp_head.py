@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pretrain.tasks.bsp import task as bsp
-from support.bsp_samples import T, draw
+from support.banks import T, draw
 
 
 class Pool(nn.Module):
@@ -82,3 +82,12 @@ def test_samples_of_two_actions_do_not_count():
     torch.testing.assert_close(both, expected)
     with pytest.raises(ValueError, match="at least 2 classes"):
         bsp.Head(24, ["only"], bsp.Settings(mode="action"))
+
+
+@pytest.mark.parametrize("mode", ["action", "two_head"])
+def test_two_classes_are_enough_and_one_is_not(mode):
+    settings = bsp.Settings(mode=mode)
+    assert bsp.Head(6, ["a", "b"], settings).action.out_features == 2
+    with pytest.raises(ValueError, match=f"mode {mode} needs videos of at least 2 classes, got 1"):
+        bsp.Head(6, ["a"], settings)
+    assert bsp.Head(6, ["a"], bsp.Settings()).names["action"] == ["a"]

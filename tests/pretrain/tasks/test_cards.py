@@ -12,7 +12,7 @@ from gpuaug.video.manifest import Video
 from pretrain.data.dataset import Dataset, Segment
 from pretrain.tasks.bsp import card as bsp_card
 from pretrain.tasks.bsp import task as bsp
-from pretrain.tasks.card import rows
+from pretrain.tasks.card import Source, rows
 from pretrain.tasks.pal import card as pal_card
 from pretrain.tasks.pal import task as pal
 from pretrain.tasks.task import TASKS, load_cards
@@ -57,7 +57,7 @@ def batch_of(plan, target):
 
 
 def names(bank):
-    return {slot: f"window {slot}" for slot in range(len(bank.info))}
+    return {slot: Source(f"window {slot}", 5.0 * (slot % J), 10.0) for slot in range(len(bank.info))}
 
 
 def test_bsp_marks_the_boundary(bank, dataset):
@@ -65,7 +65,11 @@ def test_bsp_marks_the_boundary(bank, dataset):
     made = bsp_card.cards(*batch_of(plan, target), names(bank), dataset)
     assert len(made) == 12
     for n, card in enumerate(made):
-        assert card.title.startswith(bsp.KINDS[target["kind"][n]] + ": ")
+        kind = bsp.KINDS[target["kind"][n]]
+        assert card.kind == kind
+        assert card.title == f"{bsp_card.MEANING[kind]} ({kind})"
+        start_K = 5.0 * (plan.clip[n] % J)
+        np.testing.assert_allclose(card.seconds_TK, (start_K + plan.frame[n] / 10) * np.ones(1))
         assert card.boundary == target["boundary"][n]
         assert (card.plan.clip[0] == plan.clip[n]).all()
 
@@ -74,18 +78,18 @@ def test_pal_shows_the_two_composites_of_a_pair_one_below_the_other(bank, datase
     plan, target = pal.sample(np.random.default_rng(0), bank, 3, pal.Settings(opacity=(0.6, 0.9)))
     made = pal_card.cards(*batch_of(plan, target), names(bank), dataset)
     assert [card.title.split(":")[0] for card in made] == [
-        f"Pair {p}, {q}" for p in (1, 2, 3) for q in ("query", "key")
+        f"Pair {p}, {q}" for p in (1, 2, 3) for q in ("first of the two (query)", "second (key)")
     ]
     for card, n in zip(made, (0, 3, 1, 4, 2, 5)):
         start, stop = target["start"][n], target["stop"][n]
         assert card.span == (start, stop)
         assert card.frames_TYXC[:, 0, 0, 0].tolist() == [4, 12, 20, 28], "the middle frame of each clip"
         action, background = (target["video"][n][j] for j in (start, 0))
-        assert f"film{action}.mp4 on film{background}.mp4" in card.title
+        assert f"film{action}.mp4 pasted on film{background}.mp4" in card.title
         assert card.plan.clip[0, start, card.plan.weight[0, start] > 0.5] == action
         assert set(card.plan.clip[0, [j for j in range(J) if not start <= j < stop]].ravel()) == {background}
         assert set(card.plan.clip[0].ravel()) == {action, background} == set(card.names)
-        first, last = (int(x) for x in re.search(r"show clips (\d)…(\d) of", card.note).groups())
+        first, last = (int(x) for x in re.search(r"clips (\d) to (\d) at", card.note).groups())
         assert (first, last) == (target["source"][n][start], target["source"][n][stop - 1])
 
 

@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pretrain.tasks.pal import task as pal
 from pretrain.tasks.pal.moco import KeyQueue, MomentumEncoder, among_candidates, info_nce
+from support.composites import FRAMES, Colors, batch
 
 
 def test_retrieval_counts_ties_as_misses():
@@ -41,3 +43,20 @@ def test_statistics_of_the_slow_networks():
     assert own.follow(net, update=False)[0].training
     assert not following.follow(net, update=False)[0].training
     assert not own.follow(net.eval(), update=False)[0].training
+
+
+@pytest.mark.parametrize("batch_statistics", [True, False])
+def test_the_slow_networks_statistics_are_those_asked_for(batch_statistics):
+    """The setting reaches the copy, which follows the mode of the networks only where it uses the batch's own."""
+    clips, target = batch(16, 0)
+    net, head = Colors(), pal.Head(6, [], pal.Settings(frames=FRAMES, dim=4, batch_statistics=batch_statistics))
+    head.loss(net, clips, target)
+    slow = head._slow.follow(net, head.embed, update=False)
+    assert [each.training for each in slow] == [batch_statistics] * 2
+    head.eval()
+    head.train()
+    assert head.training
+    assert head.embed.training
+    head.eval()
+    net.eval()
+    assert not any(each.training for each in head._slow.follow(net, head.embed, update=False))

@@ -140,7 +140,7 @@ def strange(clips, target, pairs=16):
     return clips[order], {name: value[order] for name, value in target.items()}
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_negative_controls_do_not_reach_the_loss_of_the_aligned_run(seed):
     """Slices one clip late, and keys of other videos, against the aligned run with the same seed and batches.
 

@@ -118,7 +118,7 @@ def test_tensorboard(tmp_path):
 
 def test_tensorboard_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(ValueError, match="--tensorboard needs the package tensorboard"):
+    with pytest.raises(ValueError, match=r"needs tensorboard: pip install 'gpuaug\[tensorboard\]'"):
         RunFolder(tmp_path, tensorboard=True)
 
 

@@ -34,6 +34,7 @@ def test_every_option_has_a_help_text_and_every_default_of_a_recipe_a_source(nam
 def test_a_run_without_flags_has_the_recipes_values(name):
     settings, task = told(task=name), load(name)
     found = {key: value for each in fields(settings) if each.name not in ("task", "options")
+             if hasattr(getattr(settings, each.name), "__dataclass_fields__")
              for key, value in asdict(getattr(settings, each.name)).items()}  # fmt: skip
     rates = ("lr", "lr_head", "lr_stem")
     for key, default in recipe(task).items():
@@ -48,7 +49,7 @@ def test_a_run_without_flags_has_the_recipes_values(name):
 
 
 def test_help_without_a_task_says_where_they_differ(capsys):
-    assert main(["train", "--help"]) == 0
+    assert main(["train", "--help-all"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "(default bsp 128 [C], pal 8 [P] 512 on 64 GPUs, tsp 32 [P, C] per GPU)" in text
     assert "frames of a clip (default bsp 8, pal 8, tsp 16)" in text
@@ -68,7 +69,7 @@ def test_help_without_a_task_says_where_they_differ(capsys):
         ("--task bsp --videos a --out b --val-subset v", "--val-subset needs --annotations"),
         ("--task bsp --videos a --out b --mode magic", "argument --mode: invalid choice: 'magic'"),
         ("--task bsp --videos a --out b --epsilon 3 9", "--epsilon must be a lowest and a highest number in [0, 4]"),
-        ("--task pal --videos a --out b --opacity 0.5 1", "--opacity must be 0.5 < low ≤ high ≤ 1, got (0.5, 1.0)"),
+        ("--task pal --videos a --out b --opacity 1 0.5", "--opacity must be 0 ≤ low ≤ high ≤ 1, got (1.0, 0.5)"),
         (
             "--task bsp --videos a --out b --window-frames 16",
             "--window-frames must be ≥ 26, the frames that samples reach over, got 16",
@@ -136,9 +137,9 @@ def rates(*words, task="bsp", whole_batch=128):
 
 
 def test_rates_that_were_not_given():
-    assert rates() == (0.02, None, None)
-    assert rates(whole_batch=32) == (0.005, None, None)  # SGD's go with the whole batch
-    assert rates("--lr", 3, whole_batch=32) == (3, None, None)
+    assert rates() == (0.02, 0.1, None)
+    assert rates(whole_batch=32) == (0.005, 0.025, None)  # SGD's go with the whole batch
+    assert rates("--lr", 3, whole_batch=32) == (3, pytest.approx(15), None)  # and the head's with the encoder's
     assert rates("--optimizer", "adamw") == (USUAL_LR["adamw"], None, None)
     assert rates(task="tsp", whole_batch=64) == (2e-4, 0.004, 0)
     assert rates("--lr-head", 1, task="tsp", whole_batch=32) == (1e-4, 1, 0)

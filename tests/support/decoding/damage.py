@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.bitstream
 import numpy as np
 
 from gpuaug import probe
@@ -119,11 +120,24 @@ def make(source: Path, seed: int, number: int, folder: Path) -> tuple[Path, str]
     return target, kind
 
 
+def _packets(demuxed: Iterator[Any], unpack: Any) -> Iterator[Any]:
+    """Packets with something in them, to the first error (an empty one would tell a decoder that the file is over)."""
+    try:
+        for packet in demuxed:
+            if unpack is not None:
+                yield from unpack.filter(packet if packet.size else None)
+            elif packet.size:
+                yield packet
+    except (av.FFmpegError, IndexError):
+        return
+
+
 def by_packet(
     path: Path, stream_index: int, options: dict[str, str] | None = None, *, keep: bool = False
 ) -> dict[int, str]:
     """The sequential decode: {number of the packet: digest of its picture}, on through errors.
 
+    Packets of MPEG-4 are numbered as they are when two pictures in one are taken apart.
     keep: all pictures stay in memory, so that none is decoded over an earlier one.
     """
     kept = []
@@ -133,14 +147,12 @@ def by_packet(
         stream.codec_context.thread_type, stream.codec_context.thread_count = "NONE", 1
         stream.codec_context.options = options or {}
         number = 0
-        demuxed = file.demux(stream)
+        unpack = None
+        if stream.codec_context.codec.canonical_name == "mpeg4" and "mp4" not in file.format.name:
+            unpack = av.bitstream.BitStreamFilterContext("mpeg4_unpack_bframes", stream)
+        stored = _packets(file.demux(stream), unpack)
         while True:
-            try:
-                packet = next(demuxed, None)
-            except (av.FFmpegError, IndexError):
-                packet = None
-            if packet is not None and not packet.size:
-                continue  # to a decoder it would say that the file is over
+            packet = next(stored, None)
             if packet is not None:
                 packet.pts, number = number, number + 1
             try:

@@ -8,6 +8,8 @@ import numpy as np
 
 from gpuaug.kernels import kernel_args, launches
 
+SIDES = (("frames", "frame"), ("height", "row"), ("width", "pixel"))  # of a source, and their strides
+
 
 def ranges(kernel: str, work: np.ndarray, dtype: str) -> np.ndarray:
     """uint64 (R, 3): begin, end and whether it may be written, of the memory that a job's kernel may touch.
@@ -18,11 +20,15 @@ def ranges(kernel: str, work: np.ndarray, dtype: str) -> np.ndarray:
     found = [(work.ctypes.data, work.ctypes.data + work.size, 0)]
     size = kernel_args.ITEMSIZE[dtype]
     for row in rows:
-        source = dict(zip(launches.RENDER_SOURCE if kernel == "render" else launches.BLEND_SOURCE, row))
+        source = dict(zip(launches.HEADERS[kernel][1], row))
         clips = [(fields["clips"] if fields["row_step"] == 0 else 1, fields["clip_stride"])]
         if kernel == "render":
             steps = [*clips, (source["frames"], source["frame_stride"]), (source["height"], source["row_stride"])]
             begin, end = span(source["address"], [*steps, (source["width"] * fields["c"], 1)], 1)
+        elif kernel == "compose":
+            own = size if fields["same"] else 1
+            steps = [(source[name], own * source[f"{step}_stride"]) for name, step in SIDES]
+            begin, end = span(source["address"], [*clips, *steps, (fields["c"], own * source["channel_stride"])], own)
         else:
             steps = [(source["frames"], size * source["frame_stride"])]
             steps += [(fields[f"sizes{d}"], size * source[f"strides{d}"]) for d in range(kernel_args.DIMENSIONS)]

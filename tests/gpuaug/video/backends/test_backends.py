@@ -1,17 +1,24 @@
 """The seam between the decoder and its backends, with one that is made up here."""
 
 import re
+import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import get_args
 
+import av
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.peers import decoders
 from gpuaug import Decoder, Window
 from gpuaug.video import backends
+from gpuaug.video import decoder as decoder_module
 from support.assets import number_of
+
+ROOT = Path(__file__).parents[4]
 
 
 class Painter:
@@ -76,6 +83,24 @@ def test_auto_goes_on_with_the_next_one(painter, assets):
         assert [f.reason for f in alone.decode(windows)[1]] == ["no paint for h264", "unlucky"]
 
 
+def test_what_was_left_to_the_next_one_is_counted(painter, assets, tmp_path, monkeypatch):
+    """Files by reason, whether one refused or failed; a file counts once."""
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(assets["cfr"].read_bytes())
+    windows = [Window(str(path), 0.48, 25, 2) for path in (assets["vp9"], assets["cfr"], assets["cfr"], copy)]
+    with Decoder(threads=2) as decoder:
+        for _ in range(2):
+            assert not decoder.decode(windows)[1]
+            assert decoder.fallbacks == {"no paint for h264": 2, "unlucky": 1}
+    with Decoder(backend="painter", threads=2) as alone:
+        assert len(alone.decode(windows)[1]) == 4
+        assert alone.fallbacks == {}
+    monkeypatch.setattr(decoder_module, "KEPT_REASONS", 1)
+    with Decoder(threads=2) as decoder:
+        assert not decoder.decode(windows)[1]
+        assert decoder.fallbacks == {"no paint for h264": 2}
+
+
 def test_a_failure_is_not_hidden_by_a_later_refusal(monkeypatch, painter, assets):
     class Nothing(Painter):
         def refuses(self, index):
@@ -97,6 +122,48 @@ def test_one_without_its_library(monkeypatch, painter):
 
 
 def test_an_unknown_one_is_refused_with_the_choices(painter):
-    message = 'backend must be "auto", "painter", "dali" or "pyav", got backend=\'oil\''
+    message = 'backend must be "auto", "painter", "dali", "torchcodec" or "pyav", got backend=\'oil\''
     with pytest.raises(ValueError, match=re.escape(message)):
         Decoder(backend="oil")
+
+
+@pytest.mark.parametrize("error", [ImportError("No module named 'torchcodec'"), None])
+def test_torchcodec_without_itself_or_without_ffmpeg(monkeypatch, error):
+    """One line that says what to install; "auto" does without."""
+    if error is None:  # torchcodec is there, and finds no FFmpeg
+        fake = ModuleType("torchcodec.decoders")
+
+        def found_nothing(source):
+            raise RuntimeError("Could not load libtorchcodec. Likely causes: …")
+
+        fake.VideoDecoder = found_nothing
+        monkeypatch.setitem(sys.modules, "torchcodec", ModuleType("torchcodec"))
+        monkeypatch.setitem(sys.modules, "torchcodec.decoders", fake)
+        monkeypatch.delitem(sys.modules, "gpuaug.video.backends.torchcodec", raising=False)
+    else:
+        monkeypatch.setitem(sys.modules, "gpuaug.video.backends.torchcodec", None)
+    with pytest.raises(RuntimeError, match='backend="torchcodec" needs torchcodec, which cannot be imp') as raised:
+        Decoder(backend="torchcodec")
+    assert str(raised.value).endswith("; pip install 'gpuaug[torchcodec]'")
+    assert "\n" not in str(raised.value)
+    if error is None:
+        assert "it finds no FFmpeg libraries (Debian, Ubuntu: apt install ffmpeg)" in str(raised.value)
+    with Decoder() as decoder:
+        assert [*decoder._backends] == ["pyav"]
+
+
+@pytest.mark.slow
+def test_torchcodec_with_the_ffmpeg_of_pyavs_wheel():
+    """Runs test_torchcodec.py where the system's FFmpeg does not serve; on Linux, that in PyAV's wheel does."""
+    pytest.importorskip("torchcodec")
+    if not list((Path(av.__file__).parent.parent / "av.libs").glob("libavcodec*.so*")):
+        pytest.skip("PyAV was not installed from its wheel for Linux")
+    file = Path(__file__).with_name("test_torchcodec.py")
+    with decoders.pyavs_libraries() as environment:
+        run = subprocess.run(
+            [sys.executable, "-m", "pytest", str(file), "-m", "not gpu", "-p", "no:cacheprovider", "-rs"],
+            env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
+    assert "[100%]" in run.stdout
+    assert "SKIPPED" not in run.stdout

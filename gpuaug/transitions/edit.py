@@ -1,0 +1,288 @@
+"""Transitions as plans: the layers of every sample's kind, put together. NumPy only.
+
+Legend: N samples, T output frames, K taps.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import values
+from ..layers import fields, taps
+from ..layers.columns import ALL, COLOR, MAP, Layers, Marks
+from ..plan import Plan, alike, columns_of, fade, where, with_columns
+from ..values import TooShort, per_sample, require
+from .easing import EASINGS, ease
+from .kinds import FIRST, KINDS, LABELS, LUMA, NAMES, PAINT, SECOND, Motion
+
+MASK_EDGES = ("linear", "smooth")
+
+
+def transition(
+    first: Plan,
+    second: Plan,
+    kind: str | Sequence[str],
+    *,
+    length: int,
+    start: ArrayLike,
+    duration: ArrayLike,
+    easing: str | Sequence[str] = "linear",
+    softness: ArrayLike = 0.0,
+    edge: str | Sequence[str] = "linear",
+    angle: ArrayLike = 0.0,
+    center: ArrayLike = (0.5, 0.5),
+    color: ArrayLike = (0.0, 0.0, 0.0),
+    number: ArrayLike = 8,
+    seed: ArrayLike = 0,
+    luma: ArrayLike | None = None,
+) -> Plan:
+    """`first`, then a transition of `duration` frames from output frame `start` on, then `second`.
+
+    The j-th of these frames (j = 1 … duration) has progress p = easing(j/duration); those with 0 < p < 1 show both, or
+    something between; the last of them is pure second. Frame i ≥ start shows second[i − start], up to there first[i].
+    Duration 0 is a cut: `start` is the first new frame. "dissolve" is `crossfade` with start = center − overlap/2 and
+    duration = overlap. All but `length` is one value, or one per sample; a parameter that a kind has no use for does
+    nothing (`KINDS[kind].draws` are those it has).
+
+    Args:
+        first: plan that reaches as far as it is shown, start + duration − 1 frames (start frames for a cut).
+        second: plan of at least length − start frames.
+        kind: names of `NAMES`.
+        length: output frames, ≥ 1.
+        start: int in [0, length].
+        duration: int in [0, length − start]; 0 for cuts.
+        easing: "linear", "smooth", "in", "out" or "back".
+        softness: float ≥ 0 of masks: how long an edge takes to pass, in parts of the rest; 0 is a hard edge.
+        edge: "linear" or "smooth": how a soft edge goes from 0 to 1.
+        angle: degrees clockwise by which a mask is turned.
+        center: (2,) or (N, 2): y, x of a mask, or of what is scaled, in parts of the output.
+        color: (3,) or (N, 3) in [0, 1]: of fades through a colour, and behind doors.
+        number: > 0: of stripes, cells, turns of a mask.
+        seed: int ≥ 0 of random masks.
+        luma: (h, w) or (N, h, w), the time map of "luma": where it is least changes first; of any numbers.
+
+    Raises:
+        ValueError: naming the argument, its value and the rule.
+
+    >>> clips = Plan.take(0, range(6)), Plan.take(1, range(6))
+    >>> plan = transition(*clips, ["push_left", "cut"], length=6, start=[1, 3], duration=[4, 0])
+    >>> plan.area()[0, :, 1].tolist()
+    [0.0, 0.25, 0.5, 0.75, 0.0, 0.0]
+    """
+    kinds = _names("kind", kind, NAMES)
+    easings, edges = _names("easing", easing, EASINGS), _names("edge", edge, MASK_EDGES)
+    given = {"start": (start, 0), "duration": (duration, 0), "softness": (softness, 0), "angle": (angle, 0)}
+    given |= {"number": (number, 0), "seed": (seed, 0), "center": (center, 1), "color": (color, 1)}
+    given |= {"luma": (luma, 2)} if luma is not None else {}
+    n = _samples([first, second], [kinds, easings, edges], given)
+    kinds, easings, edges = (np.broadcast_to(names, n) for names in (kinds, easings, edges))
+    length = values.positive("length", length)
+    start, duration = per_sample("start", start, n), per_sample("duration", duration, n)
+    start, duration = (np.broadcast_to(v, (n, 1)) for v in (start, duration))
+    given_looks = {
+        "softness": softness,
+        "angle": angle,
+        "number": number,
+        "seed": seed,
+        "center": center,
+        "color": color,
+    }
+    looks = _Looks.of(n, kinds, edges, luma, **given_looks)
+    require((start >= 0) & (start <= length), f"start must be in [0, length={length}], got start={{}}", start)
+    fits = (duration >= 0) & (duration <= length - start)
+    require(fits, f"duration must be in [0, length - start], length={length}, got duration={{}}", duration)
+    require((duration == 0) | (kinds != "cut")[:, None], "duration must be 0 for cuts, got duration={}", duration)
+
+    i = np.arange(length)[None]
+    t = np.where(duration > 0, (i - start + 1) / np.maximum(duration, 1), i >= start)
+    p = ease(np.clip(t, 0.0, 1.0), easings)
+    need = np.where(p < 1, i + 1, 0).max(1), np.where(p > 0, i - start + 1, 0).max(1)
+    for name, plan, most in (("first", first, need[0]), ("second", second, need[1])):
+        require(
+            most <= plan.shape[1], f"{name} must have {{}} frames for this start, got {plan.shape[1]}", most, TooShort
+        )
+    a = first.repeat(n).at(np.minimum(i, first.shape[1] - 1))
+    b = second.repeat(n).at(np.clip(i - start, 0, second.shape[1] - 1))
+    mixed = (p > 0) & (p < 1)
+    marks = _marks(a, b, kinds, mixed, p > 0)
+    dissolve = (kinds == "dissolve")[:, None]
+    plain = fade(a, b, np.where(dissolve | ~mixed, p, 0.0))
+    if (mixed & ~dissolve).any():
+        plain = where(dissolve | ~mixed, plain, _together(a, b, kinds, Motion(p, looks.center[:, None]), mixed, looks))
+    return replace(plain, marks=marks)
+
+
+@dataclass
+class _Looks:
+    """The parameters of masks and colours, one per sample; `maps` (N, 7) lacks field and reverse."""
+
+    softness: NDArray
+    smooth: NDArray
+    center: NDArray
+    color: NDArray
+    maps: NDArray
+    pictures: list[NDArray]
+
+    @staticmethod
+    def of(n: int, kinds: NDArray, edges: NDArray, luma: ArrayLike | None, **given: ArrayLike) -> _Looks:
+        one = {
+            name: per_sample(name, given[name], n, whole=name == "seed")
+            for name in ("softness", "angle", "number", "seed")
+        }
+        for name, least in (("softness", 0), ("seed", 0), ("angle", -np.inf)):
+            rule = f"{name} must be finite{' and ≥ 0' if least == 0 else ''}, got {name}={{}}"
+            require(np.isfinite(one[name]) & (one[name] >= least), rule, one[name])
+        ok = np.isfinite(one["number"]) & (one["number"] > 0)
+        require(ok, "number must be > 0 and finite, got number={}", one["number"])
+        vectors = {}
+        for name, size in (("center", 2), ("color", 3)):
+            value = values.reals(name, given[name])
+            if value.shape[-1] != size:
+                raise ValueError(f"{name} must have {size} values, or so many per sample, got shape {value.shape}")
+            ok = np.isfinite(value) & ((value >= 0) & (value <= 1) | (name == "center"))
+            require(ok, f"{name} must be {'finite' if name == 'center' else 'in [0, 1]'}, got {name}={{}}", value)
+            vectors[name] = np.broadcast_to(value, (n, size))
+        maps = np.zeros((n, len(MAP)))
+        column = {name: np.broadcast_to(np.ravel(value), n) for name, value in one.items()}
+        maps[:, 1], maps[:, 4], maps[:, 5] = column["angle"], column["number"], column["seed"]
+        maps[:, 2:4] = vectors["center"]
+        pictures = []
+        if (kinds == LUMA).any():
+            if luma is None:
+                raise ValueError("luma must be given for the kind 'luma': a picture (h, w), or one per sample")
+            given_luma = values.reals("luma", luma)
+            pictures = list(given_luma if given_luma.ndim == 3 else given_luma[None])
+            if not given_luma.size or not np.isfinite(given_luma).all() or any(np.ptp(each) == 0 for each in pictures):
+                raise ValueError("luma must be finite and have more than one value, or there is no order of changes")
+        return _Looks(column["softness"], edges == "smooth", vectors["center"], vectors["color"], maps, pictures)
+
+
+def _together(first: Plan, second: Plan, kinds: NDArray, motion: Motion, mixed: NDArray, looks: _Looks) -> Plan:
+    """The plan of the frames in the middle of transitions; the others are whatever comes of it."""
+    n, length = mixed.shape
+    names = [name for name in np.unique(kinds[mixed.any(1)]) if name not in ("cut", "dissolve")]
+    rows = [np.flatnonzero(kinds == name) for name in names]
+    made = [KINDS[name].layers(Motion(motion.p[own], motion.center[own])) for name, own in zip(names, rows)]
+    shape = (n, length, max(map(len, made)))
+    source, weight, layers = np.full((n, shape[2]), PAINT), np.zeros(shape, np.float32), Layers.none(shape)
+    layers.progress[:] = motion.p[:, :, None]
+    layers.softness[:] = looks.softness[:, None, None]
+    layers.smooth[:] = looks.smooth[:, None, None]
+    weight[:, :, 0] = 1
+    maps = [np.zeros((0, len(MAP)))]
+    for own, found in zip(rows, made):
+        for k, layer in enumerate(found):
+            source[own, k], weight[own, :, k] = layer.source, layer.weight
+            layers.place[own, :, k], layers.crop[own, :, k] = layer.place, layer.crop
+            if layer.source == PAINT:
+                layers.color[own, :, k] = looks.color[own, None] if layer.color is None else layer.color
+            if layer.field:
+                table = looks.maps[own]
+                if layer.field == LUMA:
+                    table[:, 0] = -1 - (own if len(looks.pictures) > 1 else 0)
+                else:
+                    table[:, 0] = fields.NAMES.index(layer.field)
+                table[:, 1], table[:, -1] = (table[:, 1] + layer.angle) % 360, layer.reverse
+                layers.map[own, :, k] = (sum(map(len, maps)) + np.arange(len(own)))[:, None]
+                maps.append(table)
+    layers = replace(layers, maps=np.concatenate(maps), pictures=tuple(looks.pictures))
+    return _filled(Plan(np.full(shape, COLOR), np.zeros(shape), weight, layers), source, first, second, mixed)
+
+
+def _filled(stack: Plan, source: NDArray, first: Plan, second: Plan, mixed: NDArray) -> Plan:
+    """The layers of `stack` showing their sources (N, K), which are the clips' taps.
+
+    What a clip shows in a frame may be several taps, masked or placed, only where it is the lowest layer, as it is.
+    """
+    stack, first, second = alike([stack, first, second])
+    made = columns_of(stack)
+    made[taps.WEIGHT] = np.where(_hidden(stack), np.float32(0), made[taps.WEIGHT])
+    lowest = [column[:, :, :1] for column in made]
+    between = []
+    for name, plan, number in (("first", first, FIRST), ("second", second, SECOND)):
+        own = columns_of(plan)
+        used = (source == number)[:, None] & mixed[:, :, None] & (made[taps.WEIGHT] != 0)
+        whole = used[:, :, 0] & ~used[:, :, 1:].any(2) & _everywhere(stack)[:, :, 0]
+        bad = used.any(2) & ~whole & ~_single(plan)
+        if bad.any():
+            n, t = np.argwhere(bad)[0]
+            raise ValueError(
+                f"{name} must show a single, whole tap in frames that this kind moves, or lays over the other clip's; "
+                f"it shows others at sample {n}, output frame {t}"
+            )
+        for k in range(source.shape[1]):
+            here = (source[:, k] == number)[:, None]
+            for i in (taps.CLIP, taps.TIME, -1):  # -1: the colour
+                made[i][:, :, k] = np.where(
+                    here.reshape(-1, *[1] * (made[i].ndim - 2)), own[i][:, :, 0], made[i][:, :, k]
+                )
+        lowest = taps.where(whole, [column[:, :, :1] for column in own], [column[:, :, :1] for column in made])
+        for i, column in enumerate(lowest):
+            made[i][:, :, :1] = column
+        more = [column[:, :, 1:] for column in own]
+        more[taps.WEIGHT] = more[taps.WEIGHT] * whole[:, :, None]
+        between.append(more)
+    parts = [lowest, *between, [column[:, :, 1:] for column in made]]
+    return with_columns(stack, taps.compact([np.concatenate(each, 2) for each in zip(*parts)]))
+
+
+def _everywhere(plan: Plan) -> NDArray[np.bool_]:
+    """(N, T, K): whether a tap is put on all of the output, uncropped and without a mask."""
+    assert plan.layers is not None
+    placed, cropped = ((column != ALL).any(-1) for column in (plan.layers.place, plan.layers.crop))
+    return ~placed & ~cropped & (plan.layers.map < 0)
+
+
+def _single(plan: Plan) -> NDArray[np.bool_]:
+    """(N, T): whether a frame is one tap, as it is."""
+    return (plan.weight[:, :, 1:] == 0).all(2) & _everywhere(plan)[:, :, 0]
+
+
+def _hidden(plan: Plan) -> NDArray[np.bool_]:
+    """(N, T, K): whether a later tap covers everything."""
+    covers = (plan.weight == 1) & _everywhere(plan)
+    above = np.cumsum(covers[:, :, ::-1], 2)[:, :, ::-1] - covers
+    return above > 0
+
+
+def _marks(first: Plan, second: Plan, kinds: NDArray, mixed: NDArray, later: NDArray) -> Marks:
+    """Which frames are in the middle of this transition, or of one that the clips have had before."""
+    a, b = (plan.marks or Marks.none(*plan.shape[:2]) for plan in (first, second))
+    number = np.array([LABELS.index(name) for name in kinds])[:, None]
+    kind = np.where(mixed, number, np.where(later, b.kind, a.kind))
+    after = a.shot.max(1, keepdims=True) + 1 - b.shot.min(1, keepdims=True)
+    return Marks(kind, np.where(later, b.shot + after, a.shot))
+
+
+def _samples(plans: Sequence[Plan], names: Sequence[NDArray], given: dict[str, tuple[ArrayLike, int]]) -> int:
+    """The batch size of plans and parameters, each with the axes that one value has."""
+    sizes = {plan.shape[0] for plan in plans} | {len(each) for each in names}
+    for name, (value, axes) in given.items():
+        shape = values.array(name, value).shape
+        if len(shape) == axes + 1:
+            sizes.add(shape[0])
+        elif len(shape) != axes:
+            raise ValueError(f"{name} must have {axes} axes, or one more for samples, got shape {shape}")
+    sizes -= {1}
+    if len(sizes) > 1:
+        raise ValueError(f"plans and parameters must have one number of samples (or one sample), got {sorted(sizes)}")
+    return sizes.pop() if sizes else 1
+
+
+def _names(name: str, given: str | Sequence[str], known: Collection[str]) -> NDArray[np.str_]:
+    """The names, (1,) or (N,)."""
+    found = np.array([given] if isinstance(given, str) else list(given), dtype=object)
+    for each in found:
+        if not isinstance(each, str) or each not in known:
+            near = difflib.get_close_matches(str(each), known, 1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            choice = list(known) if len(known) < 9 else "gpuaug.transitions.NAMES"
+            raise ValueError(f"{name} must be of {choice}, got {name}={each!r}{meant}")
+    if not len(found):
+        raise ValueError(f"{name} must be a name or one per sample, got none")
+    return found.astype(str)

@@ -1,0 +1,88 @@
+"""Faults planted by hand in the kernels, and which tests of pixels have to see them.
+
+The .cu files are tested as the emulator runs them, the .cpp files as a library built anew.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+TESTS = tuple(f"tests/gpuaug/{name}.py" for name in ("kernels/test_odd_shapes", "test_blend", "test_render"))
+IMPLEMENTATION = {".cu": "emulated", ".cpp": "host"}
+
+
+class Fault(NamedTuple):
+    """A text that stands once in a file of gpuaug/kernels, and what is planted in its place.
+
+    implementation: which tests have to see it, where not those of IMPLEMENTATION.
+    """
+
+    file: str
+    before: str
+    after: str
+    implementation: str = ""
+
+
+FAULTS = (
+    Fault("blend.cu", "if (job.flat) return i * strides[5];", "if (job.flat) return i;"),
+    Fault("blend.cu", "job.flat && job.out_strides[5] == 1 &&", "job.flat &&"),
+    Fault("blend.cu", "aligned(out) && job.per_frame % LANES == 0;", "aligned(out);"),
+    Fault("blend.cu", "source.strides[5] == 1 && aligned(frame[k])", "aligned(frame[k])"),
+    Fault("blend.cu", "wa = frame[0] ? weight[0] : weight[1]", "wa = weight[0]"),
+    Fault("blend.cu", "} else if (wa != 1.f) {", "} else if (false) {"),
+    Fault("blend.cu", "if (both && i < job.per_frame)", "if (both)", "ptx"),
+    Fault("blend.cu", "if (i >= job.per_frame) break;", ""),
+    Fault("render.cu", "word + (reach < 4 ? reach : 4)", "word + 4", "ptx"),
+    Fault("render.cu", "low.first <= last ? low.part : edge", "low.part"),
+    Fault("render.cu", "if (y + r >= (int)job.y) break;", "if (y + r + 1 >= (int)job.y) break;"),
+    Fault("render.cu", "if (any && mirrored != swapped) {", "if (false) {"),
+    Fault("render.cu", "swapped = mirrored, any = true;", "any = true;"),
+    Fault("host_render.cpp", "cast_row(typed, rows.planes, 3 * n);", "cast_row(typed, rows.planes, n);"),
+    Fault("host_render.cpp", "if (tap.leader != leader) continue;", ""),
+    Fault("host_render.cpp", "if (!job.diagonal) color_row", "if (false) color_row"),
+    Fault("host.cpp", "p == wa * 128.f && q == wb * 128.f", "true"),
+    Fault("host.cpp", "wa + wb < 1.001f", "true"),
+)
+
+
+def plant(folder: Path) -> list[tuple[Fault, bool]]:
+    """Every fault with whether a test saw it; `folder` is a copy of the repository, which is left as it was."""
+    found = []
+    compiled = next((folder / "gpuaug" / "kernels").glob("_host*"))
+    library = compiled.read_bytes()
+    for fault in FAULTS:
+        file = folder / "gpuaug" / "kernels" / fault.file
+        text = file.read_text(encoding="utf-8")
+        assert text.count(fault.before) == 1, f"{fault.file} must have once: {fault.before}"
+        file.write_text(text.replace(fault.before, fault.after), encoding="utf-8")
+        if file.suffix == ".cpp":
+            build = ["setup.py", "--quiet", "build_ext", "--inplace", "--force"]
+            subprocess.run([sys.executable, *build], cwd=folder, check=True, capture_output=True)
+        found.append((fault, not passed(folder, fault.implementation or IMPLEMENTATION[file.suffix])))
+        file.write_text(text, encoding="utf-8")
+        compiled.write_bytes(library)
+        print(f"{fault.file}: {len(found)} of {len(FAULTS)} planted by hand", flush=True)
+    return found
+
+
+def passed(folder: Path, implementation: str) -> bool:
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-k", implementation, *TESTS]
+    environment = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"no tests of the kernels were run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.returncode == 0
+
+
+def report(folder: Path) -> list[str]:
+    found = plant(folder)
+    seen = sum(seen for _, seen in found)
+    lines = ["", f"{seen} of {len(found)} faults planted by hand in the kernels were seen"]
+    for fault, seen in found:
+        if not seen:
+            lines += ["", f"gpuaug/kernels/{fault.file}", "```diff", f"-{fault.before}", f"+{fault.after}", "```"]
+    return lines

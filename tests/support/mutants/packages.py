@@ -1,0 +1,47 @@
+"""Which sources are mutated together, and the fast tests that have to see it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Package(NamedTuple):
+    """Patterns of source files, and files or folders of tests: those of the package first, then of its next users."""
+
+    sources: tuple[str, ...]
+    tests: tuple[str, ...]
+    select: str = "not ptx"  # of these tests, as pytest's -k takes it
+
+
+PIXELS = ("plan", "edits", "blend", "render", "functional", "one_rule", "arrays", "values", "arguments", "time_axis")
+PACKAGES = {
+    "gpuaug": Package(
+        ("gpuaug/*.py",),
+        (
+            *(f"tests/gpuaug/test_{name}.py" for name in (*PIXELS, "bank", "crop", "compile")),
+            "tests/gpuaug/test_arrays_of_any_library.py",
+        ),
+        "not ptx and not emulated",  # whose kernels would be compiled again, and which say nothing of Python
+    ),
+    "gpuaug.kernels": Package(
+        ("gpuaug/kernels/*.py",),
+        ("tests/gpuaug/kernels", "tests/gpuaug/test_render.py", "tests/gpuaug/test_blend.py"),
+    ),
+    "gpuaug.supply": Package(
+        ("gpuaug/supply/*.py",), ("tests/gpuaug/supply", "tests/gpuaug/test_bank.py", "tests/pretrain/feed")
+    ),
+    "gpuaug.video": Package(
+        ("gpuaug/video/*.py", "gpuaug/video/backends/pyav*.py", "gpuaug/video/backends/pa*.py"), ("tests/gpuaug/video",)
+    ),
+    "pretrain.common": Package(("pretrain/common/*.py",), ("tests/pretrain/common", "tests/pretrain/training")),
+    "pretrain.data": Package(("pretrain/data/*.py",), ("tests/pretrain/data", "tests/pretrain/evaluation")),
+    "pretrain.evaluation": Package(("pretrain/evaluation/*.py",), ("tests/pretrain/evaluation",)),
+    "pretrain.features": Package(("pretrain/features/*.py",), ("tests/pretrain/features",)),
+    "pretrain.feed": Package(("pretrain/feed/*.py",), ("tests/pretrain/feed", "tests/pretrain/training")),
+    "pretrain.localization": Package(("pretrain/localization/*.py",), ("tests/pretrain/localization",)),
+    "pretrain.models": Package(("pretrain/models/*.py",), ("tests/pretrain/models",)),
+    "pretrain.reports": Package(("pretrain/reports/*.py",), ("tests/pretrain/reports",)),
+    "pretrain.tasks": Package(("pretrain/tasks/*.py",), ("tests/pretrain/tasks",)),
+    "pretrain.toy": Package(("pretrain/toy/*.py",), ("tests/pretrain/toy",)),
+    "pretrain.training": Package(("pretrain/training/*.py",), ("tests/pretrain/training", "tests/pretrain/feed")),
+}

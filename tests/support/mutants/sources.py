@@ -1,0 +1,69 @@
+"""The mutants that mutmut has written, and how each differs from the original."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """A planted fault: mutmut's name for it, the file that it is in, and the lines of its function that it changes."""
+
+    file: str
+    name: str
+    change: tuple[str, ...]
+
+
+def mutants_of(folder: Path) -> list[Mutant]:
+    """Every mutant under a folder that mutmut was run in, but for those that change no more than words for users."""
+    found = []
+    for meta in sorted((folder / "mutants").rglob("*.py.meta")):
+        file = meta.relative_to(folder / "mutants").with_suffix("")
+        functions = {
+            node.name: node
+            for node in ast.walk(ast.parse((folder / "mutants" / file).read_text(encoding="utf-8")))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        }
+        for name in json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]:
+            own = name.rpartition(".")[2]
+            base, _, _ = own.rpartition("__mutmut_")
+            original, changed = functions[f"{base}__mutmut_orig"], functions[own]
+            if not same(original, changed):
+                found.append(Mutant(str(file), name, difference(original, changed)))
+    return found
+
+
+def same(original: ast.AST, changed: ast.AST) -> bool:
+    """Whether two functions differ in nothing but what errors say, or how words are capitalised."""
+    return _essence(original) == _essence(changed)
+
+
+def difference(original: ast.AST, changed: ast.AST) -> tuple[str, ...]:
+    """The lines that differ, − before and + after, below the function's head."""
+    old, new = (ast.unparse(node).splitlines()[1:] for node in (original, changed))
+    lines = difflib.unified_diff(old, new, n=0, lineterm="")
+    return tuple(line for line in lines if not line.startswith(("---", "+++", "@@")))
+
+
+class _Words(ast.NodeTransformer):
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        if isinstance(node.exc, ast.Call):
+            node.exc.args, node.exc.keywords = [], []
+        return node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        return ast.copy_location(ast.Constant("text"), node)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if isinstance(node.value, str):
+            node.value = node.value.lower()
+        return node
+
+
+def _essence(function: ast.AST) -> str:
+    copied = ast.parse(ast.unparse(function)).body[0]
+    copied.name = ""  # type: ignore[attr-defined]
+    return ast.dump(_Words().visit(copied))
