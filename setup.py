@@ -75,6 +75,7 @@ setup(
         "pretrain": ["py.typed"],
         "pretrain.commands": ["demo.json"],
         "pretrain.reports": ["templates/*.j2"],
+        "pretrain.shots": ["weights.pt"],
     },
     ext_modules=[host_kernels],
     install_requires=[
@@ -94,6 +95,7 @@ setup(
             "matplotlib>=3.8",  # training curves, confusion matrices, Figure 2 and Figure 4
             "scipy>=1.11",  # Student's t, for intervals
             "scikit-learn>=1.4",  # for linear classifiers of features, with folds of whole videos
+            "opentimelineio>=0.17",  # timelines that editors open; the format's own library, of the ASWF
             "jinja2>=3.1",  # for the HTML pages: templates that escape; torch brings it along
         ],
         "tensorboard": ["tensorboard>=2.15"],  # for `train --tensorboard`

@@ -27,8 +27,11 @@ GROUPS = {
     },
     "pre-train": {
         "preview": "a page that shows what training would see",
-        "train": "pre-train an encoder (BSP, PAL, TSP) on a folder of videos",
+        "train": "pre-train an encoder (BSP, PAL, TSP, shots) on a folder of videos",
         "report": "pictures and one HTML page of a run",
+    },
+    "find shots": {
+        "shots": "cuts, transitions and jumps of videos, as lists for programs and editors",
     },
     "localise actions": {
         "extract": "features of whole videos, for localisation models",

@@ -23,6 +23,7 @@ class Needs:
         same_class: what needs two videos of one class.
         background: what needs segments without an action beside those with one.
         otherwise: how to do without, as "give --boundaries ds ss".
+        any_held_out: held-out videos may have other classes than those of training.
     """
 
     label: str = ""
@@ -30,6 +31,7 @@ class Needs:
     same_class: str = ""
     background: str = ""
     otherwise: str = ""
+    any_held_out: bool = False
 
 
 def lacking(dataset: Dataset, needs: Needs, flag: str = "--videos") -> str:

@@ -1,4 +1,4 @@
 """Video encoders by name, their weights from many sources, and checkpoints.
 
-Used by tasks, features, training and commands. Imports common and gpuaug.
+Used by tasks, features, training and commands. Imports common, shots (its network) and gpuaug.
 """

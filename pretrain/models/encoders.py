@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ..common.settings import check, required, setting
+from ..shots import network as shots
 from .networks import HALF, IMAGENET, KINETICS, Default, from_hugging_face, from_timm, own
 from .weights import Loaded, load_weights
 
@@ -79,6 +80,7 @@ _DEFAULTS = {
     "swin3d_t": Default(32, 224, 15.0),
     "swin3d_s": Default(32, 224, 15.0),
     "swin3d_b": Default(32, 224, 15.0),
+    "shots": Default(100, shots.SIZE, 30.0, ((shots.MEAN,) * 3, (shots.STD,) * 3)),
 }
 NAMES = tuple(_DEFAULTS)
 
@@ -109,6 +111,8 @@ def encoder(
         net, features, default = from_timm(rest)
     elif library == "hf" and rest:
         net, features, default = from_hugging_face(rest, frames, size)
+    elif name == "shots":
+        net, features, default = shots.ShotNetwork(), shots.FEATURES, _DEFAULTS[name]
     elif name in _DEFAULTS:
         default = _DEFAULTS[name]
         net, features = own(name, init, frames or default.frames, size or default.size)

@@ -1,5 +1,5 @@
 """Pages and pictures: samples, runs, features at boundaries, self-similarity.
 
-Used by the commands preview, report and similarity. Imports tasks (cards), feed (its Batch), features, data, common and
-gpuaug.
+Used by the commands preview, report, shots and similarity. Imports tasks (cards), feed (its Batch), features, data,
+shots, common and gpuaug.
 """

@@ -23,11 +23,12 @@ from .card import Card
 if TYPE_CHECKING:
     from .bsp import task as bsp
     from .pal import task as pal
+    from .shots import task as shots
     from .tsp import task as tsp
 
-    _checked: tuple[Task, ...] = (bsp, pal, tsp)  # by mypy
+    _checked: tuple[Task, ...] = (bsp, pal, shots, tsp)  # by mypy
 
-TASKS = {"bsp": "pretrain.tasks.bsp.task", "pal": "pretrain.tasks.pal.task", "tsp": "pretrain.tasks.tsp.task"}
+TASKS = {name: f"pretrain.tasks.{name}.task" for name in ("bsp", "pal", "shots", "tsp")}
 
 
 class Task(Protocol):

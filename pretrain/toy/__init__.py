@@ -1,4 +1,5 @@
 """Toy videos: moving sprites whose labels only motion tells, as real files with annotations.
 
-Used by the commands toy and demo, examples, tests and the study. Imports common and gpuaug.
+Also scenes of few lines, for shots. Used by the commands toy and demo, examples, benchmarks, tests and the study.
+Imports common and gpuaug.
 """

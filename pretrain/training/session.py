@@ -186,6 +186,7 @@ def _resumed(settings: TrainSettings, record: RunFolder) -> tuple[dict[str, Any]
 def read_data(settings: TrainSettings, task: Task, group: Group, record: RunFolder) -> tuple[Dataset, Dataset | None]:
     """Training and held-out segments that are long enough for the task; what cannot be used is named."""
     data, fps, needed = settings.data, settings.feed.fps, task.window_frames(settings.options)
+    needs = getattr(task, "needs", None)
 
     def read(flag: str, annotations: str | None, subset: str | None, classes: list[str] | None = None) -> Dataset:
         paths = (flag == "--val-videos" and data.val_videos) or data.videos
@@ -229,7 +230,7 @@ def read_data(settings: TrainSettings, task: Task, group: Group, record: RunFold
         annotations = data.val_annotations or data.annotations
         classes = train_set.classes if annotations else None
         val_set = read("--val-videos" if data.val_videos else "--videos", annotations, data.val_subset, classes)
-        if val_set.classes != train_set.classes:
+        if val_set.classes != train_set.classes and not (needs and needs(settings.options).any_held_out):
             raise ValueError(
                 f"--val-videos must have the classes of --videos, got {val_set.classes}, not {train_set.classes}"
             )
@@ -237,7 +238,6 @@ def read_data(settings: TrainSettings, task: Task, group: Group, record: RunFold
         overlap.refuse(train_set.named, val_set.named, f"--{given.replace('_', '-')}", hint=hint)
     elif settings.run.val_batches != 0:
         train_set, val_set = split(train_set, holdout=data.holdout, seed=settings.run.seed)
-    needs = getattr(task, "needs", None)
     if needs and (lacks := lacking(train_set, needs(settings.options))):
         raise ValueError(lacks)
     record.say(f"training: {train_set}")
