@@ -55,7 +55,7 @@ map: .venv/.demo  ## the map of the code in README.md, from the packages' docstr
 	$(BIN)/python tests/support/code_map.py
 
 fidelity: .venv/.test  ## docs/fidelity.md: one step of every recipe against the papers, two of every command line
-	$(BIN)/python -m pytest tests/pretrain/fidelity
+	$(BIN)/python -m pytest -m "fidelity or not fidelity" tests/pretrain/fidelity
 
 fidelity-page: .venv/.test  ## the tables of docs/fidelity.md, from the recipes
 	PYTHONPATH=.:tests $(BIN)/python tests/support/papers/page.py docs/fidelity.md

@@ -15,23 +15,25 @@ except ImportError:  # Windows
 
 
 class FolderLock:
-    """A lock on a folder's file .lock, until `close`; it ends with the process, however that ends.
+    """A lock on a folder's file .lock, or on the folder itself, until `close`; it ends with the process, however it ends.
 
     Args:
         folder: created if need be.
         name: what the folder is to the user, as "--out runs/1".
+        file: leave the file .lock there; without it no file is made, but fewer disks lock folders.
         say: is told where the disk has no locks; then, and on a system without them, nothing is locked.
 
     Errors (ValueError): another run has the folder.
     """
 
-    def __init__(self, folder: str | Path, name: str, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: str | Path, name: str, say: Callable[[str], None], *, file: bool = True) -> None:
         self._file: int | None = None
         Path(folder).mkdir(parents=True, exist_ok=True)
         if fcntl is None:
             return
         # through no link: the folder may be somebody else's
-        self._file = os.open(Path(folder) / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        path, how = (Path(folder) / ".lock", os.O_RDWR | os.O_CREAT) if file else (Path(folder), os.O_RDONLY)
+        self._file = os.open(path, how | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -81,6 +81,8 @@ class Parser(argparse.ArgumentParser):
         """The message with the word that was probably meant."""
         if found := re.match(r"unrecognized arguments: (.*)", message, re.S):
             word = next((word for word in found[1].split() if word.startswith("-")), "").partition("=")[0]
+            if word in self._words():  # a flag of another command
+                return message
             near = difflib.get_close_matches(word, self._words(), n=1)
             return f"there is no flag {word}; did you mean {near[0]}?" if near else message
         if found := re.search(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", message, re.S):

@@ -7,6 +7,7 @@ the model, and names what could not be done. A run that was stopped is finished 
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 import time
@@ -86,7 +87,8 @@ def extract(args: ExtractSettings, group: Group) -> int:
     held = ExitStack()
 
     def prepare() -> ExtractionPlan:  # in the first process only
-        held.enter_context(FolderLock(store.folder, f"--out {store.out}", lambda text: print(text, file=sys.stderr)))
+        tell = functools.partial(print, file=sys.stderr)
+        held.enter_context(FolderLock(store.folder, f"--out {store.out}", tell, file=False))
         store.sweep()
         plan = plan_extraction(
             args.videos, store, settings, frame_bytes=frame_bytes, names=args.names, too_short=args.too_short

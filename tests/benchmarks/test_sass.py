@@ -110,7 +110,7 @@ def test_the_calls_name_what_there_is():
     """Benchmarks, their flags and test folders of gpu_calls.sh; nobody runs it where there is no GPU."""
     text = (REPOSITORY / "benchmarks" / "gpu_calls.sh").read_text(encoding="utf-8")
     calls = re.findall(r"^    benchmark \d+ (\w+)(.*)$", text, re.M)
-    assert {name for name, _ in calls} == {"render", "edits", "training", "feed", "decode"}
+    assert {name for name, _ in calls} == {"render", "edits", "training", "feed", "decode", "windows"}
     common = (REPOSITORY / "benchmarks" / "common.py").read_text(encoding="utf-8")
     for name, flags in calls:
         source = (REPOSITORY / "benchmarks" / f"{name}.py").read_text(encoding="utf-8")

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from gpuaug import Plan, arguments, blend, functional, reference, render
+from gpuaug.arrays import view
+from gpuaug.execute import blend_into
 from gpuaug.kernels import kernel_args
-from gpuaug.render import blend_into, view
 from support import kernel_implementations
 
 implementation = kernel_implementations.pixels

@@ -12,7 +12,8 @@ import torch
 from gpuaug import Plan, blend, fade, reference, render, where
 from gpuaug.layers import cover, fields
 from gpuaug.layers.columns import MAP, Layers
-from support import kernel_implementations, layered
+from support import kernel_implementations
+from support.plans import layered
 
 implementation = kernel_implementations.pixels
 kernels = kernel_implementations.kernels

@@ -35,7 +35,7 @@ def test_the_table_of_kinds_is_current(ffmpeg, tmp_path):
     text = (REPOSITORY / "docs" / "transitions.md").read_text(encoding="utf-8")
     stands = re.search(r"<!-- xfade -->\n(.*?)\n<!-- /xfade -->", text, re.S)
     assert stands, "docs/transitions.md must have <!-- xfade --> … <!-- /xfade -->"
-    assert stands[1].splitlines() == xfade.rows(ffmpeg, tmp_path), "`python -m support.xfade` in tests prints it"
+    assert stands[1].splitlines() == xfade.rows(ffmpeg, tmp_path), "`python -m support.plans.xfade` in tests prints it"
 
 
 def test_the_table_of_families_is_current():

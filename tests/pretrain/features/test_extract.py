@@ -72,7 +72,7 @@ def test_one_extraction_has_the_folder(films, tmp_path, out, capsys):
     (writing := tmp_path / ("out.h5.parts" if out == "out.h5" else "out") / ".a.npy.1.part").parent.mkdir()
     writing.write_bytes(b"of the first")
     flags = [*TINY, "--videos", str(films["a"][0]), "--out", str(tmp_path / out)]
-    with FolderLock(writing.parent, "--out", pytest.fail):
+    with FolderLock(writing.parent, "--out", pytest.fail, file=False):
         assert main(flags) == 1
         assert f"--out {tmp_path / out} is in use by another run" in capsys.readouterr().err
         assert writing.exists()

@@ -3,12 +3,27 @@
 import csv
 import json
 from fractions import Fraction
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
 from pretrain.toy.dataset import make_actions, make_untrimmed
+
+IN_EVERY_RUN = ("test_bsp[bsp-r18]", "test_a_planted_fault_is_found", "test_every_line_runs_two_steps[bsp-r18]")
+
+
+def pytest_collection_modifyitems(config, items):
+    """What takes minutes is marked, and left out unless asked for."""
+    mine = [item for item in items if item.path.parent == Path(__file__).parent and item.get_closest_marker("slow")]
+    for item in mine:
+        if item.name not in IN_EVERY_RUN:
+            item.add_marker("fidelity")
+    if "fidelity" not in (config.option.markexpr or ""):
+        left = [item for item in mine if item.get_closest_marker("fidelity")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
 
 
 @pytest.fixture(scope="session")

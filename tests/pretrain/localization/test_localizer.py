@@ -175,8 +175,8 @@ def test_reading(tmp_path):
         "abcdefghijk": {"subset": "validation", "duration": 0, "annotations": [action]},
         "other": {"subset": "training", "annotations": [action]},
     }
-    (tmp_path / "truth.txt").write_text(json.dumps({"database": database}))
-    found = windows.read_subset(tmp_path, tmp_path / "truth.txt", "validation")
+    (tmp_path / "truth.json").write_text(json.dumps({"database": database}))
+    found = windows.read_subset(tmp_path, tmp_path / "truth.json", "validation")
     sequence = found.sequences["abcdefghijk"]
     assert sequence.values(1, 3).tolist() == [[2, 3], [4, 5]]
     assert sequence.values(0, 4).dtype == np.float32
@@ -188,7 +188,7 @@ def test_reading(tmp_path):
     (tmp_path / "a").mkdir()
     np.save(tmp_path / "a" / "abcdefghijk.npy", np.zeros((1, 2), np.float32))
     with pytest.raises(BadFile, match="a video must occur once"):
-        windows.read_subset(tmp_path, tmp_path / "truth.txt", "validation")
+        windows.read_subset(tmp_path, tmp_path / "truth.json", "validation")
 
 
 @pytest.mark.parametrize("mode", ["rescale", "windows"])

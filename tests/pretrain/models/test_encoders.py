@@ -23,7 +23,7 @@ def test_every_encoder_turns_clips_into_features(name):
     with torch.device("meta"):  # shapes only, so that the usual sizes cost nothing
         net = encoder(name)
         feature = net(torch.empty(2, 3, net.frames, net.size, net.size))
-    assert feature.shape == (2, net.features)
+    assert feature.shape == ((2, net.frames, net.features) if name == "shots" else (2, net.features))
     assert len(net.mean) == len(net.std) == 3
     assert not net.stem or any(key.startswith(net.stem) for key in net.state_dict())
 

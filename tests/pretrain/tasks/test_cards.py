@@ -110,7 +110,7 @@ def test_tsp_shows_the_clip_on_its_videos_time_line(bank, dataset):
 
 
 def test_every_task_has_its_cards():
-    assert [callable(load_cards(name)) for name in TASKS] == [True] * 3
+    assert [callable(load_cards(name)) for name in TASKS] == [True] * 4
 
 
 def test_rows_are_those_samples_of_the_plan():

@@ -17,6 +17,10 @@ RECIPES = {
         "epochs": 50.0,
         "optimizer": "sgd",
         "lr": 0.02,
+        "lr_head": 0.1,
+        "bias_factor": 2.0,
+        "decay": "weights",
+        "sync_bn": False,
         "weight_decay": 0.0001,
         "schedule": "step",
         "milestones": (20.0, 40.0),
@@ -25,7 +29,7 @@ RECIPES = {
         "crop": "multiscale",
     },
     "pal": {
-        "encoder": "i3d_resnet50",
+        "encoder": "i3d",
         "size": 112,
         "fps": 30.0,
         "window_frames": 29,
@@ -68,6 +72,7 @@ RECIPES = {
         "milestones": (4.0, 6.0),
         "gamma": 0.01,
         "warmup": 2.0,
+        "val_every": 1.0,
     },
 }
 SETTINGS = {

@@ -51,8 +51,8 @@ def test_a_run_without_flags_has_the_recipes_values(name):
 def test_help_without_a_task_says_where_they_differ(capsys):
     assert main(["train", "--help-all"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "(default bsp 128 [C], pal 8 [P] 512 on 64 GPUs, tsp 32 [P, C] per GPU)" in text
-    assert "frames of a clip (default bsp 8, pal 8, tsp 16)" in text
+    assert "(default bsp 128 [C], pal 8 [P] 512 on 64 GPUs, shots 16 [T], tsp 32 [P, C] per GPU)" in text
+    assert "frames of a clip (default bsp 8, pal 8, shots 100, tsp 16)" in text
     assert main(["train", "--task", "tsp", "--help"]) == 0
     assert "(default 32 [P, C] per GPU)" in " ".join(capsys.readouterr().out.split())
 
@@ -60,7 +60,7 @@ def test_help_without_a_task_says_where_they_differ(capsys):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("", "--task must be one of bsp, pal, tsp, got none"),
+        ("", "--task must be one of bsp, pal, shots, tsp, got none"),
         ("--task bsp", "--videos must be given"),
         ("--task xyz --videos a --out b", "argument --task: invalid choice: 'xyz'"),
         ("--task bsp --videos a --out b --batch 0", "--batch must be ≥ 1, got 0"),
@@ -105,6 +105,7 @@ def test_names_of_the_last_version(old, new, tmp_path, capsys):
 @pytest.mark.parametrize("task", sorted(TASKS))
 def test_a_config_gives_the_settings_back(task, tmp_path):
     words = {"bsp": "--epsilon 1 2 --rates 2 --no-sync-bn --threads 2", "pal": "--batch-statistics --gamma 0.3"}
+    words["shots"] = "--dense 0.2 --traps 0 --bank-size 5 6"
     settings = told(*words.get(task, "--no-balance --milestones --bank-size 5 6").split(), task=task)
     settings_json = tmp_path / "config.json"
     settings_json.write_text(json.dumps({"task": task, "flags": settings.saved()}))

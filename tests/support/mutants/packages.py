@@ -49,6 +49,7 @@ PACKAGES = {
     "pretrain.features": Package(("pretrain/features/*.py",), ("tests/pretrain/features",)),
     "pretrain.feed": Package(("pretrain/feed/*.py",), ("tests/pretrain/feed", "tests/pretrain/training")),
     "pretrain.localization": Package(("pretrain/localization/*.py",), ("tests/pretrain/localization",)),
+    "pretrain.shots": Package(("pretrain/shots/*.py",), ("tests/pretrain/shots",)),
     "pretrain.models": Package(("pretrain/models/*.py",), ("tests/pretrain/models",)),
     "pretrain.reports": Package(("pretrain/reports/*.py",), ("tests/pretrain/reports",)),
     "pretrain.tasks": Package(("pretrain/tasks/**/*.py",), ("tests/pretrain/tasks",)),
