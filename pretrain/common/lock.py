@@ -15,7 +15,7 @@ except ImportError:  # Windows
 
 
 class FolderLock:
-    """A lock on a folder's file .lock, or on the folder itself, until `close`; it ends with the process, however it ends.
+    """A lock on a folder's file .lock, or on the folder itself, until `close` or the end of the process.
 
     Args:
         folder: created if need be.

@@ -81,8 +81,9 @@ def kinds_of(mode: Mode, boundaries: tuple[str, ...] | None) -> NDArray[np.int64
 def needs_of(mode: Mode, boundaries: tuple[str, ...] | None) -> Needs:
     """dc shows two classes, sc two videos of one, and a head of actions learns classes.
 
-    >>> needs_of("boundary", ("sc", "ss"))
-    Needs(label='', two_classes='', same_class='sc', background='', otherwise='give --boundaries ds ss', any_held_out=False)
+    >>> found = needs_of("boundary", ("sc", "ss"))
+    >>> found.label, found.same_class, found.otherwise
+    ('', 'sc', 'give --boundaries ds ss')
     """
     kinds = kinds_of(mode, boundaries)
     without = {"boundary": "give --boundaries ds ss", "regression": "give --boundaries ds"}
