@@ -27,6 +27,7 @@ def tsp_loss(P, batch, kind, depth, gvf, region_weight):
     else:
         feature = networks.resnet_3d(P, batch.clips.double(), kind, depth, "encoder.net.")
     inside = target["action"] >= 0
+    assert inside.any()
     log_p = F.log_softmax(feature[inside] @ P["head.action.weight"].T + P["head.action.bias"], 1)
     loss = -log_p[torch.arange(int(inside.sum())), target["action"][inside]].mean()
     if gvf is not None:

@@ -44,7 +44,7 @@ def prepared(name, toy, tmp_path, teachers=None):
     if teachers:
         words += ["--teacher-action", str(teachers[0]), "--teacher-boundary", str(teachers[1])]
     if name in OWN:
-        words += ["--batch", "1" if task == "pal" else "2"]
+        words += ["--batch", "1"] if task == "pal" else []  # of two, TSP may have background alone
     elif task != "bsp":
         words += ["--encoder", "tsm_resnet18"]
     settings, module, _ = parse(words, prog="train")
