@@ -16,7 +16,7 @@ test: .venv/.test  ## the fast tier: no training, no further process; under thre
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not end_to_end"
 
 test-all: .venv/.test  ## every test that runs on this machine, on two workers
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # A copy of the sources with nothing compiled in it, and no compiler in reach: NumPy has to serve. Where compiled kernels
 # are found after all, it fails.

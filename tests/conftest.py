@@ -6,6 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+# Before torch is imported, and for processes that tests start: as many workers as cores run beside each other, and
+# threads that wait for cores which others have made some tests take twenty times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import hypothesis
 import pytest
 import torch
@@ -20,10 +24,12 @@ hypothesis.settings.load_profile("shared machine")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what lies in end_to_end; leave out tests marked gpu where there is no CUDA device, unless it is required."""
+    """Mark what lies in end_to_end; put long files first; leave out tests marked gpu where no device is, unless required."""
     for item in items:
         if item.path.is_relative_to(ROOT / "tests" / "end_to_end"):
             item.add_marker("end_to_end")
+    long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("end_to_end")}
+    items.sort(key=lambda item: item.path not in long)  # first, so that no worker waits for the other at the end
     if torch.cuda.is_available() or os.environ.get("GPUAUG_REQUIRE_GPU") == "1":
         return
     gpu = [item for item in items if item.get_closest_marker("gpu")]

@@ -76,8 +76,13 @@ def is_disposable(codec: str, packet: av.Packet, prefixed: bool) -> bool:
     if codec == "h264":
         if prefixed and len(data) > 4 and data[4] & 31 in (1, 5) and data[4] & 0x60:
             return False  # as nearly all
-        slices = [data[start] & 0x60 for kind, start in nal_units(codec, data, prefixed) if kind in VCL["h264"]]
-        return bool(slices) and not any(slices)
+        found = False
+        for kind, start in nal_units(codec, data, prefixed):
+            if 1 <= kind <= 5:
+                if data[start] & 0x60:
+                    return False
+                found = True
+        return found
     if codec == "mpeg4":
         return pictures(codec, packet) == "B"
     return is_b_picture(codec, packet, prefixed)
