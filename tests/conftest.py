@@ -24,7 +24,7 @@ hypothesis.settings.load_profile("shared machine")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what lies in end_to_end; put long files first; leave out tests marked gpu where no device is, unless required."""
+    """Mark what lies in end_to_end; long files come first; tests marked gpu are left out where no device is needed."""
     for item in items:
         if item.path.is_relative_to(ROOT / "tests" / "end_to_end"):
             item.add_marker("end_to_end")
