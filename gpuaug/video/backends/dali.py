@@ -20,12 +20,14 @@ from ..frame_index import FrameIndex
 from . import Decoded, FrameRequest, nvdec
 from .cut import Cut, Piece, cut, pieces_of, why_not_cut
 from .dali_pipeline import BATCH, OWN_FRAMES, Job, Worker, recoloured
+from .failures import Classes
 from .picture import upright, windows_of
 from .pool import Pool
 
 CPU_CODECS = {"vp8", "vp9", "mjpeg"}
 GPU_CODECS = {"vp8", "vp9", "h264", "hevc", "mpeg4"}  # AV1 mostly hides pictures, which it would count
 KEPT_FAILURES = 4096  # files that failed, remembered
+CLASS_FAILURES = 3  # files of a class that fail without one that is decoded: from then on the class is refused
 BATCH_BYTES = 1 << 30  # of packets and decoded frames, before scaling, in one pipeline run
 LARGEST_CUT = (1 << 31) - (1 << 20)  # bytes; it counts them in an int
 
@@ -48,15 +50,19 @@ class Dali:
         self._nvdec = nvdec.Capabilities(device) if device.type == "cuda" else None
         self._without = nvdec.missing() if self._nvdec else ""
         self._failed: OrderedDict[tuple[str, int], str] = OrderedDict()
+        self._classes = Classes(CLASS_FAILURES)
 
     def refuses(self, index: FrameIndex) -> str:
         """Why DALI would not give the frames that are wanted of this file; empty if it does.
 
-        A file that failed once is refused from then on: each failure costs the pipeline.
+        A file that failed once is refused from then on: each failure costs the pipeline. So is a class of videos of
+        which several failed and none did not.
         """
         if self._without:
             return self._without
         if reason := self._failed.get((index.path, index.bytes)):
+            return reason
+        if reason := self._classes.refuses(index):
             return reason
         if index.codec not in (GPU_CODECS if self._nvdec else CPU_CODECS):
             return f"DALI has no {index.codec} decoder for {self.device.type}"
@@ -107,6 +113,7 @@ class Dali:
                     if isinstance(answer, str):
                         reasons[job.number] = answer
                     else:
+                        self._classes.decoded(job.request.index)
                         frames[job.number].append(answer)
                         pieces[job.number].append(job.piece)
             except TimeoutError as error:  # the rest would wait as long
@@ -159,23 +166,24 @@ class Dali:
 
     def _decoded(self, jobs: list[Job]) -> Iterator[torch.Tensor | str]:
         """For each job uint8 (T,H,W,3) on the device, or the reason why DALI could not decode it."""
-        if not jobs:
-            return
-        try:
-            yield from self._run(jobs)
-        except RuntimeError:  # of which piece is not told
-            for job in jobs:
-                try:
-                    yield self._run([job])[0]
-                except RuntimeError as error:
-                    yield self._reason(job.request.index, error)
+        for run in _runs(jobs, own=OWN_FRAMES if self._nvdec else 0):
+            try:
+                yield from self._run(run)
+            except RuntimeError:  # of which piece is not told
+                for job in run:
+                    try:
+                        yield self._run([job])[0]
+                    except RuntimeError as error:
+                        yield self._reason(job.request.index, error)
 
     def _reason(self, index: FrameIndex, error: RuntimeError) -> str:
         """Why a file failed; remembered where that is a matter of the file and not of the moment."""
         cause = error.__cause__
         if isinstance(cause, OSError | MemoryError | torch.OutOfMemoryError):
             return one_line(cause)
-        return self._remember(index, _first_line(error))
+        reason = _first_line(error)
+        self._classes.failed(index, reason)
+        return self._remember(index, reason)
 
     def _remember(self, index: FrameIndex, reason: str) -> str:
         self._failed[index.path, index.bytes] = reason
@@ -210,14 +218,33 @@ def _batches(requests: Sequence[FrameRequest], *, own: int) -> list[dict[int, li
     size = count = 0
     for number, request in enumerate(requests):
         for piece in pieces_of(request):
-            pixels = request.index.width * request.index.height
-            need = (len(piece.positions) + own) * pixels * 3 + piece.bytes
+            need = _bytes(piece, request.index.width, request.index.height, own)
             if not batches or count == BATCH or size + need > BATCH_BYTES:
                 batches.append({})
                 size = count = 0
             batches[-1].setdefault(number, []).append(piece)
             size, count = size + need, count + 1
     return batches
+
+
+def _runs(jobs: list[Job], *, own: int) -> Iterator[list[Job]]:
+    """A batch by the sizes that its videos are stored in, which display does not tell where pixels are not square."""
+    run: list[Job] = []
+    size = 0
+    for job in jobs:
+        need = _bytes(job.piece, job.cut.width, job.cut.height, own)
+        if run and size + need > BATCH_BYTES:
+            yield run
+            run, size = [], 0
+        run.append(job)
+        size += need
+    if run:
+        yield run
+
+
+def _bytes(piece: Piece, width: int, height: int, own: int) -> int:
+    """What a piece takes while it is decoded: its packets, its frames, and those that DALI has beside them."""
+    return (len(piece.positions) + own) * width * height * 3 + piece.bytes
 
 
 def _first_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 import errno
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -140,6 +141,37 @@ def test_a_file_that_failed_is_not_tried_again(assets, damaged, monkeypatch):
         monkeypatch.setattr(dali_pipeline, "_frames", lambda _, batch, __: batches.append(batch))
         assert decoder.decode([window])[1] == first
     assert batches == []
+
+
+def test_a_class_of_which_several_fail_and_none_does_not_is_refused(assets, tmp_path, monkeypatch):
+    """Each failure costs the pipeline; after one file that is decoded, failures are those of files."""
+    paths = [str(shutil.copy(assets["vp9"], tmp_path / f"{k}.webm")) for k in range(7)]
+    runs, original, broken = [], dali_pipeline._frames, set(paths[:5])
+
+    def frames(pipeline, jobs, stream):
+        runs.append([job.request.index.path for job in jobs])
+        if broken & set(runs[-1]):
+            raise RuntimeError("no such decoder")
+        return original(pipeline, jobs, stream)
+
+    monkeypatch.setattr(dali_pipeline, "_frames", frames)
+
+    def reasons(decoder, which):
+        return [f.reason for k in which for f in decoder.decode([Window(paths[k], 0.4, 25, 4)])[1]]
+
+    with Decoder(backend="dali", threads=2) as decoder:
+        assert reasons(decoder, (0, 1)) == ["no such decoder"] * 2
+        assert "files of vp9, yuv420p, 160 × 96 failed, the last: no such decoder" in reasons(decoder, (2, 3))[1]
+        runs.clear()
+        (refused,) = reasons(decoder, (5,))
+        assert refused.startswith("3 of 3 files")
+        other = Window(str(assets["mjpeg"]), 0.4, 25, 4)
+        assert not decoder.decode([other])[1]  # of another class
+        assert runs == [[other.path]]
+    with Decoder(backend="dali", threads=2) as decoder:
+        assert reasons(decoder, (6,)) == []
+        assert reasons(decoder, (0, 1, 2, 3)) == ["no such decoder"] * 4
+        assert reasons(decoder, (5,)) == []
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MemoryError(), torch.OutOfMemoryError()])

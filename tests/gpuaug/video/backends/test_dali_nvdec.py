@@ -4,6 +4,7 @@ Tests marked gpu use NVDEC; in the others DALI's CPU decoder stands for it, and 
 """
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ pytest.importorskip("nvidia.dali")
 from gpuaug import Decoder, Window
 from gpuaug.video.backends import FrameRequest, dali_pipeline, nvdec
 from gpuaug.video.backends import dali as dali_backend
+from gpuaug.video.write import write_video
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +118,23 @@ def test_more_files_than_the_memory_of_a_run_holds(assets, monkeypatch, dali):
     (clips, failures) = dali.decode([Window(str(assets["vp9"]), k / 25, 25, 4) for k in (0, 12, 24, 36)])
     assert not failures
     assert [number_of(clip[0].numpy()) for clip in clips] == [0, 12, 24, 36]
+    assert seen == [2, 2]
+
+
+@pytest.mark.parametrize("aspect", [Fraction(1, 4), Fraction(1)])
+def test_the_memory_of_a_run_is_that_of_stored_pictures(aspect, tmp_path, monkeypatch):
+    """Of pixels four times as high as wide, display shows a quarter of what is decoded."""
+    paths = [str(tmp_path / f"{k}.mp4") for k in range(4)]
+    pictures = [np.full((64, 256, 3), 8 * k, np.uint8) for k in range(6)]
+    for path in paths:
+        write_video(path, pictures, rate=25, codec="libvpx-vp9", sample_aspect=aspect)
+    monkeypatch.setattr(dali_backend, "BATCH_BYTES", 2 * (6 * 64 * 256 * 3 + 4000))
+    seen, original = [], dali_pipeline._frames
+    monkeypatch.setattr(dali_pipeline, "_frames", lambda p, jobs, s: seen.append(len(jobs)) or original(p, jobs, s))
+    with Decoder(backend="dali", threads=2) as decoder:
+        clips, failures = decoder.decode([Window(path, 0, 25, 6) for path in paths])
+    assert not failures
+    assert clips[0].shape == (6, 64, round(256 * aspect), 3)
     assert seen == [2, 2]
 
 
