@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 import torch
@@ -89,6 +87,7 @@ def check(rng, n, weights):
         np.testing.assert_allclose(plan.weight.sum(2), 1, atol=1e-6)
         return
     k = plan.shape[2]
+    assert (plan.weight[~mixed] == np.eye(1, k)).all()  # a single tap
     columns = plan.layers.each(lambda column: column.reshape(n * LENGTH, *column.shape[2:])[mixed.ravel()])
     share = cover.shares(plan.weight.reshape(-1, k)[mixed.ravel()], columns, SIZE)
     np.testing.assert_allclose(share.sum(1), 1, atol=1e-6)
@@ -108,10 +107,10 @@ def test_labels_of_a_few():
 @pytest.mark.slow
 @pytest.mark.parametrize("weights", [WEIGHTS, dict.fromkeys(FAMILIES, 1.0)], ids=["as drawn", "alike"])
 def test_labels_of_thousands(weights):
-    """GPUAUG_SAMPLES says of how many: 100,000 take an hour."""
-    rng, samples = np.random.default_rng(3), int(os.environ.get("GPUAUG_SAMPLES", "2000"))
-    for begin in range(0, samples, 1000):
-        check(rng, min(1000, samples - begin), weights)
+    """100,000 in all."""
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        check(rng, 1000, weights)
 
 
 def test_a_wrong_label_would_be_noticed(monkeypatch):
