@@ -61,10 +61,6 @@ GPUAUG_FN void prefetch(const Tap& tap, int y, int height) {
 #endif
 }
 
-bool equal(const Axis& a, const Axis& b) {
-    return a.base == b.base && a.start == b.start && a.step == b.step && a.low == b.low && a.high == b.high;
-}
-
 i64 render_scratch(const RenderJob& job) {
     const i64 rows = job.widest * job.c + 3 * 4 * job.x + 4 * PAD, tables = 2 * job.k * job.x;
     return (i64)sizeof(float) * (rows + tables) + job.k * (i64)sizeof(Tap);

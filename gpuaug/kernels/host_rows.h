@@ -13,6 +13,10 @@ struct Rows {  // scratch memory; every row has PAD floats to spare
     float* typed;   // … cast
 };
 
+bool equal(const Axis& a, const Axis& b) {
+    return a.base == b.base && a.start == b.start && a.step == b.step && a.low == b.low && a.high == b.high;
+}
+
 // row (+)= a * top + b * bottom
 template <bool FIRST, typename Src>
 GPUAUG_FN void mix_rows(float* RESTRICT row, const Src* RESTRICT top, const Src* RESTRICT bottom, float a, float b, int n) {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,8 @@ from ..plan import Plan, alike, columns_of, fade, where, with_columns
 from ..values import TooShort, per_sample, require
 from .easing import EASINGS, ease
 from .kinds import FIRST, KINDS, LABELS, LUMA, NAMES, PAINT, SECOND, Motion
+from .looks import Looks
+from .times import JUMP, SUDDEN, TIMES, Clock, shown
 
 MASK_EDGES = ("linear", "smooth")
 
@@ -39,6 +41,8 @@ def transition(
     color: ArrayLike = (0.0, 0.0, 0.0),
     number: ArrayLike = 8,
     seed: ArrayLike = 0,
+    skip: ArrayLike = 8,
+    rate: ArrayLike = 0.5,
     luma: ArrayLike | None = None,
 ) -> Plan:
     """`first`, then a transition of `duration` frames from output frame `start` on, then `second`.
@@ -49,13 +53,18 @@ def transition(
     duration = overlap. All but `length` is one value, or one per sample; a parameter that a kind has no use for does
     nothing (`KINDS[kind].draws` are those it has).
 
+    Kinds of the family "time" show nothing of `second`. "jump": frame i ≥ start is first[i + skip]. "freeze":
+    first[start] stays for `duration` frames, then first[i − duration + 1] follows. "speed_ramp": the j-th of `duration`
+    frames is 1 + (rate − 1)·easing(j/duration) source frames after the one before, those that follow `rate`.
+    "reverse": `duration` frames from start on are shown backwards.
+
     Args:
         first: plan that reaches as far as it is shown, start + duration − 1 frames (start frames for a cut).
         second: plan of at least length − start frames.
         kind: names of `NAMES`.
         length: output frames, ≥ 1.
         start: int in [0, length].
-        duration: int in [0, length − start]; 0 for cuts.
+        duration: int in [0, length − start]; 0 for cuts and jumps, ≥ 2 for the others of the family "time".
         easing: "linear", "smooth", "in", "out" or "back".
         softness: float ≥ 0 of masks: how long an edge takes to pass, in parts of the rest; 0 is a hard edge.
         edge: "linear" or "smooth": how a soft edge goes from 0 to 1.
@@ -64,6 +73,8 @@ def transition(
         color: (3,) or (N, 3) in [0, 1]: of fades through a colour, and behind doors.
         number: > 0: of stripes, cells, turns of a mask.
         seed: int ≥ 0 of random masks.
+        skip: int ≥ 1, how many frames a jump leaves out.
+        rate: > 0: of a speed ramp.
         luma: (h, w) or (N, h, w), the time map of "luma": where it is least changes first; of any numbers.
 
     Raises:
@@ -78,6 +89,7 @@ def transition(
     easings, edges = _names("easing", easing, EASINGS), _names("edge", edge, MASK_EDGES)
     given = {"start": (start, 0), "duration": (duration, 0), "softness": (softness, 0), "angle": (angle, 0)}
     given |= {"number": (number, 0), "seed": (seed, 0), "center": (center, 1), "color": (color, 1)}
+    given |= {"skip": (skip, 0), "rate": (rate, 0)}
     given |= {"luma": (luma, 2)} if luma is not None else {}
     n = _samples([first, second], [kinds, easings, edges], given)
     kinds, easings, edges = (np.broadcast_to(names, n) for names in (kinds, easings, edges))
@@ -92,24 +104,34 @@ def transition(
         "center": center,
         "color": color,
     }
-    looks = _Looks.of(n, kinds, edges, luma, **given_looks)
+    looks = Looks.of(n, kinds, edges, luma, **given_looks)
     require((start >= 0) & (start <= length), f"start must be in [0, length={length}], got start={{}}", start)
     fits = (duration >= 0) & (duration <= length - start)
     require(fits, f"duration must be in [0, length - start], length={length}, got duration={{}}", duration)
-    require((duration == 0) | (kinds != "cut")[:, None], "duration must be 0 for cuts, got duration={}", duration)
+    sudden, timed = np.isin(kinds, SUDDEN)[:, None], np.isin(kinds, list(TIMES))[:, None]
+    require((duration == 0) | ~sudden, "duration must be 0 for cuts and jumps, got duration={}", duration)
+    lasts = (duration >= 2) | ~timed | sudden
+    require(lasts, "duration must be ≥ 2 for freezes, speed ramps and reverse, got duration={}", duration)
+    skip, rate = per_sample("skip", skip, n), per_sample("rate", rate, n, whole=False)
+    require(skip >= 1, "skip must be ≥ 1, got skip={}", skip)
+    require((rate > 0) & np.isfinite(rate), "rate must be > 0 and finite, got rate={}", rate)
 
     i = np.arange(length)[None]
     t = np.where(duration > 0, (i - start + 1) / np.maximum(duration, 1), i >= start)
     p = ease(np.clip(t, 0.0, 1.0), easings)
-    need = np.where(p < 1, i + 1, 0).max(1), np.where(p > 0, i - start + 1, 0).max(1)
+    skip, rate = (np.broadcast_to(v, (n, 1)) for v in (skip, rate))
+    position, middle = shown(kinds, Clock(i, p, start, duration, skip, rate))
+    p = np.where(timed, 0.0, p)
+    need = np.where(p < 1, np.floor(position + 0.5) + 1, 0).max(1), np.where(p > 0, i - start + 1, 0).max(1)
     for name, plan, most in (("first", first, need[0]), ("second", second, need[1])):
-        require(
-            most <= plan.shape[1], f"{name} must have {{}} frames for this start, got {plan.shape[1]}", most, TooShort
-        )
-    a = first.repeat(n).at(np.minimum(i, first.shape[1] - 1))
+        why = "kind and start" if timed.any() else "start"
+        rule = f"{name} must have {{:.12g}} frames for this {why}, got {plan.shape[1]}"
+        require(most <= plan.shape[1], rule, most, TooShort)
+    a = first.repeat(n).at(np.minimum(position, first.shape[1] - 1))
     b = second.repeat(n).at(np.clip(i - start, 0, second.shape[1] - 1))
     mixed = (p > 0) & (p < 1)
-    marks = _marks(a, b, kinds, mixed, p > 0)
+    marks = _marks(a, b, kinds, mixed | middle, p > 0)
+    marks = replace(marks, shot=marks.shot + ((kinds == JUMP)[:, None] & (i >= start)))
     dissolve = (kinds == "dissolve")[:, None]
     plain = fade(a, b, np.where(dissolve | ~mixed, p, 0.0))
     if (mixed & ~dissolve).any():
@@ -117,55 +139,10 @@ def transition(
     return replace(plain, marks=marks)
 
 
-@dataclass
-class _Looks:
-    """The parameters of masks and colours, one per sample; `maps` (N, 7) lacks field and reverse."""
-
-    softness: NDArray
-    smooth: NDArray
-    center: NDArray
-    color: NDArray
-    maps: NDArray
-    pictures: list[NDArray]
-
-    @staticmethod
-    def of(n: int, kinds: NDArray, edges: NDArray, luma: ArrayLike | None, **given: ArrayLike) -> _Looks:
-        one = {
-            name: per_sample(name, given[name], n, whole=name == "seed")
-            for name in ("softness", "angle", "number", "seed")
-        }
-        for name, least in (("softness", 0), ("seed", 0), ("angle", -np.inf)):
-            rule = f"{name} must be finite{' and ≥ 0' if least == 0 else ''}, got {name}={{}}"
-            require(np.isfinite(one[name]) & (one[name] >= least), rule, one[name])
-        ok = np.isfinite(one["number"]) & (one["number"] > 0)
-        require(ok, "number must be > 0 and finite, got number={}", one["number"])
-        vectors = {}
-        for name, size in (("center", 2), ("color", 3)):
-            value = values.reals(name, given[name])
-            if value.shape[-1] != size:
-                raise ValueError(f"{name} must have {size} values, or so many per sample, got shape {value.shape}")
-            ok = np.isfinite(value) & ((value >= 0) & (value <= 1) | (name == "center"))
-            require(ok, f"{name} must be {'finite' if name == 'center' else 'in [0, 1]'}, got {name}={{}}", value)
-            vectors[name] = np.broadcast_to(value, (n, size))
-        maps = np.zeros((n, len(MAP)))
-        column = {name: np.broadcast_to(np.ravel(value), n) for name, value in one.items()}
-        maps[:, 1], maps[:, 4], maps[:, 5] = column["angle"], column["number"], column["seed"]
-        maps[:, 2:4] = vectors["center"]
-        pictures = []
-        if (kinds == LUMA).any():
-            if luma is None:
-                raise ValueError("luma must be given for the kind 'luma': a picture (h, w), or one per sample")
-            given_luma = values.reals("luma", luma)
-            pictures = list(given_luma if given_luma.ndim == 3 else given_luma[None])
-            if not given_luma.size or not np.isfinite(given_luma).all() or any(np.ptp(each) == 0 for each in pictures):
-                raise ValueError("luma must be finite and have more than one value, or there is no order of changes")
-        return _Looks(column["softness"], edges == "smooth", vectors["center"], vectors["color"], maps, pictures)
-
-
-def _together(first: Plan, second: Plan, kinds: NDArray, motion: Motion, mixed: NDArray, looks: _Looks) -> Plan:
+def _together(first: Plan, second: Plan, kinds: NDArray, motion: Motion, mixed: NDArray, looks: Looks) -> Plan:
     """The plan of the frames in the middle of transitions; the others are whatever comes of it."""
     n, length = mixed.shape
-    names = [name for name in np.unique(kinds[mixed.any(1)]) if name not in ("cut", "dissolve")]
+    names = [name for name in np.unique(kinds[mixed.any(1)]) if name != "dissolve"]
     rows = [np.flatnonzero(kinds == name) for name in names]
     made = [KINDS[name].layers(Motion(motion.p[own], motion.center[own])) for name, own in zip(names, rows)]
     shape = (n, length, max(map(len, made)))

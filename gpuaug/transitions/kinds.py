@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..layers.columns import ALL
+from .times import FAMILY, JUMP, RAMP, TIMES
 
 Array = NDArray[np.floating]
 FIRST, SECOND, PAINT = range(3)  # what a layer shows: a clip, or a colour
@@ -168,6 +169,7 @@ def _corner(m: Motion) -> list[Layer]:
 DIRECTIONS = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}
 ANGLES = {"right": 0, "down_right": 45, "down": 90, "down_left": 135, "left": 180, "up_left": 225, "up": 270}
 ANGLES |= {"up_right": 315}
+ALONE = {JUMP: ("skip",), RAMP: ("rate",)}
 
 KINDS: dict[str, Kind] = {
     "cut": Kind("cut", lambda m: [Layer(FIRST)]),  # has no frame in its middle
@@ -223,10 +225,11 @@ KINDS: dict[str, Kind] = {
     "split_vertical": Kind("split", _split(True)),
     "doorway": Kind("split", _doorway, ("color",)),
     **{f"whip_{to}": Kind("whip", _whip(*step)) for to, step in DIRECTIONS.items()},
+    **{name: Kind(FAMILY, lambda m: [Layer(FIRST)], ALONE.get(name, ())) for name in TIMES},
 }
 NAMES = tuple(KINDS)
 FAMILIES = {
     family: tuple(n for n, k in KINDS.items() if k.family == family)
     for family in dict.fromkeys(k.family for k in KINDS.values())
 }
-LABELS = (*NAMES, "jump")  # what `Marks.kind` and `labels` count
+LABELS = NAMES  # what `Marks.kind` and `labels` count; new ones last

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plan import Plan
+from ..plan import Plan, columns_of, with_columns
 from .kinds import KINDS, LABELS, NAMES
 
 CUT, JUMP = LABELS.index("cut"), LABELS.index("jump")
@@ -52,14 +52,15 @@ def labels(plan: Plan) -> Labels:
     if plan.marks is None:
         return Labels(*np.zeros((5, 0), np.int64))
     kind, shot = plan.marks.kind, plan.marks.shot
-    clip, _ = plan.source()
     before = np.pad(kind, ((0, 0), (1, 0)), constant_values=-1)[:, :-1]
     after = np.pad(kind, ((0, 0), (0, 1)), constant_values=-1)[:, 1:]
     begins, ends = np.argwhere((kind >= 0) & (kind != before)), np.argwhere((kind >= 0) & (kind != after))
     pure = (kind[:, 1:] < 0) & (kind[:, :-1] < 0) & (shot[:, 1:] != shot[:, :-1])
     sudden = np.argwhere(pure)
     new = sudden[:, 1] + 1
-    same = clip[sudden[:, 0], new] == clip[sudden[:, 0], new - 1]
+    shown = [column[sudden[:, :1], new[:, None] - [1, 0]] for column in columns_of(plan)]
+    clip, _ = with_columns(plan, shown).source()  # of the frames beside, and no others: areas of masks take long
+    same = clip[:, 0] == clip[:, 1]
     none = np.full(len(sudden), -1)
     found = np.concatenate(
         [

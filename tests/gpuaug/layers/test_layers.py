@@ -157,6 +157,21 @@ def test_a_pixel_changes_when_the_map_says():
             np.testing.assert_allclose(share.sum(0), 1)
 
 
+def test_areas_are_means_of_shares_also_where_no_pixel_was_made(monkeypatch):
+    rng, size = np.random.default_rng(5), (6, 7)
+    plan = layered.random_plan(rng, 3, 4, n=5, t=3, k=4)
+    plan.weight[:, :, 1:] *= rng.integers(0, 2, (5, 3, 3))
+    plan.layers.map[3:] = -1
+    plan.layers.place[3:] = 0, 0, 1, 1
+    flat = plan.layers.each(lambda column: column.reshape(15, *column.shape[2:]))
+    expected = cover.shares(plan.weight.reshape(15, 4), flat, size).mean((2, 3)).reshape(5, 3, 4)
+    monkeypatch.setattr(cover, "AT_ONCE", 100)  # in several parts
+    np.testing.assert_allclose(plan.area(size), expected, atol=1e-6)
+    monkeypatch.setattr(cover, "shares", None)
+    plain = Plan(*(column[3:] for column in (plan.clip, plan.time, plan.weight)), plan.layers.each(lambda c: c[3:]))
+    np.testing.assert_allclose(plain.area(size), expected[3:], atol=1e-6)
+
+
 def test_a_map_of_ones_own_is_bilinear():
     row = np.array([[-1, 0, 0.5, 0.5, 1, 0, 0.0]])
     plane = fields.planes(row, (np.array([[0.0, 2.0]]),), (1, 4))[0, 0] / 65535

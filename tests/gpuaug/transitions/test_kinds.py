@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -16,7 +17,7 @@ implementation = kernel_implementations.cpu
 LENGTH, START, DURATION, SIZE = 9, 2, 5, (6, 10)
 FIRST, SECOND = (60, 120, 200), (200, 90, 40)
 LUMA = np.array([[0.0, 1.0, 4.0], [2.0, 3.0, 0.5]])
-GRADUAL = [name for name in NAMES if name != "cut"]
+GRADUAL = [name for name in NAMES if KINDS[name].family not in ("cut", "time")]  # test_times.py has the latter
 # a symmetric kind, played backwards with the clips exchanged, is itself or the kind of the other direction
 SAME = ("dissolve", "fade_black", "fade_white", "fade_color")
 OTHER = {"push_left": "push_right", "push_up": "push_down", "whip_left": "whip_right", "whip_up": "whip_down"}
@@ -82,7 +83,8 @@ def test_every_frame_between_differs_from_both_and_labels_say_so(easing):
 
 def test_shares_sum_to_one_in_every_pixel_and_areas_are_those_of_pixels():
     rng = np.random.default_rng(1)
-    plan = make(NAMES * 3, duration=np.where(np.array(NAMES * 3) == "cut", 0, 5), softness=rng.choice([0, 0.3], 231))
+    kinds = ["cut", *GRADUAL] * 3
+    plan = make(kinds, duration=np.where(np.array(kinds) == "cut", 0, 5), softness=rng.choice([0, 0.3], len(kinds)))
     n, t, k = plan.shape
     columns = plan.layers.each(lambda column: column.reshape(n * t, *column.shape[2:]))
     share = cover.shares(plan.weight.reshape(-1, k), columns, SIZE)
@@ -143,6 +145,21 @@ def test_kinds_and_all_parameters_are_per_sample():
     for i, kind in enumerate(kinds):
         own = {name: value[i : i + 1] for name, value in given.items()}
         np.testing.assert_allclose(together[i], shown(make([kind], **own), bank)[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("form", ["array", "tensor", "picture"])
+def test_a_time_map_of_ones_own(implementation, form):
+    """Where the map is least changes first; stretched from its least to its greatest value; one for all or each."""
+    gray = np.arange(60, dtype=np.uint8).reshape(SIZE)
+    form = {"array": np.asarray, "tensor": torch.from_numpy, "picture": PIL.Image.fromarray}[form]
+    got = shown(make(["luma"], luma=form(gray)))[0, ..., 0]
+    changed = np.abs(got - SECOND[0]) < 1e-3
+    for j in range(1, DURATION):
+        assert (changed[START + j - 1] == (gray < np.ceil(59 * j / DURATION))).all()
+    if not isinstance(form(gray), PIL.Image.Image):
+        both = shown(make(["luma", "luma"], luma=form(np.stack([gray, gray[::-1, ::-1]]))))[..., 0]
+        np.testing.assert_array_equal(both[0], got)
+        np.testing.assert_array_equal(both[1], got[:, ::-1, ::-1])
 
 
 # ---- composition ----------------------------------------------------------------------------------------------------
@@ -253,7 +270,7 @@ def test_a_video_of_torchvision_stays_one():
         ({"easing": "fast"}, r"easing must be of \['linear', 'smooth', 'in', 'out', 'back'\], got easing='fast'"),
         ({"start": -1}, r"start must be in \[0, length=9\], got start=-1"),
         ({"duration": 8}, r"duration must be in \[0, length - start\], length=9, got duration=8"),
-        ({"kind": "cut"}, "duration must be 0 for cuts, got duration=5"),
+        ({"kind": "cut"}, "duration must be 0 for cuts and jumps, got duration=5"),
         ({"softness": -0.5}, "softness must be finite and ≥ 0, got softness=-0.5"),
         ({"angle": np.inf}, "angle must be finite, got angle=inf"),
         ({"number": 0}, "number must be > 0 and finite, got number=0"),
@@ -261,6 +278,7 @@ def test_a_video_of_torchvision_stays_one():
         ({"center": 0.5}, r"center must have 1 axes, or one more for samples, got shape \(\)"),
         ({"color": [0, 0, 2]}, r"color must be in \[0, 1\], got color=2"),
         ({"kind": "luma"}, "luma must be given for the kind 'luma'"),
+        ({"kind": "luma", "luma": np.ones((2, 5, 3))}, r"luma must be grey, .* got shape \(2, 5, 3\) of colours"),
         ({"kind": "luma", "luma": np.ones((3, 4))}, "luma must be finite and have more than one value"),
         ({"start": [1, 2, 3]}, r"plans and parameters must have one number of samples \(or one sample\), got \[2, 3\]"),
         ({"kind": ["cut", "wipe", "wipe"]}, r"plans and parameters must have one number of samples .* got \[2, 3\]"),
