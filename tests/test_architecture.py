@@ -27,7 +27,7 @@ FLOORS = [
     ["gpuaug.execute"],
     ["gpuaug.compile"],
     ["gpuaug.render", "gpuaug.functional"],
-    ["gpuaug.supply"],
+    ["gpuaug.supply", "gpuaug.transforms"],
     ["gpuaug.__init__"],  # the public names
     ["gpuaug.doctor"],
     ["gpuaug.__main__"],
@@ -50,7 +50,7 @@ MODULES = {"": 15, "pretrain/": 10}  # in one folder, __init__ not counted
 PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
-    "gpuaug": 2896,
+    "gpuaug": 2900,
     "gpuaug/supply": 2142,
     "gpuaug/kernels": 2457,
     "gpuaug/video": 3909,
@@ -59,6 +59,7 @@ BUDGETS = {
     "pretrain/common": 1155,
     "gpuaug/layers": 464,
     "gpuaug/transitions": 758,
+    "gpuaug/transforms": 720,
     "pretrain/data": 1456,
     "pretrain/evaluation": 940,
     "pretrain/features": 1232,
