@@ -99,6 +99,7 @@ setup(
             "jinja2>=3.1",  # for the HTML pages: templates that escape; torch brings it along
         ],
         "tensorboard": ["tensorboard>=2.15"],  # for `train --tensorboard`
+        "ray": ["ray[data]>=2.40"],  # for the example of Ray Data, 150 MB; not among the tests' packages
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.6",  # the suite on all cores

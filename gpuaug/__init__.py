@@ -3,15 +3,16 @@
 Plans say what every output frame is made of (`Plan`, `where`, `fade`, `edits`), `blend` and `render` execute them,
 `Decoder`, `ClipBank` and `probe` supply the pixels, and `Loader` does all of it: videos in, batches out (of `Segment`s,
 seen as `Augment` says). `crossfade`, `concatenate`, `resample_speed`, `paste`, `take`
-and `freeze` are the same edits on arrays of any library. `host_memory` says how much of dropped results is kept for new
-ones. `read_text` and `read_table` read lists of videos strictly (`BadFile`). What is not named here may change.
+and `freeze` are the same edits on arrays of any library, `transforms` modules that draw them. `host_memory` says how
+much of dropped results is kept for new ones. `read_text` and `read_table` read lists of videos strictly (`BadFile`).
+What is not named here may change.
 
 Used by pretrain, benchmarks, examples and users. Imports kernels, video and supply, never pretrain.
 """
 
 __version__ = "0.1.0"
 
-from . import color, crop, edits, reference, transitions
+from . import color, crop, edits, reference, transforms, transitions
 from .bank import ClipBank, Starved
 from .functional import concatenate, crossfade, freeze, paste, resample_speed, take, transition
 from .kernels import host_allocator as host_memory
@@ -60,6 +61,7 @@ __all__ = [
     "render",
     "resample_speed",
     "take",
+    "transforms",
     "transition",
     "transitions",
     "where",

@@ -33,6 +33,9 @@ GROUPS = {
     "find shots": {
         "shots": "cuts, transitions and jumps of videos, as lists for programs and editors",
     },
+    "edit": {
+        "synthesise": "edited videos with exact labels, made of a folder of videos",
+    },
     "localise actions": {
         "extract": "features of whole videos, for localisation models",
         "localize": "train and test a small localiser on extracted features",
@@ -40,6 +43,7 @@ GROUPS = {
         "similarity": "how alike the clips of a video are (TSP, Figure 2)",
     },
 }
+FOLDERS = dict.fromkeys(GROUPS["edit"], "edited.")  # where modules lie that are not in commands itself
 COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 EXAMPLES = (
     "demo",
@@ -81,7 +85,7 @@ def _run(arguments: list[str]) -> int:
     if name in LIBRARY:
         return int(importlib.import_module("gpuaug.__main__").main(arguments, prog=prog()))
     try:
-        command = importlib.import_module(f"{__package__ or 'pretrain'}.commands.{name}")
+        command = importlib.import_module(f"{__package__ or 'pretrain'}.commands.{FOLDERS.get(name, '')}{name}")
     except ModuleNotFoundError as error:
         missing = str(error.name).partition(".")[0]
         if missing in ("gpuaug", "pretrain") or os.environ.get("GPUAUG_TRACEBACK"):

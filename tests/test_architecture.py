@@ -27,7 +27,7 @@ FLOORS = [
     ["gpuaug.execute"],
     ["gpuaug.compile"],
     ["gpuaug.render", "gpuaug.functional"],
-    ["gpuaug.supply"],
+    ["gpuaug.supply", "gpuaug.transforms"],
     ["gpuaug.__init__"],  # the public names
     ["gpuaug.doctor"],
     ["gpuaug.__main__"],
@@ -50,15 +50,16 @@ MODULES = {"": 15, "pretrain/": 10}  # in one folder, __init__ not counted
 PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
-    "gpuaug": 2896,
+    "gpuaug": 2900,
     "gpuaug/supply": 2142,
     "gpuaug/kernels": 2457,
     "gpuaug/video": 3998,
-    "pretrain": 110,
-    "pretrain/commands": 683,
+    "pretrain": 116,
+    "pretrain/commands": 850,
     "pretrain/common": 1155,
     "gpuaug/layers": 474,
     "gpuaug/transitions": 914,
+    "gpuaug/transforms": 720,
     "pretrain/data": 1456,
     "pretrain/evaluation": 940,
     "pretrain/features": 1232,
@@ -69,11 +70,11 @@ BUDGETS = {
     "pretrain/tasks": 2453,
     "pretrain/toy": 755,
     "pretrain/training": 1666,
-    "pretrain/shots": 716,
+    "pretrain/shots": 1300,
     "benchmarks": 2621,
     "benchmarks/shots": 524,
     "benchmarks/study": 524,
-    "examples": 441,
+    "examples": 495,
     "docs": 73,
 }
 

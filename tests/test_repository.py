@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 NAMES = """
 Augment BadFile Batch ClipBank Decoder Failure Loader Manifest NoSegmentLeft Plan Segment Starved Video Window
 __version__ blend color concatenate crop crossfade edits fade freeze host_memory paste probe read_table read_text
-reference render resample_speed take transition transitions where write_video
+reference render resample_speed take transforms transition transitions where write_video
 """
 
 

@@ -27,6 +27,7 @@ FOLDER = Path(__file__).parents[2] / "examples"
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 NEEDS = {"kornia_pipeline": ["kornia"], "dali_python_function": ["nvidia.dali"], "dlpack_arrays": ["jax"]}
 NEEDS["loader_lightning"] = ["pytorch_lightning"]
+ELSEWHERE = {"ray_data_edits"}  # tests/examples/test_synthesised.py
 MIXED = r": \(10, 8, 3, 32, 32\), labels \[.*\], off by 0\.[0-4]\d of 255"
 RESUMED = r"1\d steps, loss \d\.\d\d … \d\.\d\d; stopped after \d and resumed: equal True"
 PRINTS = {  # what `python examples/NAME.py` must print, line by line
@@ -78,7 +79,7 @@ def faded(first: np.ndarray, second: np.ndarray, center: int, overlap: int) -> n
 
 
 def test_all_are_here_and_short():
-    assert {path.stem for path in FOLDER.glob("*.py")} == set(PRINTS)
+    assert {path.stem for path in FOLDER.glob("*.py")} == {*PRINTS, *ELSEWHERE}
     for path in FOLDER.glob("*.py"):
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 60, path.name
         assert f"python examples/{path.name}" in path.read_text(encoding="utf-8")

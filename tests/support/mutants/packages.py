@@ -36,6 +36,7 @@ PACKAGES = {
     "gpuaug.supply": Package(
         ("gpuaug/supply/*.py",), ("tests/gpuaug/supply", "tests/gpuaug/test_bank.py", "tests/pretrain/feed")
     ),
+    "gpuaug.transforms": Package(("gpuaug/transforms/*.py",), ("tests/gpuaug/transforms",)),
     "gpuaug.video": Package(
         (
             "gpuaug/video/*.py",
