@@ -52,10 +52,10 @@ class FrameIndex:
         matrix: the frames' YUV matrix, as in ISO/IEC 23091-2 (1 BT.709, 2 not told, 5 and 6 BT.601, 9 BT.2020).
         width, height: display size in pixels, after pixel aspect and rotation.
         rotation: degrees clockwise by which the stored picture is turned. mirrored: then flipped left to right.
-        size_P: bytes of every packet P of the stream, also of those that are no frames.
-        bytes: of the file.
+        size_P: bytes of every packet P of the stream, also of those that are no frames. bytes: of the file.
         stream: its index in the container.
         prefixed: NAL units come after their lengths, not after start codes.
+        marked: how many packets the container says are incomplete.
         notes: what is implausible about the file, in words for users.
         interval: ticks from frame to frame where the rate is constant and stamps are rounded to ticks; else 0.
         state: what packets tell a decoder for later ones, where a key frame does not repeat it.
@@ -86,6 +86,7 @@ class FrameIndex:
     bytes: int
     stream: int = 0
     prefixed: bool = False
+    marked: int = 0
     notes: tuple[str, ...] = ()
     interval: float = 0.0
     state: State | None = None
@@ -134,11 +135,9 @@ class FrameIndex:
     def variable_rate(self) -> bool:
         """Whether intervals differ by more than rounding one rate to ticks explains (one tick, and a quarter)."""
         step = np.diff(self.stamp_N)
-        return (
-            not self.interval
-            and bool(len(step))
-            and bool(step.max() - step.min() > 1 or step.max() > 1.25 * step.min())
-        )
+        if self.interval or not len(step):
+            return False
+        return bool(step.max() - step.min() > 1 or step.max() > 1.25 * step.min())
 
     def frames_at(self, start_seconds: float, fps: float, frames: int, edge: str = "error") -> NDArray[np.int64]:
         """Positions (T,) of the frames shown at start_seconds + k/fps.
@@ -295,6 +294,7 @@ def _read_index(path: str, rank: int) -> FrameIndex:
             bytes=file.reader.size,
             stream=stream.index,
             prefixed=state.prefixed,
+            marked=damaged,
             state=state if state.told else None,
             interval=constant_interval(columns["stamp_N"], rates, tick),
         )

@@ -78,7 +78,7 @@ def learn_order(index: FrameIndex) -> FrameIndex:
                 time = own.get(packet.pts, MISSING)
                 packet.dts = None if time == MISSING else time
             try:
-                for frame in file.stream.codec_context.decode(packet):
+                for frame in file.context.decode(packet):
                     if frame.pts is not None:
                         numbers.append(frame.pts)
                         dts.append(MISSING if frame.dts is None else frame.dts)

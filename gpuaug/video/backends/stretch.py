@@ -6,7 +6,7 @@ Used by pyav.py.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import cast
 
 import av
@@ -29,8 +29,8 @@ FOUR_BYTES = {bytes([byte]) for byte in range(3, 256, 4)}  # of an avcC, where N
 # Codecs in which damage can leave something at a key frame's place that is none, and the decoder says nothing.
 TYPED, INTRA = {"mpeg4", "h263", "h263p", "flv1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2"}, int(PictureType.I)
 # FFmpeg's MPEG-4 decoder takes a picture's end for wrong only after some whose end was right: it first has to rule out
-# encoders that write it wrong. As many times a key frame is decoded where decoding begins at it.
-WARM_UP = {"mpeg4": 4}
+# encoders that write it wrong. As many of the file's first packets it sees where decoding begins elsewhere.
+WARM_UP = {"mpeg4": 8}
 
 
 class OpenFile:
@@ -44,13 +44,23 @@ class OpenFile:
         self.file = VideoFile(self.index.path)
         self.stream = cast(VideoStream, self.file.container.streams[self.index.stream])
         prepare(self.stream)
+        self.context = self.stream.codec_context
         if not self.lenient:
-            self.stream.codec_context.options = {"err_detect": STRICT}
+            self.context.options = {"err_detect": STRICT}
         self.touched = self.spoilt = False
+        self.cold = WARM_UP.get(self.index.codec, 0)
 
     def _reopen(self) -> None:
         self.file.close()
         self._open()
+
+    def _rewind(self) -> None:
+        """Open the file again; the decoder stays where it has been warmed up."""
+        warm = None if self.cold or self.index.codec not in WARM_UP else self.context
+        self._reopen()
+        if warm is not None:
+            self.context, self.cold = warm, 0
+            warm.flush_buffers()
 
     def __enter__(self) -> OpenFile:
         return self
@@ -61,8 +71,8 @@ class OpenFile:
     def all_frames(self, want: dict[int, int]) -> Iterator[tuple[int, VideoFrame]]:
         """Decode from the file's start, whatever happens, until all wanted frames {pts: position} came out."""
         last = self._last(want)
-        for packet in chain(self.packets_from(None), [None]):
-            done = packet is None or packet.pts == last
+        for number, packet in enumerate(chain(self.packets_from(None), [None])):
+            done = packet is None or number == last
             frames = self._decoded(packet) or []
             if packet and done:
                 frames += self._decoded(None) or []
@@ -84,20 +94,24 @@ class OpenFile:
         opening = next(stored, None)
         if opening is None:
             return
-        context = self.stream.codec_context  # after the first packet, for which the file may have been opened again
+        context = self.context  # after the first packet, for which the file may have been opened again
         last = self._last(want)
         number_of = self._expected(opening.pts, max(want.values()) + DEEPEST)
         refreshing = codec == "h264" and recovers_later(opening, prefixed)
+        marked = 0 < 2 * self.index.marked <= len(self.index.size_P)  # where most are, the muxer wrote wrong sizes
         legible = codec != "h264" or not prefixed or (context.extradata or b"")[4:5] in FOUR_BYTES
         skip, reorders = codec in CAN_SKIP and not all_packets and legible, codec in REORDERING
         coming: dict[int | None, int] = {}  # stamps of pictures that have not come out: the numbers of their packets
         held: list[tuple[int, VideoFrame]] = []  # numbers of packets, and frames that may turn out to be wrong
         clean, until = False, NEVER  # until: number of the packet from which on nothing is right
         context.skip_frame = "DEFAULT"
-        if key and codec in WARM_UP:
-            until = self._warm_up(opening, WARM_UP[codec])
-        for packet in chain((opening,), stored, (None,)):
+        if key and self.cold:
+            until = self._proved(opening, self.cold // 2)
+        first = int(self.index.key_packet_K[key]) if key else 0
+        for place, packet in enumerate(chain((opening,), stored, (None,)), first):
             pts = packet.pts if packet else None
+            if packet and marked and packet.is_corrupt and not self._leads(pts, opening.pts):
+                until = min(until, place)
             if packet:
                 skipped = skip and pts not in want and is_disposable(codec, packet, prefixed)
                 if skip:
@@ -112,7 +126,7 @@ class OpenFile:
                 if not self._leads(pts, opening.pts):
                     until = min(until, self._number(pts))
             # After the last packet that is needed, what has not come out is only held back for reordering.
-            done = packet is None or pts == last or until < NEVER
+            done = packet is None or place == last or until < NEVER
             if done and packet:
                 rest = self._decoded(None)
                 if rest is None:
@@ -158,8 +172,8 @@ class OpenFile:
         return not np.any((later_N > opening) & (later_N < pts))
 
     def _last(self, want: dict[int, int]) -> int:
-        """The stamp of that which is stored last."""
-        return max(want, key=lambda pts: int(self.index.packet_N[want[pts]]))
+        """The number of the packet that is stored last. (Its stamp can be that of a hidden picture, too.)"""
+        return int(self.index.packet_N[list(want.values())].max())
 
     def _expected(self, opening: int | None, last: int) -> dict[int | None, int]:
         """{stamp: number of the packet} of pictures that come out of a decoder that begins with this packet.
@@ -176,10 +190,18 @@ class OpenFile:
         large_N = index.size_P[number_N] > LARGEST_PLACEHOLDER
         return dict(zip(index.decoder_pts_N[start : last + 1][large_N].tolist(), number_N[large_N].tolist()))
 
-    def _warm_up(self, opening: av.Packet, times: int) -> int:
+    def _warm_up(self) -> None:
+        """Let the decoder see the file's first packets, unless there is an error in them."""
+        for packet in islice(packets(self.file, self.stream), self.cold):
+            packet.pts = None  # so that its pictures are not taken for what is wanted
+            if self._decoded(packet) is None:
+                return self._reopen()
+        self.touched, self.cold = True, 0
+
+    def _proved(self, opening: av.Packet, times: int) -> int:
         """Decode it as often; the number of the packet from which on nothing is right."""
         pts = opening.pts
-        opening.pts = None  # so that its pictures are not taken for what is wanted
+        opening.pts = None
         failed = any(self._decoded(opening) is None for _ in range(times))
         opening.pts = pts
         return self._number(pts) if failed else NEVER
@@ -187,7 +209,7 @@ class OpenFile:
     def _decoded(self, packet: av.Packet | None) -> list[VideoFrame] | None:
         """What comes out; None where that is an error."""
         try:
-            return self.stream.codec_context.decode(packet)
+            return self.context.decode(packet)
         except av.FFmpegError as error:
             raise_if_of_the_system(error)
             return None
@@ -198,6 +220,12 @@ class OpenFile:
         number = 0 if key is None else int(index.key_packet_K[key])
         if self.spoilt:  # what a decoder makes of an error can outlast a flush
             self._reopen()
+        if key and self.cold:
+            if self.touched:
+                self._reopen()
+            self._warm_up()
+        if self.context is not self.stream.codec_context:  # which a seek flushes
+            self.context.flush_buffers()
         if key and not index.pts_unreliable:
             # Containers seek by time, some by decoding time, none exactly: start earlier until the key frame follows.
             self.touched = True
@@ -220,7 +248,7 @@ class OpenFile:
                     if self._number(packet.pts) > number:
                         break
         if self.touched:
-            self._reopen()
+            self._rewind()
         self.touched = True
         for i, packet in enumerate(packets(self.file, self.stream)):
             if i >= number:

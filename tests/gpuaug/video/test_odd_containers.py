@@ -5,16 +5,19 @@ from __future__ import annotations
 from fractions import Fraction
 
 import av
+import av.bitstream
 import numpy as np
 import pytest
 
 import gpuaug
 from gpuaug.video import frame_index, manifest
+from gpuaug.video.backends.pyav import read_frames
 from gpuaug.video.bitstream import pictures
 from gpuaug.video.formats import _boxes
 from gpuaug.video.frame_index import read_index
-from support.assets import EVEN_MS, MS, encode, ffmpeg_rgb, ffmpeg_seconds, number_of
+from support.assets import EVEN_MS, MS, encode, ffmpeg, ffmpeg_rgb, ffmpeg_seconds, number_of
 from support.decoding.odd_files import avi, avi_chunks, shown, without_first
+from support.decoding.sequential import digest, sequential
 from support.decoding.tables import table
 
 COUNT = 40
@@ -111,6 +114,33 @@ def test_vp9_frames_that_are_shown(profile):
     assert pictures("vp9", header("10", profile, "1")) == "?"
     superframe = av.Packet(bytes(header("10", profile, "0", "0", "0")) + b"\xc0")
     assert pictures("vp9", superframe) == "?"
+
+
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_hidden_pictures_in_packets_of_their_own(codec, tmp_path):
+    """They may have the stamp of the frame that comes next, which is wanted alone, or as the last one."""
+    whole, path = tmp_path / "whole.webm", tmp_path / "split.webm"
+    for step in (1, 2):  # libvpx makes them in two passes only
+        how = ["-c:v", codec, "-b:v", "150k", "-auto-alt-ref", 1, "-lag-in-frames", 25, "-cpu-used", 5, "-pass", step]
+        source = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=2"]
+        ffmpeg(*source, *how, "-passlogfile", tmp_path / "log", whole)
+    hidden = 0
+    with av.open(str(whole)) as read, av.open(str(path), "w") as write:
+        stream = read.streams.video[0]
+        copy = write.add_stream_from_template(stream)
+        split = av.bitstream.BitStreamFilterContext("vp9_superframe_split", stream) if "9" in codec else None
+        for packet in (p for p in read.demux(stream) if p.size):
+            pts = packet.pts
+            for part in split.filter(packet) if split else [packet]:
+                hidden += not pictures(stream.codec_context.codec.canonical_name, part)
+                part.pts = part.dts = pts
+                part.stream = copy
+                write.mux(part)
+    assert hidden >= 2
+    index, expected = read_index(str(path)), sequential(path)
+    assert len(index.stamp_N) == len(expected) == 50
+    for i, picture in enumerate(expected):
+        assert [(k, digest(frame)) for k, frame in read_frames(index, np.array([i]))] == [(i, picture)]
 
 
 def box(name, content, wide=False):

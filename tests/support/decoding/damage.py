@@ -25,16 +25,18 @@ from pathlib import Path
 from typing import Any
 
 import av
-import av.bitstream
 import numpy as np
 
 from gpuaug import probe
 from gpuaug.video.backends.pyav import read_frames
-from gpuaug.video.demux import Unusable, one_line
+from gpuaug.video.demux import Unusable, one_line, videos
 from support.assets import ffmpeg_program
-from support.decoding.sequential import digest, index_of
+from support.decoding.sequential import by_packet, digest, index_of
 
 HANGS_AFTER = 60.0  # seconds
+# What may become of a variant.
+RIGHT = {"refused", "nothing to show", "equal", "equal but for what is not shown", "part refused", "counted"}
+RIGHT |= {"FFmpeg differs from itself"}
 LARGEST = 60_000_000  # pixels of all frames of a source, unless no other file has its container and codec
 
 
@@ -120,54 +122,12 @@ def make(source: Path, seed: int, number: int, folder: Path) -> tuple[Path, str]
     return target, kind
 
 
-def _packets(demuxed: Iterator[Any], unpack: Any) -> Iterator[Any]:
-    """Packets with something in them, to the first error (an empty one would tell a decoder that the file is over)."""
-    try:
-        for packet in demuxed:
-            if unpack is not None:
-                yield from unpack.filter(packet if packet.size else None)
-            elif packet.size:
-                yield packet
-    except (av.FFmpegError, IndexError):
-        return
-
-
-def by_packet(
-    path: Path, stream_index: int, options: dict[str, str] | None = None, *, keep: bool = False
-) -> dict[int, str]:
-    """The sequential decode: {number of the packet: digest of its picture}, on through errors.
-
-    Packets of MPEG-4 are numbered as they are when two pictures in one are taken apart.
-    keep: all pictures stay in memory, so that none is decoded over an earlier one.
-    """
-    kept = []
-    found: dict[int, str] = {}
-    with av.open(str(path), metadata_errors="ignore") as file:
-        stream: Any = file.streams[stream_index]
-        stream.codec_context.thread_type, stream.codec_context.thread_count = "NONE", 1
-        stream.codec_context.options = options or {}
-        number = 0
-        unpack = None
-        if stream.codec_context.codec.canonical_name == "mpeg4" and "mp4" not in file.format.name:
-            unpack = av.bitstream.BitStreamFilterContext("mpeg4_unpack_bframes", stream)
-        stored = _packets(file.demux(stream), unpack)
-        while True:
-            packet = next(stored, None)
-            if packet is not None:
-                packet.pts, number = number, number + 1
-            try:
-                for frame in stream.codec_context.decode(packet):
-                    kept += [frame] if keep else []
-                    if frame.pts is not None:
-                        found.setdefault(frame.pts, digest(frame))
-            except av.FFmpegError:
-                pass
-            if packet is None:
-                return found
-
-
 def examine(path: Path, seed: int) -> dict[str, Any]:
-    """What became of a file: "verdict" is refused, equal, part refused, counted or WRONG."""
+    """What became of a file: "verdict" is refused, equal, part refused, counted or WRONG.
+
+    Nothing to show: refused, and the sequential decode gives nothing either. Equal but for what is not shown: what is
+    refused of it are frames that the sequential decode does not give.
+    """
     (video,) = probe(path, cache=False, progress=False).videos
     errors = subprocess.run(
         [ffmpeg_program(), "-nostdin", "-v", "error", "-i", str(path), "-map", "0:v", "-f", "null", "-"],
@@ -177,7 +137,7 @@ def examine(path: Path, seed: int) -> dict[str, Any]:
     )
     row: dict[str, Any] = {"ffmpeg error": bool(errors.stderr) or errors.returncode != 0, "reason": video.error}
     if video.error is not None:
-        return row | {"verdict": "refused"}
+        return row | {"verdict": "refused" if row["ffmpeg error"] or _shown(path) else "nothing to show"}
     try:
         index = index_of(path)
     except (Unusable, OSError, MemoryError) as error:
@@ -200,17 +160,31 @@ def examine(path: Path, seed: int) -> dict[str, Any]:
         except (Unusable, OSError, MemoryError):
             lost |= left
     silent = wrong - damaged
-    if silent:
+    if silent or (wrong and not row["ffmpeg error"]):
         again = by_packet(path, index.stream, keep=True)
-        changing = {i for i in silent if again.get(int(index.packet_N[i])) != expected.get(int(index.packet_N[i]))}
+        changing = {i for i in wrong if again.get(int(index.packet_N[i])) != expected.get(int(index.packet_N[i]))}
         silent = set() if changing else silent  # what is shown then depends on it in other frames, too
         row |= {"changing": len(changing)}
-    row |= {"frames": count, "damaged": len(damaged), "lost": len(lost), "unlike": len(wrong), "silent": len(silent)}
+    absent = {i for i in lost if int(index.packet_N[i]) not in expected}
+    row |= {"frames": count, "damaged": len(damaged), "lost": len(lost), "absent": len(absent)}
+    row |= {"unlike": len(wrong), "silent": len(silent)}
     if silent:
         return row | {"verdict": "WRONG", "where": sorted(silent)[:8]}
     if row.get("changing"):
         return row | {"verdict": "FFmpeg differs from itself"}
-    return row | {"verdict": "counted" if wrong else "part refused" if lost else "equal"}
+    if wrong or lost > absent:
+        return row | {"verdict": "counted" if wrong else "part refused"}
+    return row | {"verdict": "equal but for what is not shown" if absent else "equal"}
+
+
+def _shown(path: Path) -> int:
+    """How many pictures the sequential decode gives of the stream that ffmpeg chooses."""
+    try:
+        with av.open(str(path), metadata_errors="ignore") as file:
+            index = videos(file)[0].index
+        return len(by_packet(path, index))
+    except (av.FFmpegError, Unusable):
+        return 0
 
 
 def _work(jobs: Any, results: Any) -> None:

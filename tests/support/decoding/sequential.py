@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
+import av.bitstream
 import numpy as np
 
 from gpuaug.video.backends.pyav import learn_order, read_frames
@@ -31,6 +34,52 @@ def sequential(path: Path) -> list[str]:
         stream = file.streams.video[0]
         stream.codec_context.thread_type, stream.codec_context.thread_count = "NONE", 1
         return [digest(frame) for frame in file.decode(stream)]
+
+
+def _packets(demuxed: Iterator[Any], unpack: Any) -> Iterator[Any]:
+    """Packets with something in them, to the first error (an empty one would tell a decoder that the file is over)."""
+    try:
+        for packet in demuxed:
+            if unpack is not None:
+                yield from unpack.filter(packet if packet.size else None)
+            elif packet.size:
+                yield packet
+    except (av.FFmpegError, IndexError):
+        return
+
+
+def by_packet(
+    path: Path, stream_index: int, options: dict[str, str] | None = None, *, keep: bool = False
+) -> dict[int, str]:
+    """The sequential decode: {number of the packet: digest of its picture}, on through errors.
+
+    Packets of MPEG-4 are numbered as they are when two pictures in one are taken apart.
+    keep: all pictures stay in memory, so that none is decoded over an earlier one.
+    """
+    kept = []
+    found: dict[int, str] = {}
+    with av.open(str(path), metadata_errors="ignore") as file:
+        stream: Any = file.streams[stream_index]
+        stream.codec_context.thread_type, stream.codec_context.thread_count = "NONE", 1
+        stream.codec_context.options = options or {}
+        number = 0
+        unpack = None
+        if stream.codec_context.codec.canonical_name == "mpeg4" and "mp4" not in file.format.name:
+            unpack = av.bitstream.BitStreamFilterContext("mpeg4_unpack_bframes", stream)
+        stored = _packets(file.demux(stream), unpack)
+        while True:
+            packet = next(stored, None)
+            if packet is not None:
+                packet.pts, number = number, number + 1
+            try:
+                for frame in stream.codec_context.decode(packet):
+                    kept += [frame] if keep else []
+                    if frame.pts is not None:
+                        found.setdefault(frame.pts, digest(frame))
+            except av.FFmpegError:
+                pass
+            if packet is None:
+                return found
 
 
 def index_of(path: Path) -> FrameIndex:
