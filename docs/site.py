@@ -131,7 +131,7 @@ def reference() -> dict[str, str]:
     sys.path.insert(0, str(ROOT))
     import gpuaug
 
-    names = [name for name in gpuaug.__all__ if name[0] != "_"]
+    names = sorted(name for name in public_names() if name[0] != "_")
     modules = [name for name in names if inspect.ismodule(getattr(gpuaug, name))]
     functions = [name for name in names if inspect.isfunction(getattr(gpuaug, name))]
     groups = {
@@ -143,10 +143,18 @@ def reference() -> dict[str, str]:
         told += f"\n## {title}\n\n" + "\n\n".join(f"::: gpuaug.{name}" for name in group) + "\n"
     for name in modules:
         told += f"\n## gpuaug.{name}\n\n{_module(getattr(gpuaug, name).__name__)}\n"
-    programs = "# Pre-training\n\nWhat programs of yours may use; the commands are [a page of their own](commands.md).\n"
+    programs = (
+        "# Pre-training\n\nWhat programs of yours may use; the commands are [a page of their own](commands.md).\n"
+    )
     for title, group in PRETRAIN.items():
         programs += f"\n## {title}\n\n" + "\n\n".join(_module(name) for name in group) + "\n"
     return {"reference/gpuaug.md": told, "reference/pretrain.md": programs, "reference/commands.md": commands()}
+
+
+def public_names() -> set[str]:
+    """`__all__` of gpuaug."""
+    body = ast.parse((ROOT / "gpuaug" / "__init__.py").read_text(encoding="utf-8")).body
+    return next(set(ast.literal_eval(node.value)) for node in body if ast.unparse(node).startswith("__all__"))
 
 
 def _module(name: str) -> str:
@@ -178,7 +186,8 @@ def commands() -> str:
                 told += "\n".join(f"\n#### evaluate {kind}\n\n{helped(name, kind, '--help')}" for kind in kinds.TASKS)
             elif name == "train":
                 told += "\n".join(
-                    f"\n#### train --task {task}\n\n{helped(name, '--task', task, '--help-all')}" for task in sorted(TASKS)
+                    f"\n#### train --task {task}\n\n{helped(name, '--task', task, '--help-all')}"
+                    for task in sorted(TASKS)
                 )
             else:
                 told += helped(name, "--help" if name in LIBRARY else "--help-all")
