@@ -137,7 +137,7 @@ def test_walks_are_those_of_the_code():
 
 
 def test_every_environment_variable_is_in_the_table():
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "environment.md").read_text(encoding="utf-8")
     table = set(re.findall(r"^\| `(\w+)`", text, re.M))
     files = [file for name in FOLDERS.split("|") for file in (ROOT / name).rglob("*.py") if file != Path(__file__)]
     asked = {name for file in files for name in variables(file.read_text(encoding="utf-8"))}

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 import gpuaug
 from gpuaug.crop import View
 
-from ..models.checkpoint import load_encoder, locate, read
+from ..models.checkpoint import load_encoder, locate
 from ..models.encoders import Encoder, encoder
+from ..models.hub import WEIGHTS, is_folder
 from .sliding import DecodedChunk
 
 
@@ -93,13 +94,15 @@ Loaded = tuple[Encoder, dict[str, Any], dict[str, Any]]
 
 
 def trained(path: str | Path) -> Loaded:
-    """The encoder of a checkpoint, what to state of it, and `fps` and `fit` of the frames it was trained on."""
-    path = locate(path)
-    net, config = load_encoder(path), read(path)["config"]
-    about = _about(net) | {"task": config.get("task"), "file": str(path), "sha256": sha256(path)}
-    stretch = config.get("flags", {}).get("fit") == "stretch"
-    fps = config.get("extract_fps") or config.get("fps") or net.fps
-    return net, about, {"fps": fps, "fit": "stretch" if stretch else "inside"}
+    """The encoder of a checkpoint, what to state of it, and `fps` and `fit` of the frames it was trained on.
+
+    A folder of weights is stated by their file, model.safetensors.
+    """
+    net = load_encoder(path)
+    path = Path(path) / WEIGHTS if is_folder(path) else locate(path)
+    about = _about(net) | {"task": net.about.get("task"), "file": str(path), "sha256": sha256(path)}
+    stretch = net.about.get("fit") == "stretch"
+    return net, about, {"fps": net.about.get("fps") or net.fps, "fit": "stretch" if stretch else "inside"}
 
 
 def untrained(name: str, init: str | Path | None, *, frames: int | None, size: int | None, seed: int) -> Loaded:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 import torch
 
 from ..common.files import atomic, sweep
+from ..shots.boundaries import FAMILIES
+from . import hub
 from .encoders import Encoder, encoder
 
 FORMAT = 1
@@ -120,10 +123,12 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def load_encoder(path: str | Path) -> Encoder:
-    """The trained encoder of a checkpoint, in evaluation mode.
+    """The trained encoder of a checkpoint, or of a folder of `save_pretrained`, in evaluation mode.
 
     Errors (ValueError): as in `read`.
     """
+    if hub.is_folder(path):
+        return Encoder.from_pretrained(path, local_files_only=True)
     path = locate(path)
     state = read(path)
     about = state["config"]["encoder"]
@@ -131,7 +136,59 @@ def load_encoder(path: str | Path) -> Encoder:
     if about["name"] == "r2plus1d_34":  # whose shapes depend on the weights that it started from
         made = encoder(about["name"], init=path, frames=about["frames"], size=about["size"])
     made.load_state_dict({k.removeprefix("encoder."): v for k, v in state["model"].items() if k.startswith("encoder.")})
+    made.about = _about(state)
     return made.eval()
+
+
+def export(run: str | Path, out: str | Path) -> None:
+    """Write the best weights of a run as a folder that `from_pretrained`, and every command, takes.
+
+    Of an encoder, or, of the task shots, of the detector. A folder that is there is replaced, all at once.
+
+    Errors (ValueError): as in `read`.
+    """
+    out, state = Path(out), read(run)
+    model: hub.Shareable
+    if state["config"]["task"] == "shots":
+        model = hub.ShotModel(list(FAMILIES))
+        model.load_state_dict(
+            {
+                name.replace("encoder.net.", "network.").replace("head.outputs.", "outputs."): value
+                for name, value in state["model"].items()
+                if name.startswith(("encoder.net.", "head.outputs."))
+            }
+        )
+        model.about = _about(state)
+    else:
+        model = load_encoder(run)
+    part, old = out.with_name(f".{out.name}.part"), out.with_name(f".{out.name}.old")
+    for path in (part, old):
+        shutil.rmtree(path, ignore_errors=True)
+    model.save_pretrained(part)
+    if out.exists():
+        out.rename(old)
+    part.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _about(state: dict[str, Any]) -> dict[str, Any]:
+    """What a folder of weights says of the run."""
+    config, flags = state["config"], state["config"].get("flags", {})
+    numbers = {name: _numbers(value) for name, value in (state.get("last") or {}).items() if isinstance(value, dict)}
+    kept = ("task", "classes", "deviations", "precision", "commit", "versions")
+    return {
+        **{name: config[name] for name in kept if name in config},
+        "recipe": flags.get("recipe", ""),
+        "fps": config.get("extract_fps") or config.get("fps"),
+        "fit": flags.get("fit"),
+        "step": state.get("step"),
+        "numbers": numbers,
+    }
+
+
+def _numbers(score: dict[str, Any]) -> dict[str, Any]:
+    names = ("value", "low", "high", "constant", "samples", "videos")
+    return {name: score[name] for name in names if isinstance(score.get(name), int | float)}
 
 
 def _names(folder: Path, keep: int) -> list[Path]:

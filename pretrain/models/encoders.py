@@ -6,16 +6,19 @@ Legend: N samples, C = 3 channels, T frames, Y X picture, F features.
 from __future__ import annotations
 
 import difflib
+import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import nn
 
 from ..common.settings import check, required, setting
 from ..shots import network as shots
-from .networks import HALF, IMAGENET, KINETICS, Default, from_hugging_face, from_timm, own
+from .hub import Shareable
+from .networks import HALF, IMAGENET, KINETICS, Default, TokenMean, from_hugging_face, from_timm, own
 from .weights import Loaded, load_weights
 
 
@@ -24,7 +27,9 @@ class EncoderSettings:
     """Which encoder is trained, from which weights, and how it computes."""
 
     encoder: str = required("tsm_resnet18, r2plus1d_18, …, timm:NAME, hf:NAME")
-    init: str | None = setting(None, "weights to start from: torchvision, TSM, TSP or our checkpoints", metavar="FILE")
+    init: str | None = setting(
+        None, "weights to start from: torchvision, TSM, TSP, our checkpoints and folders", metavar="FILE"
+    )
     size: int = required("height and width of its input in pixels", least=1)
     frames: int = required("frames of a clip", least=1)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = setting("auto", "auto: bf16 if it is fast here")
@@ -34,7 +39,7 @@ class EncoderSettings:
         check(self)
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, Shareable):
     """A network without its head: float clips (N, C, T, Y, X), normalised by `mean` and `std`, to features (N, F).
 
     Attributes:
@@ -45,6 +50,7 @@ class Encoder(nn.Module):
         mean, std: 3 numbers each, on RGB in 0…1.
         loaded: what `--init` found and did not find, or None.
         stem: name prefix of the first layers' parameters (TSP keeps them fixed), "" if it has none.
+        about: of the run that it comes from, see `hub.Shareable`.
     """
 
     def __init__(self, name: str, net: nn.Module, features: int, default: Default, frames: int, size: int) -> None:
@@ -53,9 +59,32 @@ class Encoder(nn.Module):
         self.frames, self.size, self.fps = frames, size, default.fps
         self.mean, self.std, self.stem = *default.colors, default.stem
         self.loaded: Loaded | None = None
+        self.about = {}
 
     def forward(self, clip_NCTYX: torch.Tensor) -> torch.Tensor:
         return self.net(clip_NCTYX)
+
+    def described(self) -> dict[str, Any]:
+        """How `from_described` makes the same network, and what its input is."""
+        found = {"kind": "encoder", "name": self.name, "frames": self.frames, "size": self.size}
+        found |= {"features": self.features, "mean": list(self.mean), "std": list(self.std)}
+        if isinstance(self.net, TokenMean):  # whose folder may not be there any more
+            found["transformers"] = self.net.net.config.to_dict()
+        return found
+
+    @classmethod
+    def from_described(cls, config: dict[str, Any], weights: Path) -> Self:
+        """The network that `described` tells of; r2plus1d_34's shapes depend on the weights."""
+        if config.get("kind") != "encoder":
+            raise ValueError(f"weights must be of an encoder, {weights.parent} has a {config.get('kind')}")
+        name, clip = config["name"], {"frames": config["frames"], "size": config["size"]}
+        if "transformers" not in config:
+            return encoder(name, init=weights if name == "r2plus1d_34" else None, **clip)  # type: ignore[return-value]
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "config.json").write_text(json.dumps(config["transformers"]), encoding="utf-8")
+            made = encoder(f"hf:{folder}", **clip)
+        made.name = f"hf:{config['transformers']['model_type']}"
+        return made  # type: ignore[return-value]
 
 
 def at_least_float32(value: torch.Tensor) -> torch.Tensor:

@@ -77,7 +77,16 @@ def load_weights(encoder: nn.Module, path: str | Path) -> Loaded:
 
 
 def read_state(path: str | Path) -> dict[str, torch.Tensor]:
-    """The named tensors of a file, wherever it keeps them (state_dict, model, …); code in it is not executed."""
+    """The named tensors of a file, wherever it keeps them (state_dict, model, …); code in it is not executed.
+
+    A folder stands for its model.safetensors, of a run for its best checkpoint.
+    """
+    if Path(path).is_dir():
+        names = ("model.safetensors", "best.pt", "checkpoint.pt")
+        found = next((file for file in (Path(path) / name for name in names) if file.is_file()), None)
+        if found is None:
+            raise ValueError(f"init must be a file of weights, the folder {path} has none of {', '.join(names)}")
+        path = found
     try:
         content = _read(Path(path))
     except FileNotFoundError:

@@ -5,6 +5,7 @@ Used by the command shots, benchmarks and users; imports common and gpuaug. Lege
 
 from __future__ import annotations
 
+import json
 import pickle
 import zipfile
 from collections.abc import Callable, Iterator
@@ -62,8 +63,8 @@ class Detector:
     """The network with its weights, ready to look at videos.
 
     Args:
-        weights: a file of `save`, or a checkpoint of `train --task shots` (a run's folder stands for its best one);
-            None: those of the package.
+        weights: a file of `save`, or a checkpoint of `train --task shots` (a run's folder stands for its best one), or
+            a folder of `save_pretrained`; None: those of the package.
         thresholds: of the rule that makes ranges; None: those of the weights.
         device: that the network runs on.
 
@@ -186,6 +187,8 @@ def _pictures(
 
 
 def _read(path: Path) -> dict[str, Any]:
+    if (path / "config.json").is_file() and (path / "model.safetensors").is_file():
+        return _pretrained(path)
     if path.is_dir():
         path = path / "best.pt" if (path / "best.pt").exists() else path / "checkpoint.pt"
     try:
@@ -204,6 +207,21 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or not {"network", "outputs", "families"} <= state.keys():
         raise ValueError(f"weights {path} are not of the shot detector")
     return state
+
+
+def _pretrained(folder: Path) -> dict[str, Any]:
+    """The same of a folder that `pretrain.models.hub.ShotModel` has saved."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        tensors = load_file(folder / "model.safetensors")
+        found = {name: {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+                 for name in ("network", "outputs")}  # fmt: skip
+        return {**found, "families": config["families"], "thresholds": config["thresholds"]}
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise ValueError(f"weights {folder} are not of the shot detector: {type(error).__name__}: {error}") from None
 
 
 __all__ = ["MARKS", "Boundary", "Detector", "Shots", "Thresholds", "detect"]

@@ -1,4 +1,5 @@
-"""The published recipes as data: `train --recipe NAME`, one for each row of the papers' tables that trains a network.
+"""The published recipes as data: `train --recipe NAME`, one for each row of the papers' tables that trains a network;
+and presets, `train --preset NAME`, for other purposes than theirs.
 
 Each says what it changes of its task's own recipe, and where every value comes from; what the user has to bring, such
 as weights, stands in `needs`. docs/fidelity.md is made from this. Used by training; imports common.
@@ -124,4 +125,25 @@ RECIPES: dict[str, Published] = {
         background=("none", "[P]"),
         lr=(1e-5, "[C] at batch 32, times the number of GPUs"),
     ),
+}
+
+
+def _small(**flags: Any) -> Recipe:
+    """What is small for every task; the networks learn from scratch, so by AdamW."""
+    common = {"encoder": "tsm_resnet18", "size": 64, "bank_gib": 1.0, "epochs": 20.0}
+    common |= {"optimizer": "adamw", "weight_decay": 0.01, "schedule": "cosine", "milestones": (), "warmup": 1.0}
+    return {name: Default(value, "[small]") for name, value in {**common, **flags}.items()}
+
+
+# For a CPU, or a first look at data of one's own: minutes instead of days, and no result of a paper [ours].
+PRESETS: dict[str, dict[str, Recipe]] = {
+    "small": {
+        "bsp": _small(batch=16, lr=5e-4, lr_head=None, dropout=0.0, decay="all", bias_factor=1.0),
+        "pal": _small(batch=4, size=48, lr=2e-4, queue=512, momentum=0.99, batch_statistics=True),
+        "tsp": _small(
+            **{"batch": 16, "lr": 5e-4, "lr_head": None, "lr_stem": None, "epochs": 8.0},
+            **{"frames": 8, "fps": 7.5, "window_frames": 8, "bank_size": (73, 98)},
+        ),
+        "shots": _small(encoder="shots", size=36, bank_size=(40, 40), batch=8, lr=2e-3),
+    }
 }

@@ -1,4 +1,4 @@
-"""What config.json and summary.json say about a run, and what its annotations come to before it.
+"""What config.json and summary.json say about a run, and what it will take and its annotations come to before it.
 
 Used by session.py; imports loop, settings, data and models.
 """
@@ -6,10 +6,12 @@ Used by session.py; imports loop, settings, data and models.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import nn
 
 import gpuaug
 
@@ -18,10 +20,13 @@ from ..common.environment import environment
 from ..data.annotations import training_subset
 from ..data.dataset import Dataset
 from ..data.rows import counted
+from ..models import cost
 from ..models.encoders import Encoder
 from ..tasks.task import Task
 from .loop import Loop
 from .settings import TrainSettings
+
+LONG_SECONDS = 3600.0  # a run beyond is told how to be shorter
 
 
 def config(
@@ -67,6 +72,64 @@ def dry_run(settings: TrainSettings, task: Task) -> list[str]:
         counted(file, subset=None if subset == "all" else subset, background=data.background, clip_seconds=seconds)[0]
         for file, subset in parts
     ]
+
+
+def foresee(settings: TrainSettings, task: Task, model: nn.Module, loader: gpuaug.Loader, steps: int) -> list[str]:
+    """What a run on the CPU will take, and the flags that help where that is much. `steps`: those that are left.
+
+    Errors (ValueError): a step needs more memory than there is.
+    """
+    net: Any = model.encoder
+    optim, draws = settings.optim, task.draws(settings.options, settings.feed.windows_per_segment)
+    each = cost.measure(net)
+    clips = optim.batch * (settings.feed.windows_per_segment if draws.whole_visits else 1)
+    learning = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+    states = 1 if optim.optimizer == "sgd" else 2
+
+    def needed(batch: int) -> int:
+        return int(
+            each.step_bytes(clips * batch // optim.batch, learning, states=states) + loader.report()["bank_bytes"]
+        )
+
+    others = (draws.rows_per_sample - 1) * clips
+    seconds = optim.accumulate * each.step_seconds(clips, others)
+    least, free = needed(optim.batch), cost.free_bytes()
+    size = f"{optim.batch} samples of {clips // optim.batch * net.frames} × {net.size}² with {net.name}"
+    help_small = "" if settings.preset else "--preset small, or "
+    if free is not None and least > free:
+        fits = next((batch for batch in _halves(optim.batch) if 1.4 * needed(batch) < free), 0)
+        fewer = f"--batch {fits} --accumulate {optim.batch * optim.accumulate // fits}" if fits else "a smaller --size"
+        raise ValueError(
+            f"--batch {optim.batch}: a step needs at least {least / 1e9:.1f} GB ({size}), and {free / 1e9:.1f} GB are "
+            f"free; {help_small}{fewer}"
+        )
+    lines = [
+        f"on this CPU: a step takes about {_time(seconds)} and at least {least / 1e9:.1f} GB ({size}), {steps:,} steps "
+        f"about {_time(seconds * steps)}"
+    ]
+    if free is not None and 1.4 * least > free:
+        lines.append(f"memory may run out, {free / 1e9:.1f} GB are free; {help_small}a smaller --batch takes less")
+    if seconds * steps > LONG_SECONDS:
+        lines.append(f"that is long; {help_small}a smaller --size, --steps or --minutes make it shorter")
+    return lines
+
+
+def _halves(batch: int) -> Iterator[int]:
+    while batch > 1:
+        batch //= 2
+        yield batch
+
+
+def _time(seconds: float) -> str:
+    """
+    >>> _time(0.52), _time(95), _time(4000), _time(9e5)
+    ('0.5 s', '95 s', '67 min', '10 days')
+    """
+    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            value = seconds / unit
+            return f"{value:.1f} {name}" if value < 10 else f"{value:.0f} {name}"
+    return f"{seconds / 86400:.0f} days"
 
 
 def summary(status: str, loop: Loop, train_set: Dataset, val_set: Dataset | None) -> dict[str, Any]:

@@ -136,8 +136,8 @@ def peak_rates(settings: OptimSettings, recipe: Recipe, whole_batch: int) -> Opt
         if given is not None or settings.optimizer != recipe["optimizer"].value or name not in recipe:
             return given
         if settings.lr is not None and name != "lr" and "lr" in recipe:
-            return recipe[name].value / recipe["lr"].value * settings.lr
-        return recipe[name].value * scale
+            return None if recipe[name].value is None else recipe[name].value / recipe["lr"].value * settings.lr
+        return None if recipe[name].value is None else recipe[name].value * scale
 
     lr = peak("lr")
     usual = USUAL_LR[settings.optimizer] if lr is None else lr

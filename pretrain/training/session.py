@@ -23,7 +23,7 @@ from ..feed.loaders import EncoderInput, held_out_loader, passes, training_loade
 from ..models import checkpoint
 from ..models.encoders import encoder
 from ..tasks.task import Task
-from .about import config, summary
+from .about import config, foresee, summary
 from .loop import Loop, Model
 from .optimizer import Optimizer, peak_rates
 from .run_folder import RunFolder
@@ -31,6 +31,8 @@ from .settings import KINDS, TrainSettings, check_files
 from .validation import Validation
 
 PRECISION = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+WEIGHTS = "weights"  # folder of a run, once it is over: its best encoder in the form of Hugging Face's tools
 
 FIXED = (  # what a resumed run has to be given as before
     *("task", "encoder", "frames", "size", "batch", "accumulate", "seed", "window_frames", "windows_per_segment"),
@@ -107,13 +109,17 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
         elif record.writes:
             for old in checkpoint.those_in(record.folder):  # --overwrite: a later --resume must not find them
                 old.unlink()
+        if device.type == "cpu" and group.main and loop.progress < 1 and not settings.run.minutes:
+            for line in foresee(settings, task, model, loader, loop.total - loop.step):
+                record.say(line)
         record.rewind(loop.step)
         if state is not None:
             record.say(f"resumed after step {loop.step}")
         record.json("config.json", about)
         teachers = (getattr(settings.options, name, None) for name in ("teacher_action", "teacher_boundary"))
         before = [overlap.of_run(weights) for weights in (wanted.init, *teachers)]
-        record.json(overlap.RECORD, overlap.stated([*train_set.named, *(video for run in before for video in run)]))
+        trained_on = overlap.stated([*train_set.named, *(video for run in before for video in run)])
+        record.json(overlap.RECORD, trained_on)
         status = "failed"
         over = loop.progress >= 1
         try:
@@ -131,7 +137,10 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
         record.say(f"{record.folder} had finished after step {loop.step}: nothing was left to do")
     else:
         best = f", best held-out score {loop.best:.3f}" if val_set is not None and math.isfinite(loop.best) else ""
-        record.say(f"finished after step {loop.step}{best}: {checkpoint.locate(record.folder)}")
+        if record.writes:
+            checkpoint.export(record.folder, record.folder / WEIGHTS)
+            record.json(f"{WEIGHTS}/{overlap.RECORD}", trained_on)
+        record.say(f"finished after step {loop.step}{best}: {record.folder / WEIGHTS}")
     return status
 
 

@@ -14,7 +14,7 @@ from ..common.settings import BadSetting, Kinds, Recipe, check, deviations, flag
 from ..data.segments import Background
 from ..feed.settings import AugmentSettings, FeedSettings
 from ..models.encoders import EncoderSettings
-from ..tasks.recipes import RECIPES
+from ..tasks.recipes import PRESETS, RECIPES
 from ..tasks.task import TASKS, Task, load, recipe
 from .optimizer import OptimSettings
 
@@ -99,12 +99,14 @@ class TrainSettings:
     """Everything that a run is told.
 
     Attributes:
-        recipe: name of a published one (tasks/recipes.py), or "". defaults: of the task, and of that recipe.
+        recipe: name of a published one (tasks/recipes.py), or "". preset: likewise.
+        defaults: of the task, and of that recipe or preset.
         deviations: in words, where the settings are not those of the recipe.
     """
 
     task: str
     recipe: str = ""
+    preset: str = ""
     defaults: Recipe = field(default_factory=dict)
     deviations: tuple[str, ...] = ()
     data: DataSettings
@@ -118,7 +120,7 @@ class TrainSettings:
     def saved(self) -> dict[str, Any]:
         """What config.json says of them."""
         named = {"task": self.task, **({"recipe": self.recipe} if self.recipe else {})}
-        return {**named, **saved(*(getattr(self, each.name) for each in fields(self)[4:]))}
+        return {**named, **saved(*(getattr(self, each.name) for each in fields(self)[5:]))}
 
 
 KINDS: Kinds = {
@@ -132,7 +134,20 @@ KINDS: Kinds = {
 
 
 USUAL = (  # flags that --help shows, beside those of the task
-    *("task", "recipe", "config", "videos", "annotations", "val_videos", "out", "resume", "epochs", "steps", "minutes"),
+    *(
+        "task",
+        "preset",
+        "recipe",
+        "config",
+        "videos",
+        "annotations",
+        "val_videos",
+        "out",
+        "resume",
+        "epochs",
+        "steps",
+        "minutes",
+    ),
     *("device", "encoder", "init", "size", "batch", "lr", "fps", "window_frames", "reuse_max"),
 )
 
@@ -151,6 +166,8 @@ def parse(
         parser = Parser(prog=prog, **about)
         parser.add_argument("--task", choices=sorted(TASKS), help="with --help: shows its own flags and defaults")
         text = "a row of a paper as published, and its task; flags beside it deviate, and are named (docs/fidelity.md)"
+        text = "small: other defaults, for a CPU or a first look, of no paper; flags beside it win"
+        parser.add_argument("--preset", choices=PRESETS, help=text)
         parser.add_argument("--recipe", choices=RECIPES, metavar="NAME", help=f"{text}: {', '.join(RECIPES)}")
         add_config(parser)
         return parser
@@ -159,6 +176,8 @@ def parse(
     config = read_config(known.config) if "config" in known else {}
     row = known.recipe or (config.get("recipe") if known.task in (None, config.get("task")) else None)
     published = RECIPES.get(row or "")
+    if known.preset and row:
+        begun(**about).error(f"--preset {known.preset} and --recipe {row} cannot both be given")
     name = known.task or (published.task if published else config.get("task"))
     if published and name != published.task:
         begun(**about).error(f"--recipe {row} is of the task {published.task}, got --task {name}")
@@ -167,7 +186,11 @@ def parse(
     kinds = {**own, **KINDS, **(extra or {})}
     shown = [each.name for kind in (*own.values(), *(extra or {}).values()) for each in flags_of(kind)]
     parser = begun(epilog=EPILOG, usual=(*usual, *shown), **about)
-    recipes = {each: {**recipe(task), **(published.flags if published else {})} for each, task in tasks.items()}
+    preset = PRESETS.get(known.preset, {})
+    recipes = {
+        each: {**recipe(task), **preset.get(each, {}), **(published.flags if published else {})}
+        for each, task in tasks.items()
+    }
     add_flags(parser, kinds, recipes)
     values = cli.parse(parser, argv, kinds, recipes.get(name))
     try:
@@ -178,6 +201,7 @@ def parse(
         settings = TrainSettings(
             task=name,
             recipe=row or "",
+            preset=known.preset or "",
             defaults=recipes[name],
             deviations=_deviations(row or "", recipes[name], values),
             data=make(DataSettings, values),
