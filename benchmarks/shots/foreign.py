@@ -25,10 +25,10 @@ from .sources import FPS
 KINDS = {
     **dict.fromkeys(("fade", "dissolve", "hblur"), "dissolve"),
     **dict.fromkeys(("fadeblack", "fadewhite", "fadegrays"), "fade"),
-    **dict.fromkeys(("wipeleft", "wiperight", "wipeup", "wipetl", "smoothleft", "hlslice", "radial"), "wipe"),
+    **dict.fromkeys(("wipeleft", "wiperight", "wipeup", "wipetl", "smoothleft"), "wipe"),
     **dict.fromkeys(("slideleft", "slideup", "coverleft", "revealright"), "push"),
     **dict.fromkeys(("zoomin", "squeezeh", "squeezev"), "zoom"),
-    **dict.fromkeys(("circleopen", "rectcrop", "circlecrop", "pixelize"), "shape"),
+    **dict.fromkeys(("circleopen", "rectcrop", "circlecrop", "hlslice", "radial", "pixelize"), "shape"),
 }
 LENGTH = 60  # frames of a clip that are used
 

@@ -1,7 +1,7 @@
 """Clips without cuts, a folder per scene, that the task shots is trained on: OUT/train/SCENE/…, OUT/held/SCENE/….
 
-Of every picture some camera paths, of every drawn scene some views, the shots of the films, and of every animation its
-shots from afar and from near, all 128 × 72, encoded at rates from good to poor. Scenes are held out whole. What is there
+Of every picture some camera paths, of every drawn scene some views, the shots of the films, and those of animations
+from afar and from near, all 128 × 72, encoded at rates from good to poor. Scenes are held out whole. What is there
 already is kept.
 """
 
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--footage", type=Path, required=True, help="what fetch wrote")
     add("--out", type=Path, required=True)
     add("--paths", type=int, default=3, help="camera paths over a picture (default %(default)s)")
-    add("--scenes", type=int, default=40, help="drawn scenes of each kind (default %(default)s)")
+    add("--scenes", type=int, default=12, help="drawn scenes of each kind (default %(default)s)")
     add("--views", type=int, default=3, help="of a drawn scene (default %(default)s)")
     add("--held", type=int, default=8, help="one of so many scenes is held out (default %(default)s)")
     add("--workers", type=int, default=2)

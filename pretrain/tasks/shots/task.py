@@ -179,7 +179,7 @@ class Head(nn.Module):
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Cross-entropies of the marks and of the family; per sample: F1 of new shots, IoU inside, jumps found."""
         with torch.no_grad():
-            seen_NT = _seen(clip_NCTYX, target["jump"])
+            seen_NT = seen(clip_NCTYX, target["jump"])
             clip_NCTYX = (looks.apply(clip_NCTYX.float() * STD + MEAN, target, self.noise) - MEAN) / STD
         mark_NTM, family_NTK = self.outputs(encoder(clip_NCTYX))
         truth_NTM = torch.stack([target[name] for name in ("new", "inside", "jump")], 2)
@@ -198,7 +198,7 @@ class Head(nn.Module):
         }
 
 
-def _seen(clip_NCTYX: torch.Tensor, jump_NT: torch.Tensor) -> torch.Tensor:
+def seen(clip_NCTYX: torch.Tensor, jump_NT: torch.Tensor) -> torch.Tensor:
     """(N, T): 0 at jumps that cannot be seen, since the picture stands, or changes no more than it does anyway."""
     change = F.pad((clip_NCTYX[:, :, 1:] - clip_NCTYX[:, :, :-1]).abs().float().mean((1, 3, 4)) * STD, (1, 0))
     usual = torch.maximum(F.pad(change[:, :-1], (1, 0)), F.pad(change[:, 1:], (0, 1)))

@@ -27,8 +27,12 @@ def shown(*shots, length=100, **options):
     """The plan of a sample whose shots begin so and are mixed, held and jumped to so, and its targets."""
     begin, mixed, held, jump = (np.array([column]) for column in zip(*shots))
     n = begin.shape[1]
-    looks = {name: np.array([list(value)]) for name, value in timeline.transitions.draw(
-        np.random.default_rng(0), n, length=length, weights={options.get("kind", "dissolve"): 1}).items()}
+    looks = {
+        name: np.array([list(value)])
+        for name, value in timeline.transitions.draw(
+            np.random.default_rng(0), n, length=length, weights={options.get("kind", "dissolve"): 1}
+        ).items()
+    }
     looks["easing"] = np.full((1, n), "linear")
     line = timeline.Timeline(begin, mixed, held, jump.astype(bool), length, looks)
     plan = timeline.compose(np.random.default_rng(0), line, np.full((1, n), 120))
@@ -89,9 +93,7 @@ def test_neither_rates_nor_lost_frames_are_jumps():
 
 
 def test_all_families_of_the_package_are_drawn():
-    line = timeline.draw(
-        np.random.default_rng(0), 400, length=148, shots=12, dense=1.0, gradual=1.0, jumps=0.0
-    )
+    line = timeline.draw(np.random.default_rng(0), 400, length=148, shots=12, dense=1.0, gradual=1.0, jumps=0.0)
     kinds = {timeline.transitions.KINDS[kind].family for kind in line.looks["kind"].ravel()}
     assert kinds == set(timeline.transitions.FAMILIES)
     assert set(timeline.FAMILY) == {*timeline.transitions.FAMILIES, "jump"}
@@ -103,7 +105,7 @@ def test_jumps_that_cannot_be_seen_are_not_asked_for():
     clip[1, :, 10:] = 2.0
     jump = torch.zeros(2, 20)
     jump[:, 10] = 1
-    seen = task._seen(clip, jump)
+    seen = task.seen(clip, jump)
     assert seen[0, 10] == 0
     assert seen.sum() == 39
 
