@@ -25,7 +25,7 @@ def main() -> None:
     add = parser.add_argument
     add("--clips", type=Path, required=True, help="folder of a scene each, as benchmarks.shots.sources writes it")
     add("--out", type=Path, required=True)
-    add("--videos", type=int, default=20)
+    add("--videos", type=int, default=30)
     add("--shots", type=int, default=8, help="of a video (default %(default)s)")
     add("--seed", type=int, default=0)
     args = parser.parse_args()
