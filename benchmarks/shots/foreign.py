@@ -21,15 +21,24 @@ from pretrain.common.files import atomic, new_text
 
 from .sources import FPS
 
-# kinds of xfade → ours
+SIDES, CORNERS = ("left", "right", "up", "down"), ("tl", "tr", "bl", "br")
+# Kinds of xfade that the package has too (docs/transitions.md) → the detector's families.
 KINDS = {
-    **dict.fromkeys(("fade", "dissolve", "hblur"), "dissolve"),
-    **dict.fromkeys(("fadeblack", "fadewhite", "fadegrays"), "fade"),
-    **dict.fromkeys(("wipeleft", "wiperight", "wipeup", "wipetl", "smoothleft", "hlslice", "radial"), "wipe"),
-    **dict.fromkeys(("slideleft", "slideup", "coverleft", "revealright"), "push"),
+    **dict.fromkeys(("fade", "dissolve"), "dissolve"),
+    **dict.fromkeys(("fadeblack", "fadewhite"), "fade"),
+    **{f"{way}{side}": "wipe" for way in ("wipe", "smooth") for side in SIDES},
+    **{f"diag{corner}": "wipe" for corner in CORNERS},
+    **dict.fromkeys(("vertopen", "vertclose", "horzopen", "horzclose"), "wipe"),
+    **{f"{way}{side}": "push" for way in ("slide", "cover", "reveal") for side in SIDES},
     **dict.fromkeys(("zoomin", "squeezeh", "squeezev"), "zoom"),
-    **dict.fromkeys(("circleopen", "rectcrop", "circlecrop", "pixelize"), "shape"),
+    **dict.fromkeys(("circleopen", "circleclose", "radial"), "shape"),
 }
+# Kinds that only xfade has.
+OTHERS = (
+    *(f"wipe{corner}" for corner in CORNERS),
+    *("circlecrop", "rectcrop", "distance", "fadegrays", "fadefast", "fadeslow", "pixelize", "hblur"),
+    *("hlslice", "hrslice", "vuslice", "vdslice", "hlwind", "hrwind", "vuwind", "vdwind"),
+)
 LENGTH = 60  # frames of a clip that are used
 
 
@@ -40,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("--clips", type=Path, required=True, help="folder of a scene each, as sources writes it (OUT/held)")
     add("--out", type=Path, required=True)
-    add("--videos", type=int, default=20)
-    add("--shots", type=int, default=8, help="of a video (default %(default)s)")
+    add("--videos", type=int, default=60)
+    add("--shots", type=int, default=16, help="of a video (default %(default)s)")
     add("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     clips = sorted(args.clips.glob("*/*.mp4"))
@@ -73,7 +82,7 @@ def _edited(rng: np.random.Generator, clips: list[Path], path: Path) -> list[tup
             rows.append((total, total, "cut"))
             total += LENGTH
         else:
-            kind = str(rng.choice(list(KINDS)))
+            kind = str(rng.choice([*KINDS, *OTHERS]))
             length = int(rng.integers(4, 31))
             begin = total - length
             graph.append(

@@ -1,12 +1,14 @@
 """Cuts, transitions and jumps of videos, as lists that programs and editors read, and as a page.
 
 For every VIDEO (files, or folders with videos) OUT has NAME.json, .csv, .edl and .otio, and one shots.html for all. A
-video that cannot be read is named, and the others are done; the exit status is then 1.
+video that cannot be read is named, and the others are done; the exit status is then 1. --clean writes the shots of all
+videos as segments, which train --annotations reads, so that no clip of a training has a cut within.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import importlib.util
 import sys
 from collections.abc import Sequence
@@ -17,10 +19,10 @@ from tqdm import tqdm
 import gpuaug
 
 from ..common.cli import Failed, Parser, command, prog
-from ..common.files import readable
+from ..common.files import new_text, readable
 from ..reports.contact_sheet import section, write_sheet
 from ..shots.detect import Detector
-from ..shots.formats import SUFFIXES, write
+from ..shots.formats import CLEAN, SUFFIXES, clean, write
 from ..shots.frames import Source, VideoError
 
 
@@ -41,13 +43,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--no-page", action="store_true", help="without shots.html")
     add("--shard", type=_shard, default=(0, 1), metavar="I/N", help="only the I-th of N parts of the videos, I from 0")
     add("--device", default="cpu", help="that the network runs on (default %(default)s)")
+    add(
+        "--clean",
+        type=Path,
+        metavar="CSV",
+        help="also write the shots of all videos as segments for train --annotations, named like their folders",
+    )
+    add("--least", type=_frames, default=16, metavar="FRAMES", help="of a shot in --clean (default %(default)s)")
     args = parser.parse_args(argv)
     if "otio" in args.formats and importlib.util.find_spec("opentimelineio") is None:
         raise Failed("otio needs opentimelineio (pip install opentimelineio), or --formats without it")
     part, parts = args.shard
     names = _names(args.videos)
     detector = Detector(args.weights, device=args.device)
-    sections, failed = [], 0
+    sections, failed, whole = [], 0, 0
+    segments: list[tuple[str, float, float, str]] = []
     mine = list(names.items())[part::parts]
     for path, name in tqdm(mine, "videos", unit="video", disable=None if len(mine) > 1 else True):
         try:
@@ -60,12 +70,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         for suffix in args.formats:
             write(args.out / f"{name}.{suffix}", str(path), found)
+        segments += clean(str(path), path.resolve().parent.name, found, least=args.least)
+        whole += not found.boundaries
         if not args.no_page:
             sections.append(section(readable(str(path)), found))
     if not args.no_page:
         page = args.out / (f"shots-{part}of{parts}.html" if parts > 1 else "shots.html")
         write_sheet(page, sections)
         print(page)
+    if args.clean:
+        with new_text(args.clean) as file:
+            csv.writer(file, lineterminator="\n").writerows([CLEAN, *segments])
+        done = len(mine) - failed
+        print(
+            f"{args.clean}: {len(segments)} shots; {whole} of {done} videos have no boundary, {done - whole} have some"
+        )
     print(f"{len(mine) - failed} videos done, {failed} cannot be read: {args.out}")
     return 1 if failed else 0
 
@@ -94,3 +113,9 @@ def _shard(text: str) -> tuple[int, int]:
     if not slash or not part.isdecimal() or not parts.isdecimal() or not int(part) < int(parts):
         raise argparse.ArgumentTypeError(f"must be I/N with 0 ≤ I < N, got {text}")
     return int(part), int(parts)
+
+
+def _frames(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number ≥ 1, got {text}")
+    return int(text)

@@ -18,6 +18,7 @@ from .boundaries import INSTANT, Boundary
 from .detect import Shots
 
 SUFFIXES = ("json", "csv", "edl", "otio")
+CLEAN = ("path", "start_seconds", "end_seconds", "label")  # columns of a table of segments, as training reads it
 
 
 def write(path: Path, video: str, shots: Shots) -> None:
@@ -51,6 +52,19 @@ def rows(shots: Shots) -> list[dict[str, Any]]:
             "last_seconds": round(float(shots.seconds_T[each.last]), 6),
         }
         for each in shots.boundaries
+    ]
+
+
+def clean(video: str, label: str, shots: Shots, *, least: int) -> list[tuple[str, float, float, str]]:
+    """Rows (path, start, end, label) of a table of segments: the shots of `least` frames or more, jumps end them too.
+
+    Mixed frames belong to none. Seconds are of the first frame, and of the first one that is not shown any more.
+    """
+    ends = [*shots.seconds_T[1:].tolist(), float(shots.seconds_T[-1] + 1 / shots.rate)]
+    return [
+        (video, round(float(shots.seconds_T[first]), 6), round(ends[last], 6), label)
+        for first, last in shots.shots()
+        if last - first + 1 >= least
     ]
 
 

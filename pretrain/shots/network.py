@@ -32,7 +32,7 @@ class ShotNetwork(nn.Module):
             conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
             return [conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
-        self.picture = nn.Sequential(*layer(6, 24, 2), *layer(24, 48, 2), *layer(48, 64, 1), *layer(64, 96, 2))
+        self.picture = nn.Sequential(*layer(6, 16, 2), *layer(16, 32, 2), *layer(32, 64, 2), *layer(64, 96, 1))
         self.picture.to(memory_format=torch.channels_last)
         self.spread = nn.Conv2d(96, 12, 1)
         places = -(-SIZE // 8)

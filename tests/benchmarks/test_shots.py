@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from benchmarks.shots import compare, fetch
+from benchmarks.shots import choose, compare, fetch, sources
 from pretrain.evaluation.shots import Range, judge
 from pretrain.toy.scenes import SCENES, scene
 
-FREE = {"CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0", "GPL-2", "GPL-2+", "public domain"}
+FREE = {"MIT", "CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0", "GPL-2", "GPL-2+", "public domain"}
 
 
 def test_every_file_has_a_licence_an_author_and_a_checksum():
@@ -47,3 +48,46 @@ def test_the_truth_is_read(tmp_path):
     (tmp_path / "a.mp4").unlink()
     with pytest.raises(ValueError, match="there is none of a"):
         compare.read_truth(tmp_path)
+
+
+def animation(path, frames):
+    pictures = [Image.fromarray(each) for each in frames]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=33, lossless=True)
+
+
+def test_animations_become_shots_from_afar_and_from_near(tmp_path):
+    rng = np.random.default_rng(0)
+    ground = rng.integers(0, 256, (2, 8, 8, 3), dtype=np.uint8).repeat(16, 1).repeat(16, 2)
+    moving = [np.roll(ground[k // 50], k, 1) for k in range(100)]  # a cut at 50
+    path = tmp_path / "some-package--abc123-video_a-1.webp"
+    animation(path, moving)
+    sources._animation(path, tmp_path / "clips", 8)
+    (folder,) = (tmp_path / "clips").glob("*/*")
+    assert folder.name == "video_a"
+    assert sorted(each.name for each in folder.glob("*.mp4")) == [
+        f"abc123-{shot}-{view}.mp4" for shot in (0, 1) for view in (0, 1)
+    ]
+    still = tmp_path / "some-package--abc124-still.webp"
+    animation(still, [moving[0]] * 3 + [moving[0] // 2] + [moving[0]] * 60)  # nothing moves but for one frame
+    sources._animation(still, tmp_path / "clips", 8)
+    assert not list((tmp_path / "clips").glob("*/still/*.mp4"))
+
+
+def marks(*ranges, frames=60):
+    """What a perfect network would say of these ranges, and the ranges."""
+    mark, family = np.zeros((frames, 3)), np.zeros((frames, len(choose.FAMILIES)))
+    for first, last, kind in ranges:
+        mark[(first + last) // 2, 2 if kind == "jump" else 0] = 0.65
+        mark[first : last + 1, 1] = 0.9 if last > first else 0
+        family[first : last + 1, choose.FAMILIES.index(kind)] = 1
+    return (mark, family), [Range(*each) for each in ranges]
+
+
+def test_thresholds_are_chosen_by_what_they_find():
+    one = marks((10, 10, "cut"), (20, 30, "wipe"), (45, 45, "jump"))
+    (mark, family), truth = marks((30, 30, "cut"))
+    mark[10, 0] = mark[50, 2] = 0.55  # false alarms below what is true
+    thresholds, found = choose.choose([one, ((mark, family), truth)])
+    assert thresholds.cut == thresholds.jump == 0.6
+    assert found["f1"] == found["jump_f1"] == found["gradual_iou"] == found["mean"] == 1
+    assert choose.score([one], choose.Thresholds(cut=0.7, jump=0.7))["f1"] < 1

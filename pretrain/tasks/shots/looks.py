@@ -19,7 +19,7 @@ def draw(rng: np.random.Generator, n: int, t: int, *, deployed: float, traps: fl
 
     Args:
         deployed: probability of each thing that happens to video on its way: rates of bits, bars, captions, logos,
-            grain, flicker, gamma, shake, combs.
+            grain, flicker, gamma, shake, combs, rates of frames made by blending.
         traps: probability of each hard negative: flashes, fast pans, big objects, captions and insets that appear.
     """
     frame = np.arange(t)
@@ -78,7 +78,10 @@ def draw(rng: np.random.Generator, n: int, t: int, *, deployed: float, traps: fl
     keys = rng.integers(8, 60, n)  # frames from one key frame to the next
     loss = np.where(some(deployed * 0.6), rng.uniform(0, 0.7, n), 0)[:, None]  # detail that a low rate costs
     since = (frame[None] + rng.integers(0, 60, (n, 1))) % keys[:, None]
+    part = rng.choice([0.2, 0.25, 0.5, 0.8], n)[:, None] * (frame + rng.integers(0, 60, (n, 1)))
+    ghost = np.where(some(deployed * 0.1)[:, None], part % 1, 0)  # of the frame before in this one
     return {
+        "ghost": ghost.astype(np.float32),
         "gain": gain.astype(np.float32),
         "lift": lift.astype(np.float32),
         "shift": shift.astype(np.float32),
@@ -117,7 +120,7 @@ def apply(clip_NCTYX: torch.Tensor, drawn: dict[str, torch.Tensor], noise_BCYX: 
         x[moved] = taken.unflatten(0, shift.shape[:2])
     before = torch.cat([x[:, :1], x[:, :-1]], 1)
     comb = drawn["comb"][:, None, None, None, None] * (torch.arange(height, device=x.device) % 2)[:, None]
-    x = x + comb * (before - x)
+    x = x + (comb + (1 - comb) * drawn["ghost"][..., None, None, None]) * (before - x)
     small = F.interpolate(F.avg_pool2d(x.flatten(0, 1), 3), (height, width), mode="bilinear").unflatten(0, (n, t))
     x = x + drawn["coarse"][..., None, None, None] * (small - x)
     x = x * drawn["gain"][..., None, None, None] + drawn["lift"][..., None, None, None]

@@ -8,7 +8,7 @@ Legend: N samples, C = 3 channels, T frames, Y X picture, S shots.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from .timeline import targets
 
 __all__ = ["RECIPE", "Head", "Settings", "draws", "sample", "targets", "window_frames"]
 MARGIN = 24  # frames before and after a window, so that transitions reach over its ends
+LEAST_CHANGE = 0.008  # mean difference of neighbouring pictures, of 1, below which a jump is not there to be seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class Settings:
 
     frames: int = setting(100, "output frames [T: 100]", least=8)
     shots: int = setting(12, "the most shots of a sample", least=1)
-    dense: float = setting(0.6, "probability of runs of short shots [O: they matter]", least=0, most=1)
+    dense: float = setting(0.7, "probability of runs of short shots [O: they matter]", least=0, most=1)
     similar: float = setting(0.5, "probability of a partner of like looks, of the same class [O]", least=0, most=1)
     gradual: float = setting(0.35, "probability that a boundary is gradual [ours]", least=0, most=1)
     jumps: float = setting(0.2, "probability that it is a jump: time left out of one clip [ours]", least=0, most=1)
@@ -109,10 +110,12 @@ def sample(
         jumps=settings.jumps,
     )  # fmt: skip
     slot = _slots(rng, bank, line, settings, first)
-    plan = timeline.compose(rng, line, slot, bank.info["frames"][slot], length=length)
+    plan = timeline.compose(rng, line, bank.info["frames"][slot])
     plan = timeline.converted(rng, plan, length=settings.frames, share=settings.conversions)
     drawn = looks.draw(rng, n, settings.frames, deployed=settings.deployed, traps=settings.traps)
-    return plan, {**targets(plan), **drawn}
+    found = {**targets(plan, line.jump), **drawn}
+    of_shot = np.take_along_axis(slot[:, None], np.maximum(plan.clip, 0), 2)
+    return replace(plan, clip=np.where(plan.clip < 0, plan.clip, of_shot)), found
 
 
 def _slots(
@@ -176,13 +179,15 @@ class Head(nn.Module):
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Cross-entropies of the marks and of the family; per sample: F1 of new shots, IoU inside, jumps found."""
         with torch.no_grad():
+            seen_NT = seen(clip_NCTYX, target["jump"])
             clip_NCTYX = (looks.apply(clip_NCTYX.float() * STD + MEAN, target, self.noise) - MEAN) / STD
         mark_NTM, family_NTK = self.outputs(encoder(clip_NCTYX))
         truth_NTM = torch.stack([target[name] for name in ("new", "inside", "jump")], 2)
+        known_NTM = torch.stack([target["known"], torch.ones_like(seen_NT), seen_NT], 2)
         marks = F.binary_cross_entropy_with_logits(mark_NTM, truth_NTM, pos_weight=self.weight, reduction="none")
         family_NT = F.cross_entropy(family_NTK.transpose(1, 2), target["family"], ignore_index=-1, reduction="none")
         counted = (target["family"] >= 0).sum().clamp(min=1)
-        loss = marks.mean((0, 1)).sum() + 0.1 * family_NT.sum() / counted
+        loss = (marks * known_NTM).mean((0, 1)).sum() + 0.1 * family_NT.sum() / counted
         found = mark_NTM.detach() > 0
         inside, true = found[..., 1], truth_NTM[..., 1] > 0
         overlap = (inside & true).sum(1), (inside | true).sum(1)
@@ -191,6 +196,13 @@ class Head(nn.Module):
             "jump": _f1(mark_NTM[..., 2].detach(), truth_NTM[..., 2], 0),
             "inside": torch.where(overlap[1] > 0, overlap[0] / overlap[1].clamp(min=1), 1.0),
         }
+
+
+def seen(clip_NCTYX: torch.Tensor, jump_NT: torch.Tensor) -> torch.Tensor:
+    """(N, T): 0 at jumps that cannot be seen, since the picture stands, or changes no more than it does anyway."""
+    change = F.pad((clip_NCTYX[:, :, 1:] - clip_NCTYX[:, :, :-1]).abs().float().mean((1, 3, 4)) * STD, (1, 0))
+    usual = torch.maximum(F.pad(change[:, :-1], (1, 0)), F.pad(change[:, 1:], (0, 1)))
+    return 1 - jump_NT * ((change < LEAST_CHANGE) | (change < usual)).float()
 
 
 def _f1(logit_NT: torch.Tensor, truth_NT: torch.Tensor, slack: int) -> torch.Tensor:

@@ -9,6 +9,7 @@ import torch
 
 import gpuaug
 from pretrain.__main__ import main
+from pretrain.data.annotations import read_published
 from pretrain.shots import detect, formats, frames
 from pretrain.shots.boundaries import FAMILIES, Boundary
 from pretrain.shots.network import CONTEXT, FEATURES, SIZE, Outputs, ShotNetwork
@@ -111,6 +112,16 @@ def test_lists(tmp_path):
     assert events[-1][-1] == "00:00:04:00"
 
 
+def test_segments_without_a_boundary_within():
+    assert formats.clean("x/v.mp4", "x", shots(), least=20) == [
+        ("x/v.mp4", 0.0, 0.8, "x"),
+        ("x/v.mp4", 0.8, 1.6, "x"),
+        ("x/v.mp4", 2.0, 2.8, "x"),
+        ("x/v.mp4", 2.8, 4.0, "x"),
+    ]
+    assert [row[1] for row in formats.clean("v.mp4", "", shots(), least=21)] == [2.8]
+
+
 def test_opentimelineio_reads_its_timeline(tmp_path):
     library = pytest.importorskip("opentimelineio")
     formats.write(tmp_path / "v.otio", "folder/v.mp4", shots())
@@ -132,7 +143,17 @@ def test_the_command_names_bad_files_and_goes_on(weights, clip, tmp_path, capsys
     assert "bad.mp4 cannot be read" in capsys.readouterr().err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.json", "a.csv", "a.edl", "shots.html"}
     assert "a.mkv" in (tmp_path / "out" / "shots.html").read_text()
-    assert main([*words, "--formats", "json", "--no-page", "--shard", "0/2"]) == 0
+    table = tmp_path / "clean.csv"
+    assert (
+        main([*words, "--formats", "json", "--no-page", "--shard", "0/2", "--clean", str(table), "--least", "1"]) == 0
+    )
+    assert main([*words, "--least", "0"]) == 2
+    found = read_published(table)
+    assert set(found.videos) == {str(folder / "a.mkv")}
+    assert found.segments.label.tolist() == ["videos"] * len(found.segments)
+    assert found.segments.segment.min() == 0
+    assert found.segments.segment.max() == pytest.approx(60 / 25)
+    assert f"{table}: {len(found.segments)} shots; " in capsys.readouterr().out
     assert main([*words, "--shard", "2/2"]) == 2
 
 

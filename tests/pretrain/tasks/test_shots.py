@@ -23,37 +23,91 @@ def draw(bank, n=64, seed=0, **options):
     return task.sample(np.random.default_rng(seed), bank, n, task.Settings(**options))
 
 
-def taken(clip, time):
-    return gpuaug.Plan.take(clip, time)
+def shown(*shots, length=100, **options):
+    """The plan of a sample whose shots begin so and are mixed, held and jumped to so, and its targets."""
+    begin, mixed, held, jump = (np.array([column]) for column in zip(*shots))
+    n = begin.shape[1]
+    looks = {
+        name: np.array([list(value)])
+        for name, value in timeline.transitions.draw(
+            np.random.default_rng(0), n, length=length, weights={options.get("kind", "dissolve"): 1}
+        ).items()
+    }
+    looks["easing"] = np.full((1, n), "linear")
+    line = timeline.Timeline(begin, mixed, held, jump.astype(bool), length, looks)
+    plan = timeline.compose(np.random.default_rng(0), line, np.full((1, n), 120))
+    return plan, timeline.targets(plan, line.jump)
 
 
-def test_a_cut_and_a_jump():
-    cut = gpuaug.edits.concatenate(taken(0, range(9)), taken(1, range(9)), length=9, center=4)
-    found = timeline.targets(cut)
-    assert np.flatnonzero(found["new"][0]).tolist() == [4]
-    assert not found["inside"].any()
-    assert not found["jump"].any()
-    assert found["family"][0].tolist() == [-1] * 4 + [FAMILIES.index("cut")] + [-1] * 4
-    found = timeline.targets(taken(0, [0, 1, 2, 3, 20, 21, 22]))
-    assert np.flatnonzero(found["jump"][0]).tolist() == [4]
-    assert not found["new"].any()
+def at(found, name):
+    return np.flatnonzero(found[name][0]).tolist()
 
 
-def test_neither_speed_nor_repeated_frames_are_jumps():
-    for times in (np.arange(20) * 2.5, np.repeat(np.arange(10), 2), np.arange(20) * 0.4, [5.0] * 20):
-        assert not timeline.targets(taken(0, times))["jump"].any()
-    assert timeline.targets(taken(0, [9, 10, 11, 2, 3, 4]))["jump"][0].tolist() == [0, 0, 0, 1, 0, 0]  # turned back
+def test_cuts_and_jumps():
+    _, found = shown((0, 0, 0, 0), (40, 0, 0, 0), (60, 0, 0, 1))
+    assert at(found, "new") == [40]
+    assert at(found, "jump") == [60]
+    assert at(found, "inside") == []
+    assert found["family"][0, [39, 40, 41, 60]].tolist() == [-1, FAMILIES.index("cut"), -1, FAMILIES.index("jump")]
 
 
-@pytest.mark.parametrize("overlap", [2, 4, 10])
-def test_a_transition(overlap):
-    plan = gpuaug.edits.crossfade(taken(0, range(40)), taken(1, range(40)), length=40, center=20, overlap=overlap)
-    found = timeline.targets(plan)
-    mixed = np.flatnonzero((plan.weight > 0).sum(2)[0] == 2)
-    assert len(mixed) == overlap - 1
-    inside = np.flatnonzero(found["inside"][0])
-    assert inside.tolist() == (mixed.tolist() if overlap > 2 else [])  # one mixed frame belongs to a cut
-    assert found["new"].sum() == 1
+@pytest.mark.parametrize("kind", ["dissolve", "wipe_left", "circle_open", "push_up", "zoom_in", "fade_white"])
+@pytest.mark.parametrize("duration", [2, 4, 11])
+def test_transitions(kind, duration):
+    plan, found = shown((0, 0, 0, 0), (30, duration, 0, 0), (70, 0, 0, 0), kind=kind)
+    mixed = list(range(30, 30 + duration - 1))
+    if duration == 2:  # one mixed frame belongs to a cut
+        assert at(found, "inside") == []
+        assert at(found, "new") == [31, 70]
+        return
+    assert at(found, "inside") == mixed
+    assert at(found, "new") == [(mixed[0] + mixed[-1]) // 2, 70]
+    family = timeline.FAMILY[timeline.transitions.KINDS[kind].family]
+    assert found["family"][0, mixed].tolist() == [FAMILIES.index(family)] * len(mixed)
+    (label,) = [row for row in zip(*timeline.transitions.labels(plan)) if row[2] >= 0]
+    assert label[2:4] == (mixed[0], mixed[-1])  # the package says the same
+
+
+def test_a_fade_that_stays_in_the_colour_is_one():
+    plan, found = shown((0, 0, 0, 0), (30, 18, 6, 0), kind="fade_black")
+    assert at(found, "inside") == list(range(30, 47))
+    assert at(found, "new") == [38]
+    assert set(found["family"][0, 30:47].tolist()) == {FAMILIES.index("fade")}
+    alone = np.flatnonzero(plan.clip[0, :, 0] < 0)
+    assert (plan.weight[0, alone, 0] == 1).any()
+
+
+def test_what_goes_on_beyond_the_end_has_no_middle():
+    plan, _ = shown((0, 0, 0, 0), (30, 20, 0, 0))
+    found = timeline.targets(plan.at(np.arange(40)), np.zeros((1, 2), bool))
+    assert at(found, "new") == []
+    assert np.flatnonzero(found["known"][0] == 0).tolist() == list(range(30, 40))
+
+
+def test_neither_rates_nor_lost_frames_are_jumps():
+    plan, _ = shown((0, 0, 0, 0), length=170)
+    for seed in range(40):
+        found = timeline.converted(np.random.default_rng(seed), plan, length=100, share=1.0)
+        assert found.shape[1] == 100
+        assert not timeline.targets(found, np.ones((1, 1), bool))["jump"].any()
+
+
+def test_all_families_of_the_package_are_drawn():
+    line = timeline.draw(np.random.default_rng(0), 400, length=148, shots=12, dense=1.0, gradual=1.0, jumps=0.0)
+    kinds = {timeline.transitions.KINDS[kind].family for kind in line.looks["kind"].ravel()}
+    assert kinds == set(timeline.transitions.FAMILIES)
+    assert set(timeline.FAMILY) == {*timeline.transitions.FAMILIES, "jump"}
+    assert set(timeline.FAMILY.values()) == set(FAMILIES)
+
+
+def test_jumps_that_cannot_be_seen_are_not_asked_for():
+    clip = torch.zeros(2, 3, 20, 8, 8)
+    clip[1, :, 10:] = 2.0
+    jump = torch.zeros(2, 20)
+    jump[:, 10] = 1
+    seen = task.seen(clip, jump)
+    assert seen[0, 10] == 0
+    assert seen.sum() == 39
 
 
 def test_samples_have_what_was_asked_for(bank):
