@@ -1,6 +1,6 @@
 """What a step of training will take of memory and time, known before the first one.
 
-Used by training; imports encoders. Legend: C = 3 channels, T frames, Y X picture.
+Used by training; imports encoders. Legend: N clips, C = 3 channels, T frames, Y X picture.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Cost:
 def measure(encoder: Encoder) -> Cost:
     """The cost of one clip, by trying. Weights, statistics and random numbers stay as they are."""
     device = next(encoder.parameters()).device
-    clip_CTYX = torch.zeros(1, 3, encoder.frames, encoder.size, encoder.size, device=device)
+    # two: batch norm refuses statistics of one value, which one small clip may come down to
+    clips_NCTYX = torch.zeros(2, 3, encoder.frames, encoder.size, encoder.size, device=device)
     buffers = {name: value.clone() for name, value in encoder.named_buffers()}
     own = {value.untyped_storage().data_ptr() for value in (*encoder.parameters(), *buffers.values())}
     kept: dict[int, torch.UntypedStorage] = {}
@@ -65,11 +66,11 @@ def measure(encoder: Encoder) -> Cost:
             kept.clear()
             begun = time.perf_counter()
             with torch.random.fork_rng(devices=[]), saved_tensors_hooks(keep, lambda tensor: tensor):
-                functional_call(encoder, buffers, (clip_CTYX,))
+                functional_call(encoder, buffers, (clips_NCTYX,))
             times.append(time.perf_counter() - begun)
     finally:
         encoder.train(training)
-    return Cost(sum(storage.nbytes() for storage in kept.values()), min(times))
+    return Cost(sum(storage.nbytes() for storage in kept.values()) // 2, min(times) / 2)
 
 
 def free_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = CGROUP) -> int | None:

@@ -12,14 +12,14 @@ import pytest
 
 from pretrain.toy.dataset import make_actions, make_untrimmed
 
-IN_EVERY_RUN = ("test_bsp[bsp-r18]", "test_a_planted_fault_is_found", "test_every_line_runs_two_steps[bsp-r18]")
+IN_EVERY_RUN = ("test_bsp[bsp-r18]", "test_a_planted_fault_is_found")  # and all of test_page.py
 
 
 def pytest_collection_modifyitems(config, items):
     """What takes minutes is marked, and left out unless asked for."""
     mine = [item for item in items if item.path.parent == Path(__file__).parent and item.get_closest_marker("slow")]
     for item in mine:
-        if item.name not in IN_EVERY_RUN:
+        if item.name not in IN_EVERY_RUN and item.path.name != "test_page.py":
             item.add_marker("fidelity")
     if "fidelity" not in (config.option.markexpr or ""):
         left = [item for item in mine if item.get_closest_marker("fidelity")]

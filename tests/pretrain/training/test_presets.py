@@ -119,6 +119,7 @@ def test_the_cost_of_a_clip_leaves_the_encoder_as_it_is():
     double = cost.measure(encoder("tsm_resnet18", size=64))
     assert 3.5 < double.saved_bytes / found.saved_bytes < 4.5
     assert 3_000_000 < found.saved_bytes < 6_000_000  # eight pictures of 32² through 20 layers
+    assert cost.measure(encoder("i3d", frames=8, size=16)).saved_bytes > 0  # its last pictures are of one pixel
 
 
 def test_free_memory_is_that_of_the_system_or_of_the_container(tmp_path):
