@@ -20,9 +20,14 @@ TOP = 65535  # of a time map's values
 KEPT = 512  # time maps in memory, of the size last asked for
 
 
+def _part(x: Array) -> Array:
+    """What is beyond a whole number: x % 1, which takes NumPy longer."""
+    return x - np.floor(x)
+
+
 def _angle(y: Array, x: Array) -> Array:
     """Turns clockwise from upwards, in [0, 1)."""
-    return np.arctan2(x, -y) / (2 * np.pi) % 1.0
+    return _part(np.arctan2(x, -y) / (2 * np.pi))
 
 
 def _random(y: Array, x: Array, seed: int) -> Array:
@@ -36,7 +41,7 @@ def _random(y: Array, x: Array, seed: int) -> Array:
 
 def _in_cell(position: Array, number: float) -> Array:
     """Where in its cell a position in [−1, 1] lies, of `number` cells: in [0, 1)."""
-    return (position + 1) / 2 * number % 1.0
+    return _part((position + 1) / 2 * number)
 
 
 def _cell(position: Array, number: float) -> Array:
@@ -55,7 +60,7 @@ def _spiral(y: Array, x: Array, number: float, seed: int) -> Array:
 
 def _star(y: Array, x: Array, number: float, seed: int) -> Array:
     """A star of five points, one of them upwards."""
-    beam = np.abs(_angle(y, x) * 5 % 1.0 - 0.5) * 2
+    beam = np.abs(_part(_angle(y, x) * 5) - 0.5) * 2
     return np.hypot(y, x) * (2.2 - 1.2 * beam)
 
 
@@ -66,8 +71,14 @@ def _clouds(y: Array, x: Array, number: float, seed: int) -> Array:
         v, u = (np.asarray((p + 4) / 2 * number * 2**octave) for p in (y, x))
         i, j = np.floor(v), np.floor(u)
         b, a = ((p * p * (3 - 2 * p)) for p in (v - i, u - j))
-        corner = [[_random(i + di, j + dj, seed + octave) for dj in (0, 1)] for di in (0, 1)]
-        top, bottom = ((1 - a) * left + a * right for left, right in corner)
+        rows, columns = (np.arange(p.min(), p.max() + 2) for p in (i, j))
+        corner = _random(rows[:, None], columns[None], seed + octave)
+        i, j = (i - rows[0]).astype(int), (j - columns[0]).astype(int)
+        if i.shape[1] == 1 and j.shape[0] == 1:  # along the axes: every row of corners once
+            line = (1 - a) * corner[:, j[0]] + a * corner[:, j[0] + 1]
+            top, bottom = line[i[:, 0]], line[i[:, 0] + 1]
+        else:
+            top, bottom = ((1 - a) * corner[i + d, j] + a * corner[i + d, j + 1] for d in (0, 1))
         total += ((1 - b) * top + b * bottom) / 2**octave
     return total
 
@@ -82,7 +93,7 @@ FIELDS: dict[str, Field] = {  # new ones last: plans have their places
     "star": _star,
     "clock": lambda y, x, number, seed: _angle(y, x),
     "fan": lambda y, x, number, seed: np.abs(_angle(y, x) * 2 - 1) * -1,
-    "windmill": lambda y, x, number, seed: _angle(y, x) * number % 1.0,
+    "windmill": lambda y, x, number, seed: _part(_angle(y, x) * number),
     "spiral": _spiral,
     "blinds": lambda y, x, number, seed: _in_cell(x, number) + 0 * y,
     "bars": lambda y, x, number, seed: _random(0 * y, _cell(x, number), seed),
@@ -106,7 +117,7 @@ def planes(maps: NDArray[np.float64], pictures: tuple[Array, ...], size: tuple[i
         if own is None:
             found[i] = _kept(size, *row[:-1])
         else:
-            found[i] = _stretched(_sampled(own, *_places(size, row[1], row[2], row[3], False)))
+            found[i] = _stretched(_sampled(own, *_places(size, row[1], row[2], row[3], False)), size)
         if row[-1]:
             found[i] = TOP - found[i]
     return found
@@ -118,9 +129,7 @@ def _kept(
 ) -> NDArray[np.uint16]:
     name = NAMES[int(field)]
     y, x = _places(size, angle, cy, cx, name in ROUND)
-    found = _stretched(np.broadcast_to(FIELDS[name](y, x, number, int(seed)), size))
-    found.flags.writeable = False
-    return found
+    return np.broadcast_to(_stretched(FIELDS[name](y, x, number, int(seed)), size), size)  # which nobody can write to
 
 
 def _places(size: tuple[int, int], angle: float, cy: float, cx: float, isotropic: bool) -> tuple[Array, Array]:
@@ -150,6 +159,10 @@ def _sampled(picture: Array, y: Array, x: Array) -> Array:
     return (1 - (v - i)) * top + (v - i) * bottom
 
 
-def _stretched(field: Array) -> NDArray[np.uint16]:
+def _stretched(field: Array, size: tuple[int, int]) -> NDArray[np.uint16]:
     low, high = field.min(), field.max()
+    if low == high:  # on so few pixels nothing changes before the rest: it does from the corner on
+        y, x = _places(size, 0.0, 0.5, 0.5, True)
+        field = y + x
+        low, high = field.min(), field.max()
     return np.round((field - low) * (TOP / (high - low) if high > low else 0.0)).astype(np.uint16)

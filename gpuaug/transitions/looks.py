@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from .. import values
 from ..layers.columns import MAP
 from ..values import per_sample, require
-from .kinds import LUMA
+from .kinds import KINDS, LUMA
 
+PLAIN = {"softness": 0.0, "angle": 0.0, "number": 8.0, "seed": 0.0, "center": 0.5, "color": 0.0}
 
 @dataclass
 class Looks:
@@ -45,6 +46,12 @@ class Looks:
             vectors[name] = np.broadcast_to(value, (n, size))
         maps = np.zeros((n, len(MAP)))
         column = {name: np.broadcast_to(np.ravel(value), n) for name, value in one.items()}
+        for name, default in PLAIN.items():  # what a kind has no use for does nothing
+            used = np.isin(kinds, [kind for kind, what in KINDS.items() if name in what.draws])
+            if name in vectors:
+                vectors[name] = np.where(used[:, None], vectors[name], default)
+            else:
+                column[name] = np.where(used, column[name], default)
         maps[:, 1], maps[:, 4], maps[:, 5] = column["angle"], column["number"], column["seed"]
         maps[:, 2:4] = vectors["center"]
         pictures = []

@@ -162,6 +162,20 @@ def test_a_time_map_of_ones_own(implementation, form):
         np.testing.assert_array_equal(both[1], got[:, ::-1, ::-1])
 
 
+def test_parameters_change_what_they_are_for_and_nothing_else():
+    """What a kind has no use for, and `draw` gives all the same, must not turn a wipe to the left upwards."""
+    rng = np.random.default_rng(6)
+    bank = torch.from_numpy(rng.integers(0, 256, (2, LENGTH, 32, 48, 3), dtype=np.uint8))
+    other = {"angle": 37.0, "center": (0.2, 0.7), "number": 5, "seed": 3, "softness": 0.6, "color": (0.2, 0.4, 0.5)}
+    seen = {}
+    for name, value in {"": None, **other}.items():
+        plan = make(GRADUAL, **({name: value} if name else {}))
+        seen[name] = render(bank, plan, size=(32, 48)).numpy()
+    for i, kind in enumerate(GRADUAL):
+        changes = {name for name in other if not np.array_equal(seen[name][i], seen[""][i])}
+        assert changes == set(KINDS[kind].draws), kind
+
+
 # ---- composition ----------------------------------------------------------------------------------------------------
 
 
