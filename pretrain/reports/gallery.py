@@ -23,16 +23,12 @@ from .samples import PAGES, jpeg_uri, save_page, webp_uri
 
 BEFORE, LASTS, AFTER = 5, 16, 6  # frames of the first clip, of a transition, of the second one
 FRAMES = BEFORE + LASTS + AFTER
+MORE = 8  # of a clip, that a jump leaves out
+LONG = FRAMES + MORE
 SHOWN = tuple(BEFORE + j - 1 for j in (3, 6, 8, 10, 13))  # frames of a strip: progress j/16
 RATE = 15.0  # frames/s, of the clips and of the page
 SIZE, STRIP = (90, 160), (36, 64)  # rows and columns, on the page and in a strip
-LOOKS: dict[str, Any] = {"angle": 20, "number": 6, "color": (0.45, 0.1, 0.5), "softness": 0.05}  # of all kinds
-ONE_CLIP = {  # what is no transition: its name → what it does
-    "jump": "frames are left out of one clip",
-    "freeze": "a frame stays for some time",
-    "speed ramp": "at half, then at twice the speed",
-    "reverse": "backwards",
-}
+LOOKS: dict[str, Any] = {"number": 6, "color": (0.45, 0.1, 0.5), "softness": 0.05, "skip": MORE, "rate": 0.25}
 
 
 @dataclass(frozen=True)
@@ -50,12 +46,12 @@ class Shown:
 
 
 def drawn(size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Two clips of plain shapes, uint8 (2, FRAMES, Y, X, 3): the moon over hills, a ball over the sea."""
-    return np.stack([np.stack([_picture(clip, t / FRAMES, size) for t in range(FRAMES)]) for clip in range(2)])
+    """Two clips of plain shapes, uint8 (2, LONG, Y, X, 3): the moon over hills, a ball over the sea."""
+    return np.stack([np.stack([_picture(clip, t / LONG, size) for t in range(LONG)]) for clip in range(2)])
 
 
 def read(paths: Iterable[str], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The middle of each video, uint8 (2, FRAMES, Y, X, 3). Errors (ValueError): one cannot be read."""
+    """The middle of each video, uint8 (2, LONG, Y, X, 3). Errors (ValueError): one cannot be read."""
     clips = []
     for path in paths:
         video = gpuaug.probe([path], progress=False).videos[0]
@@ -63,9 +59,9 @@ def read(paths: Iterable[str], size: tuple[int, int]) -> NDArray[np.uint8]:
             raise ValueError(f"{path} cannot be used: {video.error}")
         scale = max(size[0] / video.height, size[1] / video.width)
         fit = max(size[0], round(video.height * scale)), max(size[1], round(video.width * scale))
-        begin = max(0.0, (video.duration_seconds - FRAMES / RATE) / 2)
+        begin = max(0.0, (video.duration_seconds - LONG / RATE) / 2)
         with gpuaug.Decoder("cpu", fit, backend="pyav", threads=1) as decoder:
-            (frames,), failures = decoder.decode([gpuaug.Window(path, begin, RATE, FRAMES, edge="repeat")])
+            (frames,), failures = decoder.decode([gpuaug.Window(path, begin, RATE, LONG, edge="repeat")])
         if frames is None:
             raise ValueError(f"{path} cannot be used: {failures[0].reason}")
         top, left = (fit[0] - size[0]) // 2, (fit[1] - size[1]) // 2
@@ -74,21 +70,26 @@ def read(paths: Iterable[str], size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def shown(clips: NDArray[np.uint8]) -> dict[str, list[Shown]]:
-    """Every kind by family, over two clips (2, FRAMES, Y, X, 3); last what edits do to one clip."""
+    """Every kind by family, over two clips (2, LONG, Y, X, 3)."""
     size = (clips.shape[2], clips.shape[3])
-    first, second = (gpuaug.Plan.take(clip, range(FRAMES)) for clip in range(2))
+    first, second = (gpuaug.Plan.take(clip, range(clips.shape[1])) for clip in range(2))
     plan = gpuaug.edits.transition(
-        first, second, NAMES, length=FRAMES, start=BEFORE, duration=[0 if name == "cut" else LASTS for name in NAMES],
-        luma=_luma(size), **LOOKS,
-    )  # fmt: skip
-    whole = gpuaug.Plan.concat([plan, *_one_clip(first)])
-    frames = gpuaug.render(torch.from_numpy(clips), whole, size=size, dtype=torch.uint8, layout="NTHWC").numpy()
-    of = dict(zip([*NAMES, *ONE_CLIP], frames))
-    families = {
+        first,
+        second,
+        NAMES,
+        length=FRAMES,
+        start=BEFORE,
+        duration=[0 if name in ("cut", "jump") else LASTS for name in NAMES],
+        angle=[20 if "angle" in KINDS[name].draws else 0 for name in NAMES],
+        luma=_luma(size),
+        **LOOKS,
+    )
+    frames = gpuaug.render(torch.from_numpy(clips), plan, size=size, dtype=torch.uint8, layout="NTHWC").numpy()
+    of = dict(zip(NAMES, frames))
+    return {
         family: [Shown(name, ", ".join(KINDS[name].draws), of[name]) for name in kinds]
         for family, kinds in FAMILIES.items()
     }
-    return {**families, "one clip": [Shown(name, note, of[name]) for name, note in ONE_CLIP.items()]}
 
 
 def write_gallery(path: Path, lead: str, families: dict[str, list[Shown]]) -> None:
@@ -102,7 +103,7 @@ def write_gallery(path: Path, lead: str, families: dict[str, list[Shown]]) -> No
                     "note": kind.note,
                     "moving": webp_uri(kind.frames_TYXC, 60, round(1000 / RATE)),
                     "still": jpeg_uri(kind.frames_TYXC[SHOWN[2]], 75),
-                    "strip": jpeg_uri(kind.strip[::2, ::2].copy(), 70),
+                    "strip": jpeg_uri(kind.strip, 70),
                 }
                 for kind in kinds
             ],
@@ -118,7 +119,7 @@ def write_strips(folder: Path) -> list[Path]:
     files = []
     for family, kinds in shown(drawn(STRIP)).items():
         rows = [_named(kind.name, kind.strip) for kind in kinds]
-        path = folder / f"{family.replace(' ', '_')}.png"
+        path = folder / f"{family}.png"
         with atomic(path) as part:
             Image.fromarray(np.concatenate(rows)).save(part, "PNG", optimize=True)
         files.append(path)
@@ -139,20 +140,6 @@ def _named(name: str, strip: NDArray[np.uint8]) -> NDArray[np.uint8]:
     line = Image.new("RGB", (strip.shape[1], 16), "white")
     ImageDraw.Draw(line).text((0, 3), name, (29, 37, 48))
     return np.concatenate([np.asarray(line), strip, np.full((4, strip.shape[1], 3), 255, np.uint8)])
-
-
-def _one_clip(clip: gpuaug.Plan) -> list[gpuaug.Plan]:
-    """The plans of ONE_CLIP; each has FRAMES frames."""
-    half = FRAMES // 2
-    i = np.arange(FRAMES)
-    later = clip.at(np.minimum(i + half, FRAMES - 1))
-    slow = np.where(i < half, i / 2, half / 2 + 2 * (i - half))
-    return [
-        gpuaug.edits.transition(clip, later, "cut", length=FRAMES, start=BEFORE + 3, duration=0),
-        gpuaug.edits.freeze(clip, length=FRAMES, start=BEFORE, duration=LASTS),
-        clip.at(np.minimum(slow, FRAMES - 1)),
-        clip.at(i[::-1]),
-    ]
 
 
 def _luma(size: tuple[int, int]) -> NDArray[np.float64]:

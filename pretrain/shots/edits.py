@@ -202,15 +202,16 @@ def _weights(gradual: float) -> dict[str, float]:
 
 
 def _one(drawn: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of the only sample, but where and how long."""
-    return {name: value[0] for name, value in drawn.items() if name not in ("start", "duration")}
+    """The parameters of the only sample, as far as they are its kind's own."""
+    kind = drawn["kind"][0]
+    names = ["kind", *gpuaug.transitions.KINDS[kind].draws, *(["easing"] if kind != "cut" else [])]
+    return {name: drawn[name][0] for name in names}
 
 
 def _told(drawn: dict[str, Any]) -> dict[str, Any]:
-    """Those that the kind looks at, as JSON has them."""
-    kind = gpuaug.transitions.KINDS[drawn["kind"]]
-    names = [*kind.draws, *(["easing"] if drawn["kind"] != "cut" else [])]
-    return {name: value.tolist() if hasattr(value := drawn[name], "tolist") else value for name in names}
+    """The same as JSON has it, without the kind."""
+    values = {name: value for name, value in drawn.items() if name != "kind"}
+    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in values.items()}
 
 
 def _choose(

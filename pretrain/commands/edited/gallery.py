@@ -1,6 +1,6 @@
 """One animated page of every kind of transition, over two videos of yours or two drawn ones.
 
-Below each kind stand five of its frames, its name, and the parameters that it listens to.
+Below each kind stand five of its frames, its name, and the parameters that change it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise Failed(f"{folder} must be a folder, and is a file")
     families = shown(read(args.videos, SIZE) if args.videos else drawn(SIZE))
     clips = " and ".join(readable(Path(video).name) for video in args.videos) or "two drawn clips"
-    lead = f"{len(NAMES)} kinds in {len(FAMILIES)} families, over {clips}; and what edits do to one clip."
+    lead = f"{len(NAMES)} kinds in {len(FAMILIES)} families, over {clips}."
     page = args.out / "gallery.html"
     write_gallery(page, lead, families)
     if args.strips:
