@@ -70,7 +70,7 @@ BUDGETS = {
     "pretrain/tasks": 2557,
     "pretrain/toy": 755,
     "pretrain/training": 1762,
-    "pretrain/shots": 1332,
+    "pretrain/shots": 1352,
     "benchmarks": 2621,
     "benchmarks/shots": 803,
     "benchmarks/study": 524,
