@@ -34,6 +34,7 @@ GROUPS = {
         "shots": "cuts, transitions and jumps of videos, as lists for programs and editors",
     },
     "edit": {
+        "gallery": "an animated page of every kind of transition",
         "synthesise": "edited videos with exact labels, made of a folder of videos",
     },
     "localise actions": {

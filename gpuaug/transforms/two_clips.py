@@ -54,6 +54,8 @@ class RandomTransition(PairTransform):
             {**transitions.RANGES, **ranges},
             luma,
         )
+        if alone := [name for name in weights if name in ("time", *transitions.FAMILIES["time"]) and weights[name]]:
+            raise ValueError(f"kinds must be of two clips, got {alone[0]!r}: RandomJump, RandomFreeze, … are of one")
         transitions.draw(np.random.default_rng(0), 0, length=2, **self._how())  # refuse now what it would refuse
         if "luma" in weights and luma is None:
             raise ValueError("luma must be given for the kind 'luma': a picture (h, w)")
@@ -61,6 +63,7 @@ class RandomTransition(PairTransform):
     def mix(self, rng: np.random.Generator, own: Plan, other: Plan) -> Plan:
         n, length, _ = own.shape
         drawn = transitions.draw(rng, n, length=length, **self._how())
+        drawn["angle"] = np.where([_turns(kind) for kind in drawn["kind"]], drawn["angle"], 0.0)
         return edits.transition(own, other, length=length, luma=self.luma, **drawn)
 
     def _how(self) -> dict:
@@ -151,3 +154,8 @@ class Paste(PairTransform):
         region = other.at(begin[:, None] + np.arange(t), edge="repeat")
         opacity = rng.uniform(*self.opacity, n)
         return edits.paste(own, region, start=start, stop=start + count, opacity=opacity)
+
+
+def _turns(kind: str) -> bool:
+    """Whether an angle is a kind's own; others, turned, would not go where their names say."""
+    return "angle" in transitions.KINDS[kind].draws

@@ -86,11 +86,11 @@ def jpeg_uri(picture_YXC: NDArray[np.uint8], quality: int = 88) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def webp_uri(frames_TYXC: NDArray[np.uint8], quality: int = 75) -> str:
-    """The frames in motion, again and again, as a WebP data URI."""
+def webp_uri(frames_TYXC: NDArray[np.uint8], quality: int = 75, ms: int = FRAME_MS) -> str:
+    """The frames in motion, each for `ms`, again and again, as a WebP data URI."""
     first, *others = map(Image.fromarray, frames_TYXC)
     buffer = io.BytesIO()
-    first.save(buffer, "WEBP", save_all=True, append_images=others, duration=FRAME_MS, loop=0, quality=quality)
+    first.save(buffer, "WEBP", save_all=True, append_images=others, duration=ms, loop=0, quality=quality)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -136,28 +136,23 @@ def draw(
     length = round(rng.uniform(*settings.seconds) * settings.fps)
     cuts = _timeline(rng, length, max(source.frames for source in able), settings)
     shots = [shot for shot, cut in enumerate(cuts) if not cut.gap]  # places in `cuts` at which clips begin
-    ends = [cuts[later].begin + cuts[later].duration for later in shots[1:]] + [length]
-    plan, clips = None, list[Clip]()
-    for shot, later, end in zip(shots, [*shots[1:], len(cuts)], ends):
-        first, parts = cuts[shot].begin, cuts[shot:later]
+    ends = [cut.begin + cut.duration for cut in cuts[1:]] + [length]  # of what begins at each of them
+    parts, clips = list[gpuaug.Plan](), list[Clip]()
+    for shot, later in zip(shots, [*shots[1:], len(cuts)]):
+        first, end = cuts[shot].begin, ends[later - 1]
         times = np.arange(float(end - first))
-        for part in parts[1:]:  # jumps
-            times[part.begin - first :] += part.gap
+        for cut in cuts[shot + 1 : later]:  # jumps
+            times[cut.begin - first :] += cut.gap
         source = _choose(rng, able, int(times[-1]) + 1, clips, settings)
         edit: dict[str, Any] = {"kind": "none"}
-        if len(parts) == 1 and rng.random() < settings.speeds:
+        if later == shot + 1 and rng.random() < settings.speeds:
             edit, times = _retimed(rng, len(times), source.frames)
         frames = int(np.floor(times.max() + 0.5)) + 1
         start = int(rng.integers(source.frames - frames + 1)) / settings.fps
-        for number, part in enumerate(parts):
-            place = np.minimum(np.arange(length) + part.begin - first, len(times) - 1)
-            shown = gpuaug.Plan.take(len(clips), times[place])
-            how = {"kind": "cut"} if number else part.drawn
-            plan = shown if plan is None else gpuaug.edits.transition(
-                plan, shown, length=length, start=part.begin, duration=part.duration, **how
-            )  # fmt: skip
+        for cut, stop in zip(cuts[shot:later], ends[shot:later]):
+            parts.append(gpuaug.Plan.take(len(clips), times[cut.begin - first : stop - first]))
         clips.append(Clip(source, start, frames, first, end - 1, edit))
-    assert plan is not None
+    plan = _joined(parts, cuts)
     for k, clip in enumerate(clips):  # easing may begin late, and end early
         seen = np.flatnonzero(((plan.clip == k) & (plan.weight > 0)).any((0, 2)))
         clips[k] = clip._replace(first=int(seen[0]), last=int(seen[-1]))
@@ -174,12 +169,26 @@ class _Cut(NamedTuple):
     drawn: dict[str, Any]
 
 
+def _joined(parts: Sequence[gpuaug.Plan], cuts: Sequence[_Cut]) -> gpuaug.Plan:
+    """The parts, of which each begins at its cut and ends with the transition to the next; joined by halves."""
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    before, after = _joined(parts[:middle], cuts[:middle]), _joined(parts[middle:], cuts[middle:])
+    cut, start = cuts[middle], cuts[middle].begin - cuts[0].begin
+    how = {"kind": "cut"} if cut.gap else cut.drawn
+    length = start + after.shape[1]
+    return gpuaug.edits.transition(before, after, length=length, start=start, duration=cut.duration, **how)
+
+
 def _timeline(rng: np.random.Generator, length: int, longest: int, settings: EditSettings) -> list[_Cut]:
     """The shots of a video; the first one begins at 0. No clip takes more than `longest` frames of its source."""
     dense = rng.random() < settings.dense
     mean = float(rng.uniform(0.15, 0.8) if dense else rng.uniform(1.5, 5.0)) * settings.fps
     weights = _weights(settings.gradual)
     third = longest // 3
+    most = length // 2  # of boundaries
+    drawn = gpuaug.transitions.draw(rng, most, length=1 + min(LONGEST, third), start=1, weights=weights)
     cuts = [_Cut(0, 0, 0, {})]
     need = at = 0  # frames taken of the present clip; where it is shown alone
     while True:
@@ -187,11 +196,10 @@ def _timeline(rng: np.random.Generator, length: int, longest: int, settings: Edi
         begin, need = at + hold, need + hold
         gap = int(rng.integers(8, 49))
         jump = rng.random() < settings.jumps and need + gap + 2 * third <= longest
-        drawn = gpuaug.transitions.draw(rng, 1, length=1 + min(LONGEST, third), start=1, weights=weights)
-        duration = 0 if jump else int(drawn["duration"][0])
+        duration = 0 if jump else int(drawn["duration"][len(cuts) - 1])
         if begin + duration > length - 2:
             return cuts
-        cuts.append(_Cut(begin, duration, gap if jump else 0, {} if jump else _one(drawn)))
+        cuts.append(_Cut(begin, duration, gap if jump else 0, {} if jump else _one(drawn, len(cuts) - 1)))
         at, need = begin + duration, need + gap if jump else duration
 
 
@@ -201,16 +209,17 @@ def _weights(gradual: float) -> dict[str, float]:
     return {family: 1 - gradual if family == "cut" else gradual * WEIGHTS[family] / rest for family in FAMILIES}
 
 
-def _one(drawn: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of the only sample, but where and how long."""
-    return {name: value[0] for name, value in drawn.items() if name not in ("start", "duration")}
+def _one(drawn: dict[str, Any], n: int) -> dict[str, Any]:
+    """The parameters of a sample, as far as they are its kind's own."""
+    kind = drawn["kind"][n]
+    names = ["kind", *gpuaug.transitions.KINDS[kind].draws, *(["easing"] if kind != "cut" else [])]
+    return {name: drawn[name][n] for name in names}
 
 
 def _told(drawn: dict[str, Any]) -> dict[str, Any]:
-    """Those that the kind looks at, as JSON has them."""
-    kind = gpuaug.transitions.KINDS[drawn["kind"]]
-    names = [*kind.draws, *(["easing"] if drawn["kind"] != "cut" else [])]
-    return {name: value.tolist() if hasattr(value := drawn[name], "tolist") else value for name in names}
+    """The same as JSON has it, without the kind."""
+    values = {name: value for name, value in drawn.items() if name != "kind"}
+    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in values.items()}
 
 
 def _choose(

@@ -31,10 +31,15 @@ class Unreadable(ValueError):
 
 
 class Footage:
-    """Reads sources and renders edits of them, on one thread. Memory: the shots that are seen at one time."""
+    """Reads sources and renders edits of them, on one thread. Memory: the shots that are seen at one time.
+
+    Attributes:
+        damaged: path → how many of its frames were shown although FFmpeg found errors in them; told after `close`.
+    """
 
     def __init__(self, settings: EditSettings) -> None:
         self.settings = settings
+        self.damaged: dict[str, int] = {}
         self._decoders: OrderedDict[tuple[int, int], gpuaug.Decoder] = OrderedDict()
 
     def frames(self, edit: Edit) -> Iterator[NDArray[np.uint8]]:
@@ -60,7 +65,7 @@ class Footage:
     def close(self) -> None:
         """Let go of decoders and their threads."""
         while self._decoders:
-            self._decoders.popitem()[1].close()
+            self._let_go()
 
     def __enter__(self) -> Footage:
         return self
@@ -85,7 +90,14 @@ class Footage:
     def _decoder(self, size: tuple[int, int]) -> gpuaug.Decoder:
         if size not in self._decoders:
             if len(self._decoders) == DECODERS:
-                self._decoders.popitem(last=False)[1].close()
+                self._let_go()
             self._decoders[size] = gpuaug.Decoder("cpu", size, backend="pyav", threads=1)
         self._decoders.move_to_end(size)
         return self._decoders[size]
+
+    def _let_go(self) -> None:
+        """Of the decoder that was used longest ago."""
+        _, decoder = self._decoders.popitem(last=False)
+        for path, count in decoder.damaged_frames.items():
+            self.damaged[path] = self.damaged.get(path, 0) + count
+        decoder.close()

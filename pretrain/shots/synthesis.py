@@ -117,6 +117,8 @@ class Collection:
                         found.made += 1
                     self._let_go(number)
                 progress()
+        for path, count in footage.damaged.items():
+            self.say(f"{path}: {count} of its frames are shown although they are damaged")
         return found
 
     def marker(self, number: int) -> Path:

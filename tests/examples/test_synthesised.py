@@ -31,6 +31,7 @@ def test_the_example_of_ray_data_runs(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's, of its own settings and sockets
 def test_rays_rows_are_the_videos_of_the_seed(tmp_path, monkeypatch):
     """On a Ray started here, of two actors; every row against the plan drawn and rendered in this process."""
     ray = pytest.importorskip("ray", reason="could not import 'ray': its example is not run (pip install '.[ray]')")

@@ -37,6 +37,7 @@ from support.plans.numbered import numbered
         (lambda: Paste(pairs="next"), "pairs must be 'roll' or 'permutation', got pairs='next'"),
         (lambda: Paste(num_classes=0), "num_classes must be ≥ 1, got num_classes=0"),
         (lambda: RandomTransition("swipe"), "weights must be of families or kinds of gpuaug.transitions, got 'swipe'"),
+        (lambda: RandomTransition(["cut", "jump"]), "kinds must be of two clips, got 'jump': RandomJump, .*"),
         (lambda: RandomTransition("luma"), "luma must be given for the kind 'luma'"),
     ],
 )  # fmt: skip

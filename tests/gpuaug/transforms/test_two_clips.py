@@ -33,13 +33,15 @@ def test_transitions_are_the_references_of_neighbours(device, dtype, monkeypatch
 
     def spy(rng, n, **how):
         given.update(draw(rng, n, **how))
-        return given
+        return dict(given)
 
     monkeypatch.setattr(transitions, "draw", spy)
     clips = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 10, 3, 7, 9), np.uint8)).to(device)
     clips = clips if dtype == torch.uint8 else (clips / 255).to(dtype)
-    kinds = [name for name in transitions.NAMES if name != "luma"]
+    kinds = [name for name, kind in transitions.KINDS.items() if name != "luma" and kind.family != "time"]
     out = RandomTransition(kinds, generator=seeded(3))(clips)
+    turned = ["angle" in transitions.KINDS[kind].draws for kind in given["kind"]]
+    given["angle"] = np.where(turned, given["angle"], 0)  # a wipe_left is one
     rows = np.arange(8)
     first, second = (gpuaug.Plan.take(each, range(10)) for each in (rows, np.roll(rows, 1)))
     plan = edits.transition(first, second, length=10, **given)

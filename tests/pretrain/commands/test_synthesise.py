@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -139,6 +140,16 @@ def test_sources_that_fail_are_named_counted_and_left_out(clips, tmp_path, capsy
     monkeypatch.setattr(gpuaug.Decoder, "decode", lambda self, windows: ([None], [gpuaug.Failure(0, "x", "no disk")]))
     assert run(folder, tmp_path / "none") == 1
     assert "sources must have one that can be read, got none" in capsys.readouterr().err
+
+
+def test_damaged_frames_are_told_of(clips, tmp_path, capsys, monkeypatch):
+    """However many decoders were let go on the way: here one is kept."""
+    monkeypatch.setattr("pretrain.shots.footage.DECODERS", 1)
+    monkeypatch.setattr(gpuaug.Decoder, "damaged_frames", {"film.mp4": 3})
+    assert run(clips, tmp_path / "out", count=1) == 0
+    told = re.search(r"film.mp4: (\d+) of its frames are shown although they are damaged", capsys.readouterr().err)
+    assert int(told[1]) % 3 == 0
+    assert int(told[1]) > 3
 
 
 def test_it_refuses_at_once(clips, tmp_path, capsys):

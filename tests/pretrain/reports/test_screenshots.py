@@ -13,6 +13,7 @@ import pytest
 
 import gpuaug
 from pretrain.commands import report
+from pretrain.commands.edited import gallery
 from pretrain.data.dataset import Segment
 from pretrain.reports.samples import write_page
 from pretrain.tasks.card import Card, Timeline
@@ -44,6 +45,11 @@ def run(folder):
     assert report.main([str(folder / "run"), str(folder / LONG), "--out", str(folder / "page.html")]) == 0
 
 
+def transitions(folder):
+    assert gallery.main(["-o", str(folder)]) == 0
+    (folder / "gallery.html").rename(folder / "page.html")
+
+
 def wider(folder, width):
     """By how many pixels the page is wider than a window of that width: asked of the page in a frame, by a script."""
     frame = f'<iframe id=f src="page.html" style="width:{width}px;height:800px;border:0"></iframe>'
@@ -56,7 +62,7 @@ def wider(folder, width):
     return int(re.search(r"<title>(-?\d+)</title>", shown)[1])
 
 
-@pytest.mark.parametrize("make", [preview, run])
+@pytest.mark.parametrize("make", [preview, run, transitions])
 def test_no_page_is_wider_than_the_window(make, tmp_path):
     make(tmp_path)
     for width, height in ((1280, 900), (390, 844)):
