@@ -53,7 +53,7 @@ BUDGETS = {
     "gpuaug": 2896,
     "gpuaug/supply": 2142,
     "gpuaug/kernels": 2457,
-    "gpuaug/video": 3909,
+    "gpuaug/video": 4025,
     "pretrain": 110,
     "pretrain/commands": 683,
     "pretrain/common": 1155,
