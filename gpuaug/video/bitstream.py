@@ -49,6 +49,8 @@ def hides_pictures(codec: str, packet: av.Packet) -> bool:
 
 
 B_PICTURES = {"h264", "mpeg1video", "mpeg2video"}  # codecs of which is_b_picture knows
+# A picture's first slice begins with its first_mb_in_slice, 0, and its slice_type, 1 or 6: bits 1 010, or 1 00111.
+H264_B = frozenset(byte for byte in range(256) if byte >> 4 == 0b1010 or byte >> 2 == 0b100111)
 
 
 def is_b_picture(codec: str, packet: av.Packet, prefixed: bool) -> bool:
@@ -58,6 +60,8 @@ def is_b_picture(codec: str, packet: av.Packet, prefixed: bool) -> bool:
     """
     data = memoryview(packet)
     if codec == "h264":
+        if prefixed and len(data) > 5 and data[4] & 31 == 1 and data[5] >= 128:
+            return data[5] in H264_B  # as nearly all
         for kind, start in nal_units(codec, data, prefixed):
             if kind in (1, 5):
                 return _h264_slice_type(data[start + 1 : start + 12]) in (1, 6)
@@ -165,6 +169,21 @@ SEQUENCE = {
     "mpeg2video": (b"\xb3", b"\xb8\x00"),
     "mpeg4": (b"\xb0\xb5", b"\xb3\xb6"),
 }
+
+
+EVERY_BYTE = frozenset(range(256))
+
+
+def may_have_headers(codec: str, prefixed: bool) -> tuple[int, frozenset[int]]:
+    """(position, values): only packets that have one of these bytes there have `headers`."""
+    if codec in SEQUENCE:
+        return 3, frozenset(SEQUENCE[codec][0])
+    if codec not in PARAMETER_SETS:
+        return 0, frozenset()
+    if not prefixed:
+        return 0, EVERY_BYTE
+    at = 5 if codec == "vvc" else 4
+    return at, frozenset(b for b in range(256) if _nal_type(codec, memoryview(bytes([b, b])), 0) not in VCL[codec])
 
 
 def headers(codec: str, packet: av.Packet, prefixed: bool) -> list[bytes]:

@@ -10,7 +10,15 @@ from typing import Literal, NamedTuple
 import av
 from av.packet import PacketSideData
 
-from .bitstream import PARAMETER_SETS, SEQUENCE, headers, is_prefixed, with_headers
+from .bitstream import (
+    EVERY_BYTE,
+    PARAMETER_SETS,
+    SEQUENCE,
+    headers,
+    is_prefixed,
+    may_have_headers,
+    with_headers,
+)
 
 SIDE_DATA: tuple[Literal["palette"], Literal["new_extradata"]] = ("palette", "new_extradata")
 
@@ -27,6 +35,8 @@ class Told(NamedTuple):
 class State:
     """Collects that, packet by packet.
 
+    Only key frames, and packets that have one of the bytes `speaking` at position `at`, can tell anything: few.
+
     Args:
         extradata: what the container tells a decoder before the first packet.
         paletted: pictures are indices into a palette, which may change anywhere; other side data does at key frames.
@@ -38,6 +48,7 @@ class State:
         self.prefixed = is_prefixed(codec, extradata)
         self.told: list[Told] = []
         self._in_band = codec in PARAMETER_SETS or codec in SEQUENCE
+        self.at, self.speaking = (0, EVERY_BYTE) if paletted else may_have_headers(codec, self.prefixed)
         self._headers: tuple[bytes, ...] = ()
         self._side: dict[str, bytes] = {}
 
@@ -52,11 +63,12 @@ class State:
             ):
                 self._headers = found
                 self.told.append(Told(number, found))
-        for side in packet.iter_sidedata() if packet.is_keyframe or self.paletted else ():
-            kind = _kind(side)
-            if kind and self._side.get(kind) != bytes(side):
-                self._side[kind] = bytes(side)
-                self.told.append(Told(number, (), kind, side))
+        if packet.is_keyframe or self.paletted:
+            for side in packet.iter_sidedata():
+                kind = _kind(side)
+                if kind and self._side.get(kind) != bytes(side):
+                    self._side[kind] = bytes(side)
+                    self.told.append(Told(number, (), kind, side))
 
     def remind(self, number: int, packet: av.Packet) -> av.Packet:
         """Packet `number` with all that those before it have said, for a decoder that has seen none of them."""

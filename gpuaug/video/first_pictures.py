@@ -14,11 +14,16 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from .demux import frames_of
+from .times import Packet
 
 
-def decodable_stamps(stream: VideoStream, opening: list[av.Packet]) -> set[int]:
-    """The stamps of the pictures that a decoder gives, undamaged, for a file's first packets from a key frame on."""
-    return {f.pts for f in frames_of(stream, opening) if f.pts is not None and not f.is_corrupt}
+def undecodable(stream: VideoStream, opening: list[av.Packet], early: list[Packet]) -> set[int]:
+    """Numbers of those that a decoder does not give, undamaged, of pictures stored after a key frame and shown before.
+
+    opening: the file's first packets from that key frame on.
+    """
+    given = {f.pts for f in frames_of(stream, opening) if not f.is_corrupt} if early else set()
+    return {p.number for p in early if p.pts not in given}
 
 
 # Codecs whose decoders give no picture for what refers to pictures that they have not seen, and those in which pictures

@@ -9,12 +9,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
-import av
 import numpy as np
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
-from .bitstream import B_PICTURES, PICTURES, is_b_picture, pictures, stands_alone
 from .decoder_state import State
 from .demux import (
     NO_FRAMES,
@@ -24,13 +22,12 @@ from .demux import (
     check_memory,
     codec_name,
     first_frame,
-    packets,
     prepare,
     videos,
 )
-from .first_pictures import decodable_stamps, keys_lie, orientation
-from .time_table import damage_notes, leading, since_first_key, time_table
-from .times import DEEPEST, MISSING, Packet, constant_interval, display_times
+from .first_pictures import keys_lie, orientation, undecodable
+from .time_table import damage_notes, leading, read_packets, since_first_key, time_table
+from .times import constant_interval, display_times
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,31 +227,7 @@ def _read_index(path: str, rank: int) -> FrameIndex:
         codec = codec_name(stream)
         paletted = stream.codec_context.pix_fmt == "pal8"
         state = State(codec, stream.codec_context.extradata, paletted=paletted)
-        total, damaged, latest, typed = 0, 0, MISSING, codec in B_PICTURES
-        see, parsed = state.see, codec in PICTURES
-        table: list[Packet] = []
-        sizes: list[int] = []
-        heads: list[av.Packet] = []
-        opening: list[av.Packet] = []
-        for packet in packets(file, stream):
-            shown = pictures(codec, packet) if parsed else "?"
-            damaged += packet.is_corrupt
-            if shown:
-                pts = MISSING if packet.pts is None else packet.pts
-                dts = MISSING if packet.dts is None else packet.dts
-                key = packet.is_keyframe and stands_alone(codec, packet, shown)
-                if pts >= latest:
-                    latest = pts
-                    if typed and not key and is_b_picture(codec, packet, state.prefixed):
-                        shown = "B"
-                table.append(Packet(total, pts, dts, packet.duration or 0, key, shown, packet.size, packet.is_discard))
-                if len(heads) < 4 and (key or not heads):
-                    heads.append(packet)
-                if heads and len(opening) < DEEPEST:
-                    opening.append(packet)
-            see(total, packet)
-            sizes.append(packet.size)
-            total += 1
+        table, size_P, heads, opening, damaged = read_packets(file, stream, codec, state)
         if not table:
             raise NoFrames(NO_FRAMES)
         frame = first_frame(stream, heads)
@@ -268,19 +241,19 @@ def _read_index(path: str, rank: int) -> FrameIndex:
         rate = rates[0] or rates[2] or 25
         step = max(1, round(1 / (rate * tick)))
         table = since_first_key(table)
-        decodable = decodable_stamps(stream, opening) if leading(table) else set()
+        dropped = undecodable(stream, opening, leading(table))
         depth = stream.codec_context.reorder_depth
         if keys_lie(stream, codec, opening, all_keys=all(p.key for p in table)):
             table = [p._replace(key=not i) for i, p in enumerate(table)]
-        columns = time_table(table, codec, container.format.name, float(tick), step, depth, decodable)
+        columns = time_table(table, codec, container.format.name, float(tick), step, depth, dropped)
         expected = stream.frames if container.format.name.startswith("mov") else 0
-        columns["notes"] += damage_notes(total, damaged, expected, ended_early=file.damaged)
+        columns["notes"] += damage_notes(len(size_P), damaged, expected, ended_early=file.damaged)
         return FrameIndex(
             path=path,
             tick_seconds=float(tick),
             **columns,
             frame_numbers_agree=not columns["pts_unreliable"]
-            and total == len(columns["stamp_N"])
+            and len(size_P) == len(columns["stamp_N"])
             and len(streams) == 1,
             codec=codec,
             pixel_format=frame.format.name,
@@ -290,7 +263,7 @@ def _read_index(path: str, rank: int) -> FrameIndex:
             height=height,
             rotation=rotation,
             mirrored=mirrored,
-            size_P=np.array(sizes, np.int32),
+            size_P=np.array(size_P, np.int32),
             bytes=file.reader.size,
             stream=stream.index,
             prefixed=state.prefixed,

@@ -6,14 +6,73 @@ Used by frame_index.py.
 from __future__ import annotations
 
 from collections.abc import Collection
-from itertools import islice, takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
+import av
 import numpy as np
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
-from .bitstream import LARGEST_PLACEHOLDER, REORDERING
-from .demux import Unusable
-from .times import MISSING, Clock, Packet, count_on, display_times, order
+from .bitstream import (
+    B_PICTURES,
+    LARGEST_PLACEHOLDER,
+    PICTURES,
+    REORDERING,
+    is_b_picture,
+    pictures,
+    stands_alone,
+)
+from .decoder_state import State
+from .demux import Unusable, VideoFile, packets
+from .times import DEEPEST, MISSING, Clock, Packet, count_on, display_times, order
+
+
+class Stored(NamedTuple):
+    """What has been read of a stream.
+
+    packets: those that show something. size_P: bytes of all packets. heads: at most four, the first of all and the
+    first key frames. opening: the first ones from there on. marked: how many are incomplete, says the container.
+    """
+
+    packets: list[Packet]
+    size_P: list[int]
+    heads: list[av.Packet]
+    opening: list[av.Packet]
+    marked: int
+
+
+def read_packets(file: VideoFile, stream: VideoStream, codec: str, state: State) -> Stored:
+    """Read all packets of a stream; `state` takes what they tell a decoder."""
+    table, sizes, heads, opening = list[Packet](), list[int](), list[av.Packet](), list[av.Packet]()
+    marked, latest, typed, parsed = 0, MISSING, codec in B_PICTURES, codec in PICTURES
+    see, at, speaking, new = (
+        state.see,
+        state.at,
+        state.speaking,
+        tuple.__new__,
+    )  # (NamedTuple's own takes twice as long)
+    for number, packet in enumerate(packets(file, stream)):
+        size, keyed = packet.size, packet.is_keyframe
+        shown = pictures(codec, packet) if parsed else "?"
+        marked += packet.is_corrupt
+        if shown:
+            pts, dts = packet.pts, packet.dts
+            pts, dts = MISSING if pts is None else pts, MISSING if dts is None else dts
+            key = keyed and stands_alone(codec, packet, shown)
+            if pts >= latest:
+                latest = pts
+                if typed and not key and is_b_picture(codec, packet, state.prefixed):
+                    shown = "B"
+            fields = number, pts, dts, packet.duration or 0, key, shown, size, packet.is_discard
+            table.append(new(Packet, fields))
+            if len(heads) < 4 and (key or not heads):
+                heads.append(packet)
+            if heads and len(opening) < DEEPEST:
+                opening.append(packet)
+        if keyed or (speaking and size > at and memoryview(packet)[at] in speaking):
+            see(number, packet)
+        sizes.append(size)
+    return Stored(table, sizes, heads, opening, marked)
 
 
 def since_first_key(table: list[Packet]) -> list[Packet]:
@@ -25,8 +84,8 @@ def since_first_key(table: list[Packet]) -> list[Packet]:
 def leading(table: list[Packet]) -> list[Packet]:
     """The packets stored after the first key frame and shown before it; `table` as from since_first_key."""
     first = table[0].pts
-    group = takewhile(lambda p: not p.key, islice(table, 1, None))
-    return [p for p in group if MISSING != p.pts < first and not p.hidden]
+    end = next((i for i in range(1, len(table)) if table[i].key), len(table))
+    return [p for p in table[1:end] if p.pts < first and p.pts != MISSING and not p.hidden]
 
 
 def damage_notes(total: int, marked: int, expected: int, *, ended_early: bool) -> tuple[str, ...]:
@@ -50,45 +109,45 @@ def time_table(
     tick: float,
     step: int,
     reorder_depth: int,
-    decodable: Collection[int],
+    dropped: Collection[int],
 ) -> dict[str, Any]:
     """The columns of FrameIndex that come from the packets.
 
     Args:
         table: from the first key frame on. tick: seconds. step: the nominal interval in ticks.
         reorder_depth: how many pictures the stream says it holds back.
-        decodable: stamps of `leading` pictures that a decoder gives.
+        dropped: numbers of `leading` packets whose pictures a decoder does not give.
     """
-    first = table[0]
+    first, own = table[0], dict[str, Any]()
     stored = codec not in REORDERING or all(p.key for p in table)
-    own: dict[str, Any] = {}
-    places: list[int] = []
+    known: NDArray[np.int64] | None = None
     if container == "avi" and not stored:
         # AVI has no display times: libav guesses them, wrongly for packed B-frames and for H.264.
-        clock, numbered, unknown = Clock(table, [], [_coded_time(p, step) for p in table], []), True, True
+        clock = Clock(table, np.empty(0, np.int64), [], [_coded_time(p, step) for p in table], [])
     else:
         clock = count_on(table, codec, container, tick, step)
         known = order(clock, codec, reorder_depth)
-        numbered, unknown, places = bool(clock.notes) or known is None, known is None, known or []
+    unknown, numbered = known is None, known is None or bool(clock.notes)
     untimed = container == "avi" or all(p.pts == MISSING for p in table)
-    if unknown and untimed and codec == "mpeg4" and all(p.size > LARGEST_PLACEHOLDER for p in table):
+    if known is not None:
+        if dropped or True in {p.hidden for p in table}:
+            known = known[[not table[i].hidden and table[i].number not in dropped for i in known.tolist()]]
+        shown, stamp_N = [table[i] for i in known.tolist()], clock.pts_P[known]
+        if MISSING in stamp_N or np.any(np.diff(stamp_N) <= 0):
+            numbered, stamp_N = True, display_times(stamp_N.tolist(), [clock.packets[i].dts for i in known], step)
+    elif untimed and codec == "mpeg4" and all(p.size > LARGEST_PLACEHOLDER for p in table):
         shown, stamp = _mpeg4_order(clock.packets, step)
-        unknown = False
-    elif unknown:
+        stamp_N, unknown = np.array(stamp, np.int64), False
+    else:
         visible = [i for i, p in enumerate(table) if not p.hidden]
-        shown, stamp = [clock.packets[i] for i in visible], sorted(clock.due_P[i] for i in visible)
+        shown, due_P = [clock.packets[i] for i in visible], clock.due_P or [_decoding_time(p) for p in table]
+        stamp_N = np.array(sorted(due_P[i] for i in visible), np.int64)
         if container != "avi":
             own = {"own_pts_N": np.array([p.pts for p in shown]), "own_dts_N": np.array([p.dts for p in shown])}
-    else:
-        dropped = {p.number for p in leading(table) if p.pts not in decodable}
-        shown = [p for p in (clock.packets[i] for i in places) if not p.hidden and p.number not in dropped]
-        stamp = [p.pts for p in shown]
-        if MISSING in stamp or np.any(np.diff(stamp) <= 0):
-            numbered, stamp = True, display_times(stamp, [p.dts for p in shown], step).tolist()
     if not shown:
         raise Unusable("the video stream has no frames")
-    last = shown[-1].duration or (round(float(np.median(np.diff(stamp)))) if len(stamp) > 1 else step)
-    packet_N, stamp_N = np.array([p.number for p in shown], np.int64), np.array(stamp, np.int64)
+    last = shown[-1].duration or (round(float(np.median(np.diff(stamp_N)))) if len(stamp_N) > 1 else step)
+    packet_N = np.array([p.number for p in shown], np.int64)
     keys = [p for p in table if p.key] or [first]
     key_packet_K = np.array([p.number for p in keys], np.int64)
     if numbered:
@@ -131,6 +190,10 @@ def _mpeg4_order(table: list[Packet], step: int) -> tuple[list[Packet], list[int
     if any(p.picture[0] == "B" for p in table):
         stamp = [*stamp[1:], stamp[-1] + step]
     return shown, stamp
+
+
+def _decoding_time(packet: Packet) -> int:
+    return packet.pts if packet.dts == MISSING else packet.dts
 
 
 def _coded_time(packet: Packet, step: int) -> int:

@@ -45,11 +45,13 @@ class Packet(NamedTuple):
 class Clock(NamedTuple):
     """Packets with stamps that never start again.
 
-    part_P: number of the run of stamps that each packet is in. due_P: a time for each packet, by decoding. notes: what
-    is implausible in the file's own times, for users.
+    pts_P: int64, their display times. part_P: number of the run of stamps that each packet is in; empty: they are in
+    one. due_P: a time for each packet, by decoding; empty: the packets' own. notes: what is implausible in the file's
+    own times, for users.
     """
 
     packets: list[Packet]
+    pts_P: NDArray[np.int64]
     part_P: list[int]
     due_P: list[int]
     notes: list[str]
@@ -65,8 +67,9 @@ def count_on(packets: list[Packet], codec: str, container: str, tick: float, ste
         tick: seconds. step: the nominal interval in ticks.
     """
     back, far = BACK / tick, AHEAD / tick
-    if _regular(packets, codec, container, back, far):
-        return Clock(packets, [0] * len(packets), [p.pts if p.dts == MISSING else p.dts for p in packets], [])
+    pts_P, dts_P = (np.array(times, np.int64) for times in ([p.pts for p in packets], [p.dts for p in packets]))
+    if _regular(packets, pts_P, dts_P, codec, container, back, far):
+        return Clock(packets, pts_P, [], [], [])
     ahead, soon = far if container in BREAKING else NEVER / tick, SOON / tick
     part_P, due_P, offset_P = [0] * len(packets), [0] * len(packets), [0] * len(packets)
     wild: set[int] = set()
@@ -94,7 +97,7 @@ def count_on(packets: list[Packet], codec: str, container: str, tick: float, ste
         last, due = now, now + (packets[i].duration or step)
     wild |= {i for i in jump[1:] if _later_but_before(packets, i, soon) > DEEPEST}
     if container not in WITHOUT_DTS:
-        wild |= _far_from_decoding(packets, far)
+        wild |= set(np.flatnonzero(_far_from_decoding(pts_P, dts_P, far)).tolist())
     moved = []
     for i, p in enumerate(packets):
         if i in wild:
@@ -108,18 +111,29 @@ def count_on(packets: list[Packet], codec: str, container: str, tick: float, ste
         *([f"{len(wild)} of its time stamps are implausible and not used"] if wild else []),
         *([f"its time stamps jump ahead by more than {AHEAD:g} s: {gaps} times, kept"] if gaps else []),
     ]
-    return Clock(moved, part_P, due_P, notes)
+    return Clock(moved, np.array([p.pts for p in moved], np.int64), part_P, due_P, notes)
 
 
-def _regular(packets: list[Packet], codec: str, container: str, back: float, far: float) -> bool:
+def _regular(
+    packets: list[Packet],
+    pts_P: NDArray[np.int64],
+    dts_P: NDArray[np.int64],
+    codec: str,
+    container: str,
+    back: float,
+    far: float,
+) -> bool:
     """Whether the stamps are such that there is nothing to do, as nearly all files' are."""
-    pts_P, dts_P = (np.array([p[k] for p in packets], np.int64) for k in (1, 2))
     if pts_P.min(initial=0) == MISSING:
         return False
     if container not in WITHOUT_DTS:
-        steps = np.diff(dts_P)
-        ascends = dts_P.min(initial=0) != MISSING and not np.any((steps < -back) | (steps > far))
-        return bool(ascends) and not _far_from_decoding(packets, far)
+        if dts_P.min(initial=0) == MISSING:
+            return False
+        steps, held_P = np.diff(dts_P), pts_P - dts_P
+        if steps.min(initial=0) < -back or steps.max(initial=0) > far:
+            return False
+        near = held_P.min(initial=0) >= -far and held_P.max(initial=0) <= far
+        return bool(near) or not np.any(_far_from_decoding(pts_P, dts_P, far))
     highest_P = np.maximum.accumulate(pts_P)
     key_P = np.array([p.key or codec not in REORDERING for p in packets])
     # A jump by less than that ahead and back again is told by display times only, which order() looks at.
@@ -148,40 +162,42 @@ def _later_but_before(packets: list[Packet], i: int, far: float) -> int:
     return sum(p.pts != MISSING and p.pts < packets[i].pts - far for p in packets[i + 1 :])
 
 
-def _far_from_decoding(packets: list[Packet], far: float) -> set[int]:
+def _far_from_decoding(pts_P: NDArray[np.int64], dts_P: NDArray[np.int64], far: float) -> NDArray[np.bool_]:
     """Packets whose display time is far before their decoding time, or far after that of all that may be held back."""
-    pts_P, dts_P = (np.array([p[k] for p in packets], np.float64) for k in (1, 2))
     there_P = (pts_P != MISSING) & (dts_P != MISSING)
+    pts_P, dts_P = pts_P.astype(np.float64), dts_P.astype(np.float64)
     until_P = np.append(dts_P[DEEPEST:], np.full(min(DEEPEST, len(dts_P)), dts_P.max(initial=MISSING)))
-    return set(np.flatnonzero(there_P & ((pts_P < dts_P - far) | (pts_P > np.maximum(until_P, dts_P) + far))).tolist())
+    return there_P & ((pts_P < dts_P - far) | (pts_P > np.maximum(until_P, dts_P) + far))
 
 
-def order(clock: Clock, codec: str, reorder_depth: int) -> list[int] | None:
+def order(clock: Clock, codec: str, reorder_depth: int) -> NDArray[np.int64] | None:
     """The packets (as positions in the clock) in display order, by their stamps; None: these do not tell it.
 
     They do not where some are missing or equal, where more pictures would be held back than a decoder can, and where
     they are really decoding times: B-pictures would then be shown later than all before them, or nothing is reordered
     in a stream that says it is.
     """
-    packets, found = clock.packets, list[int]()
+    count = len(clock.packets)
     if codec not in REORDERING:
-        return list(range(len(packets)))  # as stored
-    starts = [0, *(i for i in range(1, len(packets)) if clock.part_P[i] != clock.part_P[i - 1]), len(packets)]
+        return np.arange(count)  # as stored
+    starts = [0, *(np.flatnonzero(np.diff(clock.part_P)) + 1).tolist(), count]
+    b_pictures = np.array([i for i, p in enumerate(clock.packets) if p.picture == "B"], np.int64)
+    found = []
     for start, stop in pairwise(starts):
-        pts_P = np.array([p.pts for p in packets[start:stop]], np.int64)
+        pts_P = clock.pts_P[start:stop]
         place_N = np.argsort(pts_P, kind="stable")
         shown_N = pts_P[place_N]
         if shown_N[0] == MISSING or np.any(shown_N[1:] == shown_N[:-1]):
             return None
         if np.abs(place_N - np.arange(len(place_N))).max() > DEEPEST:
             return None
-        highest_P = np.maximum.accumulate(pts_P)
-        if any(packets[start + i].picture == "B" for i in np.flatnonzero(pts_P == highest_P)):
+        ascends_P = pts_P == np.maximum.accumulate(pts_P)
+        if len(b_pictures) and np.any(ascends_P[b_pictures[(b_pictures >= start) & (b_pictures < stop)] - start]):
             return None
-        if codec in ("hevc", "vvc") and reorder_depth and len(pts_P) > reorder_depth and np.all(pts_P == highest_P):
+        if codec in ("hevc", "vvc") and reorder_depth and len(pts_P) > reorder_depth and np.all(ascends_P):
             return None
-        found += (place_N + start).tolist()
-    return found
+        found.append(place_N + start)
+    return np.concatenate(found)
 
 
 def display_times(pts_N: Sequence[int], dts_N: Sequence[int], step: int) -> NDArray[np.int64]:

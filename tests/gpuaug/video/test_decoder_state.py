@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from fractions import Fraction
 
@@ -11,6 +12,7 @@ import pytest
 
 from gpuaug import Decoder, Window
 from gpuaug.video import decoder_state
+from gpuaug.video.bitstream import SEQUENCE, _h264_slice_type, headers, is_b_picture, may_have_headers
 from gpuaug.video.first_pictures import orientation
 from gpuaug.video.frame_index import read_index
 from support.assets import encode, number_of, remux
@@ -166,3 +168,27 @@ def test_side_data_that_pyav_does_not_know(assets, monkeypatch):
         with av.open(str(assets[name])) as file:
             frame = next(file.decode(video=0))
         assert orientation(Frame(frame.rotation)) == (index.rotation, False) == orientation(frame)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "vp9"])
+@pytest.mark.parametrize("prefixed", [True, False])
+def test_packets_that_are_not_looked_at_tell_nothing(codec, prefixed):
+    """Of all first bytes of a packet, in front of another unit, and alone."""
+    at, speaking = may_have_headers(codec, prefixed)
+    told = 0
+    for first, second in itertools.product(range(256), (0, 1, 38, 66, 101, 128)):
+        unit = bytes([first, second, 7, 7, 7, 7])
+        head = len(unit).to_bytes(4, "big") if prefixed and codec not in SEQUENCE else b"\0\0\1"
+        for tail in (b"", head + b"\x65\x88\x77\x66\x55\x44", b"\0\0\1\xb8\0\0\1\x00\0\0\1\xb6\x10\x10"):
+            packet = av.Packet(head + unit + tail)
+            found = bool(headers(codec, packet, prefixed))
+            told += found
+            assert not found or bytes(packet)[at] in speaking, (first, second)
+    assert bool(told) == (codec != "vp9")
+
+
+def test_a_slice_type_is_told_by_its_first_byte():
+    for first in range(256):
+        unit = bytes([0x41, first, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF])
+        packet = av.Packet(len(unit).to_bytes(4, "big") + unit)
+        assert is_b_picture("h264", packet, True) == (_h264_slice_type(memoryview(unit)[1:]) in (1, 6)), first

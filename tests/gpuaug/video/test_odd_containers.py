@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gpuaug
-from gpuaug.video import frame_index, manifest
+from gpuaug.video import frame_index, manifest, times
 from gpuaug.video.backends.pyav import read_frames
 from gpuaug.video.bitstream import pictures
 from gpuaug.video.formats import _boxes
@@ -90,7 +90,7 @@ def test_variable_rate(stamps, variable):
 
 def test_a_learnt_order_names_packets_by_their_place():
     index = table([0, 1, 2, 3, 4], pts_unreliable=True, display_order_unknown=True, keys=(0, 3))
-    learnt = index.reordered([0, 2, 1, 4], [frame_index.MISSING] * 4)
+    learnt = index.reordered([0, 2, 1, 4], [times.MISSING] * 4)
     assert learnt.packet_N.tolist() == learnt.decoder_pts_N.tolist() == [0, 2, 1, 4]
     assert learnt.stamp_N.tolist() == [0, 1, 2, 4]
     assert learnt.first_decodable_K.tolist() == [0, 0], "3 was not shown"

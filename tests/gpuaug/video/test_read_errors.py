@@ -191,7 +191,7 @@ def test_memory_that_is_short_while_decoding(step, assets, monkeypatch):
 
     def opened(self):
         original(self)
-        self.stream = SimpleNamespace(codec_context=Context(self.stream.codec_context))
+        self.context = Context(self.context)
 
     monkeypatch.setattr(stretch.OpenFile, "_open", opened)
     monkeypatch.setattr(stretch, "packets", lambda file, _: demux.packets(file, demux.videos(file.container)[0]))
