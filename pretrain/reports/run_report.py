@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from ..common.files import readable
 from . import figures
 from .feature_change import Differences
-from .run_files import RunFiles, mapping, number, read_run, texts
-from .samples import PAGES, save_page
+from .run_files import RunFiles, mapping, number, read_run, read_wrong, texts
+from .samples import PAGES, jpeg_uri, save_page
 from .verdict import last_scores, verdict
 
 WIDEST = 200  # classes of a confusion matrix; beyond, there is no picture
@@ -68,6 +68,9 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences], others: Sequenc
     drawn = {"curves": figures.curves(rows)}
     if train:
         drawn["speed"] = figures.speed(train)
+    wrong = [
+        Picture(jpeg_uri(row), min(row.shape[1], 1200), words) for words, row in read_wrong(run, problems) if row.size
+    ]
     runs = named([run, *others], [found, *(read_run(other) for other in others)])
     if others:
         drawn["compare"] = figures.compare({name: each.rows for name, each in runs.items()})
@@ -99,6 +102,7 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences], others: Sequenc
         runs=[_compared(name, each) for name, each in runs.items()] if others else [],
         pictures={name: _picture(figure, folder / f"{name}.png", _alt(name, found)) for name, figure in drawn.items()},
         confusions=confusions,
+        wrong=wrong,
         changes=[_change(name, found) for name, found in sets.items()],
         limited_by=limited_by,
         advice=ADVICE.get(limited_by) if isinstance(limited_by, str) else None,
