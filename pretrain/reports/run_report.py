@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
+from tqdm import tqdm
 
 from ..common.files import readable
 from . import figures
@@ -79,7 +80,8 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences], others: Sequenc
     confusions = []
     shown = [name for name, value in scores.items() if 1 < len(value.get("confusion", ())) <= WIDEST]
     problems += [f"{len(shown) - MATRICES} more confusion matrices are not drawn"] * (len(shown) > MATRICES)
-    for name, file in zip(shown[:MATRICES], _file_names(shown)):
+    matrices = list(zip(shown[:MATRICES], _file_names(shown)))
+    for name, file in tqdm(matrices, "drawing", unit="matrix", leave=False, delay=2.0, disable=None):
         counts = scores[name]["confusion"]
         names = texts(mapping(config.get("names")).get(name))
         names = names if len(names) == len(counts) else [str(i) for i in range(len(counts))]
