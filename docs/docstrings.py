@@ -28,6 +28,6 @@ def as_markdown(docstring: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text with `][`, which would be a reference, as it is outside of code."""
+    """Text with `][` and `] [`, which would be references, as they are outside of code."""
     pieces = re.split(r"(`[^`]*`)", text)
-    return "".join(each if each.startswith("`") else each.replace("][", "]\\[") for each in pieces)
+    return "".join(each if each.startswith("`") else re.sub(r"\]([ \n]?)\[", r"]\1\\[", each) for each in pieces)
