@@ -5,7 +5,7 @@ OUT ?= runs/gpu
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := setup.py constraints.txt $(wildcard gpuaug/kernels/*)
 
-.PHONY: setup demo test test-all test-no-compiler mutants lint bench map fidelity fidelity-page study gpu clean
+.PHONY: setup demo test test-all test-no-compiler mutants lint bench map docs fidelity fidelity-page study gpu clean
 
 setup: .venv/.demo  ## what training and the demo need, without NVIDIA's libraries
 
@@ -54,6 +54,9 @@ bench: .venv/.test  ## the CPU benchmarks; writes benchmarks/results
 map: .venv/.demo  ## the map of the code in README.md, from the packages' docstrings
 	$(BIN)/python tests/support/code_map.py
 
+docs: .venv/.docs  ## the documentation site, in build/site: pages, reference, commands; a broken link or anchor is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 fidelity: .venv/.test  ## docs/fidelity.md: one step of every recipe against the papers, two of every command line
 	$(BIN)/python -m pytest -m "fidelity or not fidelity" tests/pretrain/fidelity
 
@@ -84,8 +87,19 @@ gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/.test)  ## all GPU tests, 
 clean:
 	rm -rf .venv demo build *.egg-info gpuaug/kernels/*.so
 
+# Without an NVIDIA driver torch comes from its index of CPU builds, which are some gigabytes smaller, where that index
+# answers; elsewhere, and where torch is there already, from the usual one. TORCH_INDEX= (nothing) never asks.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+ANSWERS := import sys, urllib.request as web; web.urlopen(sys.argv[1] + "/torch/", timeout=5)
+define cpu_torch
+	if [ -n "$(TORCH_INDEX)" ] && [ ! -e /proc/driver/nvidia ] && ! command -v nvidia-smi > /dev/null \
+		&& ! $(BIN)/python -c 'import torch' 2> /dev/null && $(BIN)/python -c '$(ANSWERS)' $(TORCH_INDEX) 2> /dev/null; \
+	then $(INSTALL) torch torchvision --index-url $(TORCH_INDEX); fi
+endef
+
 .venv/.demo: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(cpu_torch)
 	$(INSTALL) -e '.[pretrain]'
 	touch $@
 
@@ -93,6 +107,10 @@ clean:
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(INSTALL) -e '.[pretrain,tensorboard,test,bench,cuda13]'
 	touch $@ .venv/.demo
+
+.venv/.docs: .venv/.test
+	$(INSTALL) -e '.[docs]'
+	touch $@
 
 .venv/.mutants: .venv/.test
 	$(INSTALL) -e '.[mutants]'

@@ -93,6 +93,8 @@ setup(
         "torchcodec": ["torchcodec>=0.5"],  # NVDEC without DALI; on the CPU the system's FFmpeg
         "pretrain": [
             "torchvision>=0.21",  # the encoders
+            "huggingface_hub>=0.30",  # weights as folders that its tools read and upload: PyTorchModelHubMixin
+            "safetensors>=0.4.3",  # their file: tensors alone, which cannot hold code
             "h5py>=3.10",  # feature files in the form TSP and the localisers read
             "matplotlib>=3.8",  # training curves, confusion matrices, Figure 2 and Figure 4
             "scipy>=1.11",  # Student's t, for intervals
@@ -114,6 +116,11 @@ setup(
             "pytorch-lightning>=2.4",  # runs the example that has it
             "ruff>=0.6",
             "mypy>=1.11",
+        ],
+        "docs": [
+            # reads the Markdown that GitHub shows; mended until May 2027, then zensical reads the same mkdocs.yml
+            "mkdocs-material>=9.6",
+            "mkdocstrings[python]>=0.29",  # the reference from docstrings, without importing what it describes
         ],
         "mutants": ["mutmut>=3.8"],  # plants faults: the only kept tool that forks, so that torch is imported once
         "bench": ["pytest-benchmark>=5", "torchcodec>=0.5", "kornia>=0.8", "matplotlib>=3.8"],

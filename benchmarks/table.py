@@ -15,6 +15,15 @@ from . import common
 
 PAGE = common.ROOT.parent / "docs" / "benchmarks.md"
 PICTURE = common.ROOT.parent / "docs" / "benchmarks.png"
+SIX = PICTURE.with_name("six.png")
+SHOWN = {  # in README's picture, what was lost among them: row → what it says
+    "8×224², float32: render against torch uint8, clips": "render a batch 8 × 224², against torch's uint8 pipeline",
+    "actions: reuse 1 against DataLoader": "files to batches, against DataLoader with torchcodec",
+    "actions: reuse 8 against DataLoader": "the same, each window shown eight times",
+    "crossfade, 16×16×3×224²: gpuaug against torch compiled, the best peer": "crossfade at 224², against torch.compile",
+    "concatenate, 16×16×3×112²: gpuaug against NumPy, the best peer": "concatenate at 112², against NumPy",
+    "GOP 30, 16 frames, native: gpuaug, known against torchcodec, known": "decode at native size, against torchcodec",
+}
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}  # by the end of a suite's name
 STEP = ", step / step on a frozen batch"  # how training.py ends the names of its ratios
@@ -106,24 +115,34 @@ def put(text: str, new: str) -> str:
     return text[: text.index(begin)] + new + text[text.index(end) + len(end) :]
 
 
-def draw(found: list[dict[str, Any]], path: Path) -> None:
-    """A bar per ratio, from 1 on, on a logarithmic scale: half as fast is as long as twice as fast."""
+def six(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The rows of `SHOWN` by what they say. Errors: ValueError where one was not measured."""
+    rows = {row["name"]: row for _, row in ratios(found)}
+    if missing := SHOWN.keys() - rows.keys():
+        raise ValueError(f"README's picture must be of rows that were measured, not {', '.join(sorted(missing))}")
+    return {text: rows[name] for name, text in SHOWN.items()}
+
+
+def draw(named: dict[str, dict[str, Any]], path: Path, *, width: float = 11.0) -> None:
+    """A bar per ratio with its interquartile range, from 1 on, on a logarithmic scale: half is as long as twice."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = ratios(found)[::-1]
-    figure, axes = pyplot.subplots(figsize=(11, 1 + 0.25 * len(rows)), layout="constrained")
-    colors = ["tab:blue" if row["median"] >= 1 else "tab:orange" for _, row in rows]
-    names = [f"{record['suite'].rpartition('_')[0]}: {row['name']}" for record, row in rows]
-    axes.barh(names, [row["median"] - 1 for _, row in rows], left=1, color=colors)
+    rows = list(named.values())[::-1]
+    figure, axes = pyplot.subplots(figsize=(width, 1 + 0.25 * len(rows)), layout="constrained")
+    colors = ["tab:blue" if row["median"] >= 1 else "tab:orange" for row in rows]
+    ranges = [row["iqr"] / 2 for row in rows]
+    bars = axes.barh(list(named)[::-1], [row["median"] - 1 for row in rows], left=1, xerr=ranges, color=colors)
+    axes.bar_label(bars, [f"{row['median']:.2g}" for row in rows], padding=6, fontsize=8)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.axvline(1, color="black", linewidth=1)
     axes.grid(axis="x", alpha=0.3)
     axes.margins(y=0.01)
-    axes.set_xlabel("times as fast as the peer (median; orange: slower)")
+    axes.margins(x=0.12)
+    axes.set_xlabel("times as fast as the peer, 1: equal (median and interquartile range; orange: slower)", fontsize=8)
     axes.tick_params(labelsize=8)
     figure.savefig(path, dpi=80)
     pyplot.close(figure)
@@ -135,7 +154,8 @@ def main() -> int:
         raise SystemExit("error: benchmarks/results holds no JSON; run python -m benchmarks first")
     text = put(PAGE.read_text(encoding="utf-8"), table(found))
     PAGE.write_text(put(text, steps(found)) if steps(found) else text, encoding="utf-8")
-    draw(found, PICTURE)
+    draw({f"{r['suite'].rpartition('_')[0]}: {row['name']}": row for r, row in ratios(found)}, PICTURE)
+    draw(six(found), SIX, width=9.0)
     return 0
 
 

@@ -17,8 +17,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mkdocs.structure.files import File, Files
-
 ROOT = Path(__file__).resolve().parents[1]
 MADE_OF = {"index.md": "README.md", "contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 PRETRAIN = {  # what of pretrain is for programs, not for its commands alone
@@ -31,8 +29,10 @@ PRETRAIN = {  # what of pretrain is for programs, not for its commands alone
 ITEM = re.compile(r"( *)(?:[-*]|\d+\.) +(?=\S)")
 
 
-def on_files(files: Files, config: Any) -> Files:
+def on_files(files: Any, config: Any) -> Any:
     """Add the pages that are made of other files."""
+    from mkdocs.structure.files import File  # here, so that tests need no mkdocs
+
     pages = {page: (ROOT / name).read_text(encoding="utf-8") for page, name in MADE_OF.items()}
     pages |= {**examples(), **reference()}
     notice, licence = ((ROOT / name).read_text(encoding="utf-8") for name in ("NOTICE", "LICENSE"))
@@ -51,8 +51,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 def relinked(markdown: str, page: str, source: str) -> str:
     """Links of the file `source`, relative to the repository, as links of its page.
 
-    >>> relinked("[a](../README.md#b) [c](../setup.py) ![d](e.png)", "guides/x.md", "docs/guides/x.md")
-    '[a](../README.md#b) c ![d](e.png)'
+    >>> relinked("[a](../../README.md#b) [c](../../setup.py) ![d](e.png)", "guides/x.md", "docs/guides/x.md")
+    '[a](../index.md#b) c ![d](e.png)'
     >>> relinked("[a](docs/tasks.md) [b](examples/kornia_pipeline.py)", "index.md", "README.md")
     '[a](tasks.md) [b](examples/kornia_pipeline.md)'
     """
@@ -140,7 +140,8 @@ def reference() -> dict[str, str]:
     }
     told = "# Library\n\nWhat is not named here may change. `gpuaug.__version__` is the version.\n"
     for title, group in groups.items():
-        told += f"\n## {title}\n\n" + "\n\n".join(f"::: gpuaug.{name}" for name in group) + "\n"
+        paths = [f"{getattr(gpuaug, name).__module__}.{name}" for name in group]
+        told += f"\n## {title}\n\n" + "\n\n".join(f"::: {path}" for path in paths) + "\n"
     for name in modules:
         told += f"\n## gpuaug.{name}\n\n{_module(getattr(gpuaug, name).__name__)}\n"
     programs = (

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from .common import interrupt
-from .common.cli import prog
+from .common.cli import next_step, prog
 
 LIBRARY = {
     "doctor": "what this machine has, and what would make it faster",
@@ -84,7 +84,10 @@ def _run(arguments: list[str]) -> int:
         print(f"{prog()}: there is no command {name!r}; {hint}", file=sys.stderr)
         return 2
     if name in LIBRARY:
-        return int(importlib.import_module("gpuaug.__main__").main(arguments, prog=prog()))
+        status = int(importlib.import_module("gpuaug.__main__").main(arguments, prog=prog()))
+        if name == "probe" and status == 0 and not {"-h", "--help"} & {*rest}:
+            next_step("preview", "--task", "TASK", "--videos", "VIDEOS", "--out", "look")
+        return status
     try:
         command = importlib.import_module(f"{__package__ or 'pretrain'}.commands.{FOLDERS.get(name, '')}{name}")
     except ModuleNotFoundError as error:

@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print_table(rows, result["notes"])
     if settings.json not in (None, "-"):
         write_json(settings.json, result)
+        print(settings.json)
     return 0
 
 

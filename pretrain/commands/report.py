@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..common.cli import Parser, command, prog
+from ..common.cli import Parser, command, next_step, prog
 from ..data.annotations import read_actions
 from ..features.store import Features
 from ..reports.feature_change import Differences, differences
@@ -49,4 +49,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         names = short if len(set(short)) == len(short) else args.features
         sets = {name: differences(Features(path), actions) for name, path in zip(names, args.features)}
     print(write(run, args.out or run / "report.html", sets, others))
+    if not sets:
+        next_step("extract", "--checkpoint", run, "--videos", "VIDEOS", "--out", "features")
     return 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..common.cli import Parser, command, prog
+from ..common.cli import Parser, command, next_step, prog
 from ..data.annotations import read_actions
 from ..data.formats import file_id
 from ..features.store import Features
@@ -43,4 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError(f"--video must have features in every set, {video!r} has none in {missing[0]}")
     draw(sets, videos, actions, Path(args.out), rows=args.rows)
     print(args.out)
+    next_step(
+        "localize", "--features", args.features[-1], "--annotations", args.annotations, "--out", "detections.json"
+    )
     return 0

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from tqdm import tqdm
 
 from ..data.formats import file_id
 from ..features.store import Features
@@ -61,7 +62,7 @@ def differences(features: Features, actions: Mapping[str, NDArray[np.float64]]) 
     """
     change, boundary, left_out = [], [], []
     total = np.zeros((2, 0))
-    for name in features:
+    for name in tqdm(features, "features", unit="video", leave=False, delay=2.0, disable=None):
         if file_id(name) not in actions:
             continue
         try:

@@ -13,12 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from gpuaug import BadFile
 
 from ..common.files import readable
 from ..data.formats import read_json
 
 TIMES = ("step_ms", "wait_ms", "encoder_ms", "samples_per_second", "echo")  # all in a row of speed, or none
+MOST_WRONG, WIDEST_PICTURE = 12, 16384  # samples of wrong.json; pixels of wrong.jpg
 SHOWN, DEEP, LONGEST = 8, 20, 2000  # problems that are told, levels of nested values, letters of a string
 
 
@@ -50,6 +55,29 @@ def read_run(run: Path) -> RunFiles:
         except ValueError as error:
             found.problems.append(str(error))
     return found
+
+
+def read_wrong(run: Path, problems: list[str]) -> list[tuple[str, NDArray[np.uint8]]]:
+    """(words, picture) of held-out samples that were not told right, read again and so free of anything else."""
+    words, picture = run / "wrong.json", run / "wrong.jpg"
+    if not (words.exists() and picture.exists()):
+        return []
+    try:
+        told = [mapping(each) for each in clean(read_json(_regular(words))).get("samples", [])][:MOST_WRONG]
+        with Image.open(_regular(picture), formats=["JPEG"]) as file:
+            if max(file.size) > WIDEST_PICTURE:
+                raise ValueError(f"must be at most {WIDEST_PICTURE} pixels wide and high, got {file.size}")
+            pixels_YXC = np.asarray(file.convert("RGB"))
+    except (ValueError, OSError, TypeError, AttributeError, Image.DecompressionBombError) as error:
+        problems.append(f"{words.parent / 'wrong'}.*: {readable(str(error)[:200])}")
+        return []
+    rows = np.array_split(pixels_YXC, max(1, len(told)))
+    shown = []
+    for each, row in zip(told, rows):
+        at = number(each.get("start_seconds"))
+        where = f"{each.get('video', '?')}" + (f" at {at:.2f} s" if at is not None else "")
+        shown.append((f"{each.get('score')}: {each.get('prediction')}, truly {each.get('truth')} ({where})", row))
+    return shown
 
 
 def _log(path: Path, problems: list[str]) -> list[dict[str, Any]]:

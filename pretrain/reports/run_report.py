@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
+from tqdm import tqdm
 
 from ..common.files import readable
 from . import figures
 from .feature_change import Differences
-from .run_files import RunFiles, mapping, number, read_run, texts
-from .samples import PAGES, save_page
+from .run_files import RunFiles, mapping, number, read_run, read_wrong, texts
+from .samples import PAGES, jpeg_uri, save_page
 from .verdict import last_scores, verdict
 
 WIDEST = 200  # classes of a confusion matrix; beyond, there is no picture
@@ -68,6 +69,9 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences], others: Sequenc
     drawn = {"curves": figures.curves(rows)}
     if train:
         drawn["speed"] = figures.speed(train)
+    wrong = [
+        Picture(jpeg_uri(row), min(row.shape[1], 1200), words) for words, row in read_wrong(run, problems) if row.size
+    ]
     runs = named([run, *others], [found, *(read_run(other) for other in others)])
     if others:
         drawn["compare"] = figures.compare({name: each.rows for name, each in runs.items()})
@@ -76,7 +80,8 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences], others: Sequenc
     confusions = []
     shown = [name for name, value in scores.items() if 1 < len(value.get("confusion", ())) <= WIDEST]
     problems += [f"{len(shown) - MATRICES} more confusion matrices are not drawn"] * (len(shown) > MATRICES)
-    for name, file in zip(shown[:MATRICES], _file_names(shown)):
+    matrices = list(zip(shown[:MATRICES], _file_names(shown)))
+    for name, file in tqdm(matrices, "drawing", unit="matrix", leave=False, delay=2.0, disable=None):
         counts = scores[name]["confusion"]
         names = texts(mapping(config.get("names")).get(name))
         names = names if len(names) == len(counts) else [str(i) for i in range(len(counts))]
@@ -99,6 +104,7 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences], others: Sequenc
         runs=[_compared(name, each) for name, each in runs.items()] if others else [],
         pictures={name: _picture(figure, folder / f"{name}.png", _alt(name, found)) for name, figure in drawn.items()},
         confusions=confusions,
+        wrong=wrong,
         changes=[_change(name, found) for name, found in sets.items()],
         limited_by=limited_by,
         advice=ADVICE.get(limited_by) if isinstance(limited_by, str) else None,

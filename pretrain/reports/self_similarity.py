@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from ..common.files import atomic, readable
 from ..data.formats import file_id
@@ -76,8 +77,10 @@ def draw(
     figure = Figure(figsize=(4.4 * len(videos), 4.2 * len(sets)), layout="constrained")
     panels = figure.subplots(len(sets), len(videos), squeeze=False)
     found = {}
+    bar = tqdm(total=panels.size, desc="similarity", unit="picture", leave=False, delay=2.0, disable=None)
     for line, (path, features) in zip(panels, sets.items()):
         for panel, video in zip(line, videos):
+            bar.update()
             values, center = features[video], features.center_seconds(video)
             step = -(-len(center) // rows)
             similarity = cosine(values[::step])
@@ -97,6 +100,7 @@ def draw(
             shown = [("within actions", number.inside), ("to background", number.across)]
             text = ", ".join(f"{name} {value:.2f}" for name, value in shown if np.isfinite(value))
             panel.set_title(f"{readable(video)}\n{text}", size=9, parse_math=False)
+    bar.close()
     with atomic(out) as part:
         figure.savefig(part, dpi=120, format=out.suffix[1:] or "png")
     return found

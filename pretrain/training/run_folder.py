@@ -11,12 +11,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from tqdm import tqdm
 
-from ..common.files import jsonable, new_text, write_json
-from ..common.lock import FolderLock
+import gpuaug
 
+from ..common.files import atomic, jsonable, new_text, write_json
+from ..common.lock import FolderLock
+from .scores import Wrong
+
+MOST_FRAMES = 16  # of a sample that is kept to be looked at
 MOST_NAMED, REASONS = 10, 3  # files, and reasons for leaving files out, that are told of at a time
 
 
@@ -97,6 +103,24 @@ class RunFolder:
             some = some * torch.tensor(std)[:, None, None, None] + torch.tensor(mean)[:, None, None, None]
             rows = some.clamp(0, 1).permute(1, 0, 3, 2, 4).flatten(3).flatten(1, 2)  # C, N·Y, T·X
             self._board.add_image("clips", rows, step)
+
+    def wrong(self, samples: Sequence[Wrong], segments: Sequence[gpuaug.Segment]) -> None:
+        """Keep held-out samples that were not told right: wrong.jpg, a row of frames each, and wrong.json, in words."""
+        path = self.folder / "wrong.jpg"
+        if not self.writes:
+            return
+        path.unlink(missing_ok=True)
+        frames = (each.frames_TYXC[:: max(1, len(each.frames_TYXC) // MOST_FRAMES)] for each in samples)
+        rows = [np.concatenate(list(some[:MOST_FRAMES]), 1) for some in frames]
+        if rows:
+            with atomic(path) as part:
+                Image.fromarray(np.concatenate(rows)).save(part, "JPEG", quality=88)
+        told = [
+            {"score": each.score, "truth": each.truth, "prediction": each.prediction}
+            | {"video": Path(segments[each.segment].path).name, "start_seconds": segments[each.segment].start_seconds}
+            for each in samples
+        ]
+        self.json("wrong.json", {"samples": told})
 
     def bar(self, total: float, done: float, text: str, unit: str) -> None:
         """Move the progress bar to `done` of `total`."""

@@ -6,7 +6,8 @@ Legend: N samples.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,32 @@ from ..common.statistics import accuracy, confusion_matrix, mean_interval
 
 KEPT = (torch.bool, torch.int64)  # dtypes of scores that stay as they are
 Scores = dict[str, Any]  # per sample: values (N,), hits (N,) of bool, or a pair of truth (N,) and prediction (N,)
+
+
+class Wrong(NamedTuple):
+    """A held-out sample that was not told right: its score's name, words for both answers, where it is from, frames."""
+
+    score: str
+    truth: str
+    prediction: str
+    segment: int
+    frames_TYXC: np.ndarray  # uint8
+
+
+def mistakes(scores: Scores, names: Mapping[str, list[str]]) -> Iterator[tuple[int, str, str, str]]:
+    """(row, score, truth, prediction) of the samples of a batch that have a class and got another.
+
+    >>> list(mistakes({"kind": (torch.tensor([0, 1, -1]), torch.tensor([0, 0, 1]))}, {"kind": ["cut", "none"]}))
+    [(1, 'kind', 'none', 'cut')]
+    """
+    for name, value in scores.items():
+        if not isinstance(value, tuple) or value[0].ndim != 1:
+            continue
+        truth, prediction = (each.cpu().numpy() for each in value)
+        words = names.get(name)
+        for row in np.flatnonzero((truth >= 0) & (truth != prediction)).tolist():
+            true, told = (words[each] if words else str(each) for each in (truth[row], prediction[row]))
+            yield row, name, true, told
 
 
 class ScoreBook:

@@ -80,7 +80,8 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
     validation = None
     if settings.run.val_batches != 0 and val_set is not None:
         held_out = functools.partial(make, val_set, train=False)
-        validation = Validation(held_out, names, group, batches=settings.run.val_batches)
+        how: dict[str, Any] = {"batches": settings.run.val_batches, "colors": (net.mean, net.std)}
+        validation = Validation(held_out, names, group, **how)
         validation.check()
     epoch_steps = len(train_set.segments) * settings.run.clips_per_segment / whole_batch
     about = config(settings, task, net, train_set, names, device, dtype, group)
@@ -128,8 +129,9 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
             status = "stopped"
             raise
         finally:
-            if validation is not None:
+            if validation is not None and val_set is not None:
                 validation.close()
+                record.wrong(validation.wrong, val_set.segments)
             record.json("summary.json", summary(status, loop, train_set, val_set))
     if status == "stopped":
         record.say(f"stopped after step {loop.step}; --resume goes on from there")

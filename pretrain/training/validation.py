@@ -6,7 +6,8 @@ Legend: N samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -20,7 +21,9 @@ import gpuaug
 
 from ..common.cli import Failed
 from ..common.distributed import Group
-from .scores import ScoreBook, described
+from .scores import ScoreBook, Wrong, described, mistakes
+
+MOST_WRONG, MOST_OF_VIDEO = 12, 2  # samples that are kept to be shown, of one video
 
 
 class Validation:
@@ -34,6 +37,10 @@ class Validation:
         make_loader: of held-out batches, not shuffled. One that keeps all of its windows is made once.
         names: score → names of its classes.
         batches: the most per process; None: all.
+        colors: mean and std of the clips' channels, to show what was not told right.
+
+    Attributes:
+        wrong: some samples of this process that the last validation did not get right, of as many videos as it can be.
     """
 
     def __init__(
@@ -43,9 +50,12 @@ class Validation:
         group: Group,
         *,
         batches: int | None = None,
+        colors: tuple[Sequence[float], Sequence[float]] = ((0.0,) * 3, (1.0,) * 3),
     ) -> None:
         self._make_loader, self._names, self._group, self._batches = make_loader, names, group, batches
+        self._colors = colors
         self._loader: gpuaug.Loader | None = None
+        self.wrong: list[Wrong] = []
         self.failures: list[gpuaug.Failure] = []  # of the held-out windows, at the last validation
         self.left_out = ""  # why the last validation has no results
 
@@ -72,6 +82,7 @@ class Validation:
         segments: list[Any] = []
         scores, batch, training, starved = ScoreBook(), None, model.training, ""
         model.eval()
+        self.wrong, seen = [], Counter[int]()
         try:
             with torch.no_grad():
                 for batch in self._held_out():
@@ -79,6 +90,7 @@ class Validation:
                         loss, score = model(batch.clips, batch.target)
                     losses.append(loss.item())
                     scores.add(score)
+                    self._keep(batch, score, seen)
                     videos.append(batch.video)
                     segments.append(batch.segment)
         except gpuaug.Starved as error:  # files are gone since `check`
@@ -94,6 +106,19 @@ class Validation:
         if self.left_out:
             return None, None
         return self._merge(model, losses, scores.arrays(), videos, segments), batch
+
+    def _keep(self, batch: gpuaug.Batch, score: dict[str, Any], seen: Counter[int]) -> None:
+        """Keep what was not told right, if there is room and its video is not there too often."""
+        if batch.video is None or batch.segment is None:
+            return
+        for row, name, truth, told in mistakes(score, self._names):
+            if len(self.wrong) >= MOST_WRONG or row >= len(batch.video) or seen[int(batch.video[row])] >= MOST_OF_VIDEO:
+                continue
+            seen[int(batch.video[row])] += 1
+            mean, std = (torch.tensor(each)[:, None, None, None] for each in self._colors)
+            clip_CTYX = (batch.clips[row].float().cpu() * std + mean).clamp(0, 1)
+            frames = (255 * clip_CTYX).round().byte().permute(1, 2, 3, 0).numpy()
+            self.wrong.append(Wrong(name, truth, told, int(batch.segment[row]), frames))
 
     def close(self) -> None:
         if self._loader is not None:

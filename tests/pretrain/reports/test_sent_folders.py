@@ -104,7 +104,8 @@ def test_broken_lines_are_named_and_left_out(tmp_path, capsys):
     with open(run / "log.jsonl", "ab") as log:
         log.write(b"\n".join(bad) + b'\n{"step": 3, "lo')
     assert report.main([str(run)]) == 0
-    told = capsys.readouterr().err.splitlines()
+    *told, following = capsys.readouterr().err.splitlines()
+    assert following.startswith("next: ")
     assert [line.partition("log.jsonl: ")[2][:7] for line in told] == [f"line {n}:"[:7] for n in range(4, 11)]
     page = (run / "report.html").read_text()
     assert "7 parts of the run&#39;s files are left out" in page or "7 parts of the run's files are left out" in page

@@ -2,6 +2,7 @@
 
 import types
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -35,6 +36,29 @@ def test_every_value_of_a_preset_is_a_flag_and_arrives_where_no_flag_is_given(ta
     assert settings("--preset", "small", "--size", "40", task=task).encoder.size == 40
     assert small.recipe == ""
     assert small.deviations == ()
+
+
+def table():
+    """The rows of the guide: flags of the preset, by task."""
+
+    def shown(default):
+        values = default.value if isinstance(default.value, tuple) else (default.value,)
+        return " ".join(
+            "–" if each is None else f"{each:g}" if isinstance(each, float) else str(each) for each in values
+        )
+
+    small = PRESETS["small"]
+    names = list(dict.fromkeys(name for preset in small.values() for name in preset))
+    rows = [f"| | {' | '.join(small)} |", f"|---|{'---|' * len(small)}"]
+    for name in names:
+        cells = [shown(preset[name]) or "none" if name in preset else "" for preset in small.values()]
+        rows.append(f"| `--{name.replace('_', '-')}` | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def test_the_guide_shows_the_preset():
+    text = (Path(__file__).parents[3] / "docs" / "guides" / "pretraining.md").read_text(encoding="utf-8")
+    assert f"<!-- small -->\n{table()}\n<!-- /small -->" in text
 
 
 @pytest.mark.parametrize("task", ["bsp", "tsp"])
