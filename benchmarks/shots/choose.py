@@ -1,8 +1,9 @@
 """Thresholds, and the weights of the package, by synthesised validation alone: no real edited video is looked at.
 
-Windows of 300 frames over clips that training never saw, edited as in training, with about half as much happening to
-their pictures as there, three traps a minute; thresholds are those of a grid with the greatest mean of F1, mean IoU of gradual ranges and F1 of jumps. CHECKPOINT… are compared; the best one is
-written with its thresholds to --out, in 16 bits, and what was found to --told.
+Windows of 300 frames over clips that training never saw, edited as in training; about half as much happens to their
+pictures as there, with three traps a minute. Thresholds are those of a grid with the greatest mean of F1, mean IoU of
+gradual ranges and F1 of jumps. CHECKPOINT… are compared; the best one is written with its thresholds to --out, in 16
+bits, and what was found to --told.
 """
 
 from __future__ import annotations
