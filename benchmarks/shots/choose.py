@@ -1,17 +1,17 @@
 """Thresholds, and the weights of the package, by synthesised validation alone: no real edited video is looked at.
 
-Windows of 300 frames over clips that training never saw, edited and changed as in training; thresholds are those of a
-grid with the greatest mean of F1, mean IoU of gradual ranges and F1 of jumps. CHECKPOINT… are compared; the best one is
-written with its thresholds to --out, in 16 bits, and what was found to --told.
+Windows of 300 frames over clips that training never saw, edited as in training; about half as much happens to their
+pictures as there, with three traps a minute. Thresholds are chosen one after the other, by the greatest mean of F1,
+mean IoU of gradual ranges and F1 of jumps. CHECKPOINT… are compared; the best one is written with its thresholds to
+--out, in 16 bits, and what was found to --told.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT")
     add("--clips", type=Path, required=True, help="clips that training never saw (sources' OUT/held)")
-    add("--batches", type=int, default=24, help=f"of {BATCH} windows (default %(default)s)")
+    add("--batches", type=int, default=16, help=f"of {BATCH} windows (default %(default)s)")
     add("--seed", type=int, default=1)
     add("--out", type=Path, required=True, help="weights with thresholds")
     add("--told", type=Path, help="JSON of what was found")
@@ -77,7 +77,7 @@ def validation(folder: Path, batches: int, seed: int) -> Any:
     bank = gpuaug.ClipBank(len(clips), max(map(len, clips)), 1, 1)
     label = np.array([names.index(path.parent) for path in paths])
     bank.reserve(place, {"video": place, "label": label, "frames": np.array([len(each) for each in clips])})
-    settings, noise = task.Settings(frames=FRAMES), looks.noise(SIZE)
+    settings, noise = task.Settings(frames=FRAMES, deployed=0.5, traps=0.1), looks.noise(SIZE)
     for number in range(batches):
         plan, target = task.sample(np.random.default_rng((seed, number)), bank, BATCH, settings)
         shown = gpuaug.render(clips, plan, size=(SIZE, SIZE), dtype=torch.float32)
@@ -109,13 +109,15 @@ def _truth(target: dict[str, NDArray], there: NDArray[np.bool_]) -> list[list[Ra
 
 
 def choose(seen: Any) -> tuple[Thresholds, dict[str, float]]:
-    """The thresholds of the grid that serve best, and what they find."""
-    best, kept = Thresholds(), {"mean": -1.0}
-    for values in itertools.product(*GRID.values()):
-        thresholds = Thresholds(**dict(zip(GRID, values)))
-        found = score(seen, thresholds)
-        if found["mean"] > kept["mean"]:
-            best, kept = thresholds, found
+    """The thresholds of the grid that serve best, and what they find: one after the other, twice."""
+    best = Thresholds()
+    kept = score(seen, best)
+    for name, values in (*GRID.items(), *GRID.items()):
+        for value in values:
+            tried = replace(best, **{name: value})
+            found = score(seen, tried)
+            if found["mean"] > kept["mean"]:
+                best, kept = tried, found
     return best, kept
 
 
