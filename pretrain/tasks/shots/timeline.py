@@ -121,7 +121,7 @@ def compose(rng: np.random.Generator, timeline: Timeline, frames: NDArray[np.int
             now = start[:, s - 1] + step[:, s - 1] * span[:, s - 1]
             step[:, s] = np.where(going, np.minimum(step[:, s - 1], last[:, s] / (2.0 * span[:, s])), step[:, s])
             room = last[:, s] - step[:, s] * span[:, s] - now
-            wanted = np.exp(rng.uniform(*np.log(FURTHER), n))
+            wanted = np.exp(rng.uniform(float(np.log(FURTHER[0])), float(np.log(FURTHER[1])), n))
             further = now + np.minimum(np.maximum(room, 0), wanted)
             start[:, s] = np.where(going, np.where(room >= FURTHER[0], further, 0.0), start[:, s])
     time = np.clip(start[..., None] + step[..., None] * np.arange(length), 0, last[..., None])
