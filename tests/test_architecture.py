@@ -58,7 +58,7 @@ BUDGETS = {
     "pretrain/commands": 855,
     "pretrain/common": 1155,
     "gpuaug/layers": 487,
-    "gpuaug/transitions": 919,
+    "gpuaug/transitions": 920,
     "gpuaug/transforms": 724,
     "pretrain/data": 1456,
     "pretrain/evaluation": 940,

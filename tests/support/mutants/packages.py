@@ -40,7 +40,10 @@ PACKAGES = {
     "gpuaug.video": Package(
         (
             "gpuaug/video/*.py",
-            *(f"gpuaug/video/backends/{name}*.py" for name in ("pyav", "p[aio]", "stretch", "cut", "damage")),
+            *(
+                f"gpuaug/video/backends/{name}*.py"
+                for name in ("pyav", "p[aio]", "stretch", "cut", "damage", "failures")
+            ),
         ),
         ("tests/gpuaug/video",),
     ),
