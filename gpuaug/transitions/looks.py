@@ -14,6 +14,7 @@ from .kinds import KINDS, LUMA
 
 PLAIN = {"softness": 0.0, "angle": 0.0, "number": 8.0, "seed": 0.0, "center": 0.5, "color": 0.0}
 
+
 @dataclass
 class Looks:
     """The parameters of masks and colours, one per sample; `maps` (N, 7) lacks field and reverse."""
