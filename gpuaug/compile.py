@@ -96,7 +96,7 @@ def transition(
     spatial_dims: list[int],
     frames: int,
 ) -> Tensor:
-    """`clips`: first and second; `words`: lines of a name and its values, with blanks between; the rest as for `edit`."""
+    """`clips`: first and second; `words`: lines of a name and its values, with blanks between; else as `edit`."""
     given: dict[str, Any] = {name: value.numpy() for name, value in zip(parameters.split(), values)}
     given["length"] = frames
     for each in words.splitlines():
