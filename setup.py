@@ -36,7 +36,8 @@ host_kernels = Extension(
     "gpuaug.kernels._host",
     sources=[f"gpuaug/kernels/{name}.cpp" for name in ("host", "host_compose", "host_render")],
     depends=[
-        f"gpuaug/kernels/{name}" for name in ("pixel.cuh", "layers.cuh", "host.h", "host_rows.h", "host_layers.h")
+        *(f"gpuaug/kernels/{name}.cuh" for name in ("pixel", "layers")),
+        *(f"gpuaug/kernels/{name}.h" for name in ("host", "host_rows", "host_layers", "host_direct", "host_passes")),
     ],
     extra_compile_args=compile_args,
     extra_link_args=link_args,

@@ -37,7 +37,8 @@ def measure(
     always the same predecessor, one would find its sources in the caches, and another never.
 
     With device "cuda" the time between two CUDA events is taken, behind a pause of the device in which the host queues
-    the work: the device's time, unless a candidate takes longer to queue than to run.
+    the work: the device's time, unless a candidate takes longer to queue than to run. With "processor" it is the time
+    that this process had on a processor, of all its threads: neighbours change that less.
     """
     for _ in range(warmup):
         for run in candidates.values():
@@ -56,10 +57,11 @@ def measure(
 
 
 def _seconds(run: Callable[[], Any], device: str) -> float:
-    if device == "cpu":
-        now = time.perf_counter()
+    if device in ("cpu", "processor"):
+        clock = time.perf_counter if device == "cpu" else time.process_time
+        now = clock()
         run()
-        return time.perf_counter() - now
+        return clock() - now
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.cuda.synchronize()
     torch.cuda._sleep(PAUSE_CYCLES)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .execute import blend_plan, edit_arrays, render_into
+from .execute import blend_plan, edit_arrays, render_into, transition_arrays
 from .layers.columns import TAPS, Layers
 from .plan import Plan, columns_of
 
@@ -81,6 +81,33 @@ def edit(
 
 @edit.register_fake
 def _(rule: Any, clips: Any, names: Any, values: Any, parameters: Any, time_dim: int, frames: int) -> Tensor:
+    shape = list(clips[0].shape)
+    shape[time_dim] = frames
+    return clips[0].new_empty(shape)
+
+
+@torch.library.custom_op("gpuaug::transition", mutates_args=(), **TAGS)
+def transition(
+    clips: list[Tensor],
+    words: str,
+    values: list[Tensor],
+    parameters: str,
+    time_dim: int,
+    spatial_dims: list[int],
+    frames: int,
+) -> Tensor:
+    """`clips`: first and second; `words`: lines of a name and its values, with blanks between; else as `edit`."""
+    given: dict[str, Any] = {name: value.numpy() for name, value in zip(parameters.split(), values)}
+    given["length"] = frames
+    for each in words.splitlines():
+        name, *chosen = each.split(" ")
+        given[name] = chosen[0] if len(chosen) == 1 else chosen
+    y_x = (spatial_dims[0], spatial_dims[1]) if spatial_dims else None
+    return transition_arrays(dict(zip(("first", "second"), clips)), time_dim, y_x, given)
+
+
+@transition.register_fake
+def _(clips: Any, words: Any, values: Any, parameters: Any, time_dim: int, dims: Any, frames: int) -> Tensor:
     shape = list(clips[0].shape)
     shape[time_dim] = frames
     return clips[0].new_empty(shape)

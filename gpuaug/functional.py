@@ -150,20 +150,24 @@ def transition(
     """
     clips = {"first": first, "second": second}
     given = {"kind": kind, "length": length, "start": start, "duration": duration, **parameters}
-    return transition_arrays(clips, time_dim, spatial_dims, given)
+    if not torch.compiler.is_compiling():
+        return transition_arrays(clips, time_dim, spatial_dims, given)
+    axis, words = _axis(clips, time_dim), []
+    for name in ("kind", "easing", "edge"):
+        if name in given:
+            word = given.pop(name)
+            words.append(" ".join([name, word] if isinstance(word, str) else [name, *word]))
+    tensors = [torch.as_tensor(value, device="cpu") for value in given.values() if value is not None]
+    names = " ".join(name for name, value in given.items() if value is not None)
+    out = compile.transition([first, second], "\n".join(words), tensors, names, axis, list(spatial_dims or ()), length)
+    return alike(out, clips.values())
 
 
 def _apply(rule: str, clips: dict[str, Any], time_dim: int | None, **parameters: ArrayLike) -> Any:
     """A rule of `gpuaug.edits` on arrays; inside torch.compile as one operator of the graph."""
     if not torch.compiler.is_compiling():
         return edit_arrays(rule, clips, time_dim, parameters)
-    for name, array in clips.items():
-        if not isinstance(array, Tensor):
-            raise ValueError(f"{name} must be a torch tensor inside torch.compile, got {type(array).__name__}")
-        accept_tensor(name, array)
-    axis = time_axis(clips, time_dim)
-    for name, array in clips.items():
-        check_axis(name, array.shape, axis)
+    axis = _axis(clips, time_dim)
     tensors = {name: torch.as_tensor(value, device="cpu") for name, value in parameters.items()}
     if "length" in parameters:
         frames = parameters["length"]
@@ -172,3 +176,15 @@ def _apply(rule: str, clips: dict[str, Any], time_dim: int | None, **parameters:
     names, given = " ".join(clips), " ".join(parameters)
     out = compile.edit(rule, list(clips.values()), names, list(tensors.values()), given, axis, frames)
     return alike(out, clips.values())
+
+
+def _axis(clips: dict[str, Any], time_dim: int | None) -> int:
+    """The axis of time of tensors inside torch.compile, checked as they are outside."""
+    for name, array in clips.items():
+        if not isinstance(array, Tensor):
+            raise ValueError(f"{name} must be a torch tensor inside torch.compile, got {type(array).__name__}")
+        accept_tensor(name, array)
+    axis = time_axis(clips, time_dim)
+    for name, array in clips.items():
+        check_axis(name, array.shape, axis)
+    return axis

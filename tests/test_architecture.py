@@ -50,9 +50,9 @@ MODULES = {"": 15, "pretrain/": 10}  # in one folder, __init__ not counted
 PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
-    "gpuaug": 2898,
+    "gpuaug": 2941,
     "gpuaug/supply": 2142,
-    "gpuaug/kernels": 2671,
+    "gpuaug/kernels": 2873,
     "gpuaug/video": 4114,
     "pretrain": 118,
     "pretrain/commands": 855,
@@ -71,7 +71,7 @@ BUDGETS = {
     "pretrain/toy": 755,
     "pretrain/training": 1840,
     "pretrain/shots": 1352,
-    "benchmarks": 2641,
+    "benchmarks": 2853,
     "benchmarks/shots": 805,
     "benchmarks/study": 524,
     "examples": 495,

@@ -1,22 +1,14 @@
 // Plans whose taps lie over each other, on the CPU, row by row. Plain C interface for ctypes.
 // The shares of all taps in a row come first, from the last tap to the first, so that a tap is sampled only where it
 // shows; then their pixels are summed up.
-#include "host_layers.h"
+#include "host_direct.h"
+#include "host_passes.h"
 
 namespace {
 
-struct Pass {  // pixels of a source row that go into an output row
-    const float* row;
-    const Piece* piece;
-    const float* weight;  // per output pixel; `step` 0: one for all
-    int step;
-};
-
-struct Filled { int begin, end; };  // output pixels that have a value
-
 i64 compose_scratch(const ComposeJob& job, i64 most) {
-    const i64 own = (2 * most + 2) * job.x + job.widest * 3 + 4 + PAD;
-    const i64 bytes = job.k * (i64)(sizeof(Piece) + sizeof(Pass));
+    const i64 own = (2 * most + 2 + 4) * job.x + job.widest * 3 + 4 + PAD;
+    const i64 bytes = job.k * (i64)(sizeof(Piece) + sizeof(Pass) + sizeof(Source<float>));
     return (i64)sizeof(float) * (3 * 4 * job.x + job.x + 6 * PAD + job.k * own) + bytes;
 }
 
@@ -72,125 +64,11 @@ GPUAUG_FN void source_row(float* RESTRICT row, const Piece& piece, float weight,
     prefetch(piece, y, outputs, from, n * CH);
 }
 
-// The pixel of a pass that output pixel x shows, times its weight. SAFE: what has none is left out, also where it is no number.
-template <int CH, int STRIDE, bool SAFE> GPUAUG_FN void weighted(float* value, const float* row, int left, float part, float weight) {
-    const float* pixel = row + left;
-    for (int c = 0; c < STRIDE; ++c) {
-        const float mixed = weight * mix(pixel[c], pixel[c + CH], part);
-        value[c] = SAFE && weight == 0.f ? 0.f : mixed;
-    }
-}
-
-// Output pixels begin … end − 1 (+)= one pass, or two at once.
-template <bool FIRST, bool PAIR, int CH, int STRIDE, bool SAFE>
-GPUAUG_FN void add_passes(float* RESTRICT pixels, const Pass& a, const Pass& b, int begin, int end) {
-    const float *RESTRICT row_a = a.row, *RESTRICT row_b = b.row;
-    const int *RESTRICT left_a = a.piece->left, *RESTRICT left_b = b.piece->left;
-    const float *RESTRICT part_a = a.piece->part, *RESTRICT part_b = b.piece->part;
-    for (int x = begin; x < end; ++x) {
-        float value[STRIDE], more[STRIDE];
-        weighted<CH, STRIDE, SAFE>(value, row_a, left_a[x], part_a[x], a.weight[x * a.step]);
-        if (PAIR) {
-            weighted<CH, STRIDE, SAFE>(more, row_b, left_b[x], part_b[x], b.weight[x * b.step]);
-            for (int c = 0; c < STRIDE; ++c) value[c] += more[c];
-        }
-        for (int c = 0; c < STRIDE; ++c) value[c] = FIRST ? value[c] : pixels[x * STRIDE + c] + value[c];
-        for (int c = 0; c < STRIDE; ++c) pixels[x * STRIDE + c] = value[c];
-    }
-}
-
-// … += one pass whose output pixels are source pixels, or means of several samples.
-template <int CH, int STRIDE, bool SAFE> GPUAUG_FN void add_others(float* RESTRICT pixels, const Pass& a, int begin, int end) {
-    const Piece& piece = *a.piece;
-    const int count = piece.layer.across;
-    if (piece.copies) {
-        const float* RESTRICT from = a.row + piece.left[0];
-        for (int x = begin; x < end; ++x)
-            for (int c = 0; c < STRIDE; ++c) {
-                const float w = a.weight[x * a.step], value = w * from[x * CH + c];
-                pixels[x * STRIDE + c] += SAFE && w == 0.f ? 0.f : value;
-            }
-        return;
-    }
-    for (int i = 0; i < count; ++i)
-        for (int x = begin; x < end; ++x) {
-            float value[STRIDE];
-            const float w = a.weight[x * a.step] * piece.layer.per_across;
-            weighted<CH, STRIDE, SAFE>(value, a.row, piece.left[x * count + i], piece.part[x * count + i], w);
-            for (int c = 0; c < STRIDE; ++c) value[c] += pixels[x * STRIDE + c];
-            for (int c = 0; c < STRIDE; ++c) pixels[x * STRIDE + c] = value[c];
-        }
-}
-
-GPUAUG_FN void clear(float* pixels, int begin, int end) {
-    for (int x = begin; x < end; ++x) pixels[x] = 0.f;
-}
-
-// Whether pixels begin … end − 1 are to be set; false where all of them have a value by now, to which others are added.
-template <int STRIDE> GPUAUG_FN bool fresh(float* pixels, Filled& filled, int begin, int end) {
-    const Filled before = filled;
-    if (before.begin == before.end) {
-        filled = {begin, end};
-        return true;
-    }
-    filled = {begin < before.begin ? begin : before.begin, end > before.end ? end : before.end};
-    if (end <= before.begin || begin >= before.end) {
-        clear(pixels, (end < before.begin ? end : before.end) * STRIDE, (end < before.begin ? before.begin : begin) * STRIDE);
-        return true;
-    }
-    clear(pixels, filled.begin * STRIDE, before.begin * STRIDE);
-    clear(pixels, before.end * STRIDE, filled.end * STRIDE);
-    return false;
-}
-
-template <int CH, int STRIDE, bool SAFE> GPUAUG_FN void show(float* pixels, Filled& filled, const Pass& a, int begin, int end) {
-    if (begin >= end) return;
-    const bool set = fresh<STRIDE>(pixels, filled, begin, end);
-    if (a.piece->copies || a.piece->layer.across > 1) {
-        if (set) clear(pixels, begin * STRIDE, end * STRIDE);
-        add_others<CH, STRIDE, SAFE>(pixels, a, begin, end);
-    } else if (set) {
-        add_passes<true, false, CH, STRIDE, SAFE>(pixels, a, a, begin, end);
-    } else {
-        add_passes<false, false, CH, STRIDE, SAFE>(pixels, a, a, begin, end);
-    }
-}
-
-// Two passes: together where both show.
-template <int CH, int STRIDE, bool SAFE> GPUAUG_FN void show_both(float* pixels, Filled& filled, const Pass& a, const Pass& b) {
-    const Piece &first = *a.piece, &second = *b.piece;
-    const int begin = first.begin > second.begin ? first.begin : second.begin, end = first.end < second.end ? first.end : second.end;
-    const bool plain = !first.copies && !second.copies && first.layer.across == 1 && second.layer.across == 1;
-    if (!plain || begin >= end) {
-        show<CH, STRIDE, SAFE>(pixels, filled, a, first.begin, first.end);
-        show<CH, STRIDE, SAFE>(pixels, filled, b, second.begin, second.end);
-        return;
-    }
-    show<CH, STRIDE, SAFE>(pixels, filled, first.begin < begin ? a : b, first.begin < begin ? first.begin : second.begin, begin);
-    if (fresh<STRIDE>(pixels, filled, begin, end))
-        add_passes<true, true, CH, STRIDE, SAFE>(pixels, a, b, begin, end);
-    else
-        add_passes<false, true, CH, STRIDE, SAFE>(pixels, a, b, begin, end);
-    show<CH, STRIDE, SAFE>(pixels, filled, first.end > end ? a : b, end, first.end > end ? first.end : second.end);
-}
-
-template <int CH, int STRIDE> GPUAUG_FN void show_color(float* pixels, Filled& filled, const Piece& piece, int c) {
-    float color[4] = {0.f, 0.f, 0.f, 0.f};
-    for (int i = 0; i < CH; ++i) color[i] = piece.layer.color[CH == 3 ? i : c];
-    const float *share = piece.even ? &piece.level : piece.share;
-    const int step = !piece.even;
-    const bool set = fresh<STRIDE>(pixels, filled, piece.begin, piece.end);
-    for (int x = piece.begin; x < piece.end; ++x)
-        for (int i = 0; i < STRIDE; ++i) {
-            const float value = share[x * step] * color[i];
-            pixels[x * STRIDE + i] = set ? value : pixels[x * STRIDE + i] + value;
-        }
-}
-
 // What the pieces show of row y, summed up: channels c … c + CH − 1.
-template <typename Src, int CH, int STRIDE> GPUAUG_FN void show_row(float* pixels, Piece* pieces, int count, Pass* passes, int c, int y, int width, int height) {
+template <typename Src, int CH, int STRIDE>
+GPUAUG_FN void show_row(float* pixels, Piece* pieces, int count, Pass* passes, int c, int y, int width, int height) {
     const bool SAFE = sizeof(Src) > 1;
-    static const float ONE = 1.f;
+    static const float whole = 1.f;
     Filled filled = {0, 0};
     int made = 0;
     for (int k = 0; k < count; ++k) {
@@ -207,12 +85,19 @@ template <typename Src, int CH, int STRIDE> GPUAUG_FN void show_row(float* pixel
             source_row<Src, CH>(owner.row, piece, grouped ? piece.level : 1.f, piece.source == k, c, y, height, first, n);
         }
         if (grouped && piece.source != k) continue;
-        const float* weight = grouped ? &ONE : piece.even ? &piece.level : piece.share;
+        const float* weight = grouped ? &whole : piece.even ? &piece.level : piece.shown;
         passes[made++] = {owner.row - owner.low, &piece, weight, !grouped && !piece.even};
     }
     int i = 0;
-    for (; i + 1 < made; i += 2) show_both<CH, STRIDE, SAFE>(pixels, filled, passes[i], passes[i + 1]);
-    if (i < made) show<CH, STRIDE, SAFE>(pixels, filled, passes[i], passes[i].piece->begin, passes[i].piece->end);
+    if constexpr (CH != 1)  // planes are summed up one by one, which is less to compile
+        for (; i + 1 < made; i += 2) {
+            int next = i + 1;
+            for (int j = i + 2; j < made; ++j) next = common(passes[i], passes[j]) > common(passes[i], passes[next]) ? j : next;
+            const Pass other = passes[next];
+            passes[next] = passes[i + 1];
+            show_both<CH, STRIDE, SAFE>(pixels, filled, passes[i], other);
+        }
+    for (; i < made; ++i) show<ONE, CH, STRIDE, SAFE>(pixels, filled, passes[i], passes[i], passes[i].piece->begin, passes[i].piece->end);
     clear(pixels, 0, filled.begin * STRIDE);
     clear(pixels, filled.end * STRIDE, width * STRIDE);
 }
@@ -224,7 +109,7 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
     const int width = (int)job.x, height = (int)job.y, channels = CH == 3 ? 1 : (int)job.c;
     Piece* pieces = (Piece*)scratch;
     Pass* passes = (Pass*)(pieces + job.k);
-    float* memory = (float*)(passes + job.k);
+    float* memory = (float*)((Source<float>*)(passes + job.k) + job.k);
     const auto take = [&](i64 floats) { return memory += floats, memory - floats; };
     const Rows rows = {nullptr, take(4 * width + PAD), take(4 * width + PAD), take(4 * width + PAD)};
     float* rest = take(width + PAD);
@@ -239,7 +124,7 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
         piece.layer = layer;
         piece.base = k == 0;
         piece.plane = layer.plane < 0 || k == 0 ? nullptr : at<u16>(bytes, job.planes) + layer.plane * job.y * job.x;
-        piece.left = (int*)take(most * width), piece.part = take(most * width);
+        piece.places = (Place*)take(2 * most * width);
         piece.columns = take(width), piece.share = take(width), piece.row = take(job.widest * CH + 4 + PAD);
         piece.frame = nullptr;
         if (!(layer.flags & COLOR)) {
@@ -252,8 +137,18 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
         look(pieces, visible++, width);
     }
 
-    const float* matrix = at<float>(bytes, job.colors) + n * job.colors_n * CH * (CH + 1);
     Out* out = (Out*)job.out + n * job.out_n + t * job.out_t;
+    if constexpr (CH == 1 && sizeof(Src) == sizeof(Out)) {
+        bool exact = job.same != 0;
+        for (int k = 0; k < visible; ++k) exact = exact && direct(pieces[k], width, height);
+        if (exact) {
+            float* wide = take(4 * job.k * width);
+            Source<Out>* sources = (Source<Out>*)(passes + job.k);
+            direct_frame<Out>(out, job.out_c, job.out_y, job.out_x, pieces, visible, sources, rest, rows.typed, wide, width, height, channels);
+            return;
+        }
+    }
+    const float* matrix = at<float>(bytes, job.colors) + n * job.colors_n * CH * (CH + 1);
     float scale[4] = {0.f, 0.f, 0.f, 0.f}, shift[4] = {0.f, 0.f, 0.f, 0.f};
     for (int c = 0; c < CH; ++c) {
         scale[c] = job.diagonal ? matrix[c * (CH + 1) + c] : 1.f;

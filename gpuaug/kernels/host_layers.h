@@ -6,6 +6,8 @@
 
 namespace {
 
+struct Place { int left; float part; };  // where the left source pixel's values begin, and the weight of the right one
+
 struct Piece {  // a tap of a frame
     Layer layer;
     const char* frame;   // 0 for a colour
@@ -13,20 +15,20 @@ struct Piece {  // a tap of a frame
     int height, width;
     const Axis* axes;
     const u16* plane;    // 0: no mask
-    int* left;           // per sample along x: where the left source pixel's values begin …
-    float* part;         // … and the weight of the right one
+    Place* places;       // per sample along x
     float* columns;      // per output pixel: how much of it the place covers, along x
-    float* share;        // per output pixel of the row in work, unless `even`
+    float* share;        // memory for its share of every output pixel
     float* row;          // source pixels of the row in work, mixed from the rows around it
     bool base;           // the first tap, which covers everything
-    bool copies;         // output pixel x is source pixel left[0] + x
+    bool copies;         // output pixel x is source pixel places[0].left / CH + x
     int from, to;        // output pixels of which the place covers something
     bool solid;          // … all of them wholly
     int leader, twin;    // first piece that reads the same columns; that reads the same rows of the same frame
     // of the row in work:
     float down;          // the weight, times how much of the row the place covers
     int begin, end;      // where it shows
-    bool even;           // its share is the same everywhere there: `level`
+    const float* shown;  // its share of every output pixel there, or, where it is `even`, `level`
+    bool even;
     float level;
     int group, members;  // first of so many pieces that are mixed before they are sampled
     int source;          // the piece in whose `row` its pixels are …
@@ -40,34 +42,47 @@ struct Rest {  // what the taps above leave of the row in work
     float level;
 };
 
-// The first and last of some values, none of them below 0, that are not 0; by sixteen, which is quick.
+// The first and last of some values that are not 0: near the ends, or else by looking at all of them at once.
 GPUAUG_FN void trim(const float* RESTRICT values, int& begin, int& end) {
-    while (begin + 16 <= end) {
-        u32 any = 0;
-        for (int i = 0; i < 16; ++i) any |= to_bits(values[begin + i]);
-        if (any) break;
-        begin += 16;
+    for (int i = 0; i < 8 && begin < end && values[begin] == 0.f; ++i) ++begin;
+    for (int i = 0; i < 8 && begin < end && values[end - 1] == 0.f; ++i) --end;
+    if (begin == end || (values[begin] != 0.f && values[end - 1] != 0.f)) return;
+    int first = end, last = begin - 1;
+    for (int x = begin; x < end; ++x) {
+        const int low = values[x] != 0.f ? x : end, high = values[x] != 0.f ? x : -1;
+        first = low < first ? low : first;
+        last = high > last ? high : last;
     }
-    while (begin < end && values[begin] == 0.f) ++begin;
-    while (begin + 16 <= end) {
-        u32 any = 0;
-        for (int i = 1; i <= 16; ++i) any |= to_bits(values[end - i]);
-        if (any) break;
-        end -= 16;
-    }
-    while (begin < end && values[end - 1] == 0.f) --end;
+    begin = first, end = last + 1 > first ? last + 1 : first;
 }
 
-// share = rest · part of the pixel that is shown; rest -= share. MASK: 0 none, 1 a hard edge, 2 a soft one, 3 a smooth one.
-template <int MASK> GPUAUG_FN void share_pixels(const Piece& piece, float* RESTRICT rest, const u16* RESTRICT plane, int begin, int end) {
-    float* RESTRICT share = piece.share;
+enum { OPEN, HARD, SOFT, SMOOTHED };  // masks: none, with a hard edge, a soft one, one that is smooth besides
+
+// share = rest · part of the pixel that is shown; rest -= share. PLAIN: over all of the row, of which nothing is taken yet.
+template <int MASK, bool PLAIN>
+GPUAUG_FN void share_pixels(float* RESTRICT share, float* RESTRICT rest, const Piece& piece, const u16* RESTRICT plane, int begin, int end) {
     const float* RESTRICT columns = piece.columns;
-    const float limit = piece.layer.limit, scale = MASK == 1 ? 0.f : piece.layer.scale, down = piece.down;
+    const float limit = piece.layer.limit, scale = piece.layer.scale, down = piece.down;
     for (int x = begin; x < end; ++x) {
-        const float a = (MASK ? opened(limit, scale, MASK == 3, (float)plane[x]) * down : down) * columns[x];
-        share[x] = a * rest[x];
-        rest[x] *= 1.f - a;
+        float a = 1.f;
+        if (MASK == HARD) a = opened(limit, 0.f, false, (float)plane[x]);
+        if (MASK >= SOFT) a = softened(limit, scale, MASK == SMOOTHED, (float)plane[x]);
+        if (!PLAIN) a = a * down * columns[x];
+        share[x] = PLAIN ? a : a * rest[x];
+        rest[x] = PLAIN ? 1.f - a : rest[x] * (1.f - a);
     }
+}
+
+template <int MASK> GPUAUG_FN void share_masked(Piece& piece, Rest& rest, const u16* plane, int begin, int end) {
+    const bool all = begin == rest.begin && end == rest.end;
+    if (MASK != OPEN && rest.even && rest.level == 1.f && all && piece.solid && piece.down == 1.f) {
+        share_pixels<MASK, true>(piece.share, rest.values, piece, plane, begin, end);
+    } else {
+        if (rest.even)
+            for (int x = rest.begin; x < rest.end; ++x) rest.values[x] = rest.level;
+        share_pixels<MASK, false>(piece.share, rest.values, piece, plane, begin, end);
+    }
+    rest.even = false;
 }
 
 GPUAUG_FN void share_row(Piece& piece, Rest& rest, int y, int outputs) {
@@ -99,17 +114,20 @@ GPUAUG_FN void share_row(Piece& piece, Rest& rest, int y, int outputs) {
             rest.end = begin;
         return;
     }
-    if (rest.even)
-        for (int x = rest.begin; x < rest.end; ++x) rest.values[x] = rest.level;
-    rest.even = false;
+    piece.shown = piece.share;
+    if (!plane && a == 1.f && all && piece.solid) {  // all that is left, which is not even
+        piece.shown = rest.values, piece.begin = begin, piece.end = end;
+        rest.begin = rest.end;
+        return;
+    }
     if (!plane)
-        share_pixels<0>(piece, rest.values, plane, begin, end);
+        share_masked<OPEN>(piece, rest, plane, begin, end);
     else if (layer.scale == 0.f)
-        share_pixels<1>(piece, rest.values, plane, begin, end);
+        share_masked<HARD>(piece, rest, plane, begin, end);
     else if (layer.flags & SMOOTH)
-        share_pixels<3>(piece, rest.values, plane, begin, end);
+        share_masked<SMOOTHED>(piece, rest, plane, begin, end);
     else
-        share_pixels<2>(piece, rest.values, plane, begin, end);
+        share_masked<SOFT>(piece, rest, plane, begin, end);
     trim(piece.share, begin, end);
     trim(rest.values, rest.begin, rest.end);
     piece.begin = begin, piece.end = end;
@@ -134,22 +152,21 @@ template <int CH> GPUAUG_FN void tabulate(Piece& piece, int outputs) {
     const Axis axis = piece.axes[1];
     const int count = piece.layer.across;
     const float per = piece.layer.per_across;
-    int* RESTRICT left = piece.left;
-    float* RESTRICT part = piece.part;
+    Place* RESTRICT places = piece.places;
     if (count == 1) {
         for (int x = 0; x < outputs; ++x) {
             const Lerp s = sample_part(axis, x, 0, 1.f, outputs, piece.width);
-            left[x] = s.first * CH, part[x] = s.second > s.first ? s.part : 0.f;
+            places[x] = {s.first * CH, s.second > s.first ? s.part : 0.f};
         }
     } else {
         for (int x = 0; x < outputs; ++x)
             for (int i = 0; i < count; ++i) {
                 const Lerp s = sample_part(axis, x, i, per, outputs, piece.width);
-                left[x * count + i] = s.first * CH, part[x * count + i] = s.second > s.first ? s.part : 0.f;
+                places[x * count + i] = {s.first * CH, s.second > s.first ? s.part : 0.f};
             }
     }
     int same = 1;
-    for (int x = 0; x < outputs; ++x) same &= part[x] == 0.f && left[x] == left[0] + x * CH;
+    for (int x = 0; x < outputs; ++x) same &= places[x].part == 0.f && places[x].left == places[0].left + x * CH;
     piece.copies = count == 1 && same;
 }
 
@@ -195,7 +212,8 @@ GPUAUG_FN void share_work(Piece* pieces, int count) {
                 piece.source = pieces[j].source;
                 break;
             }
-        const int samples = piece.layer.across, a = piece.left[piece.begin * samples], b = piece.left[piece.end * samples - 1];
+        const int samples = piece.layer.across;
+        const int a = piece.places[piece.begin * samples].left, b = piece.places[piece.end * samples - 1].left;
         const int low = a < b ? a : b, high = a < b ? b : a;
         Piece& owner = pieces[piece.source];
         owner.low = piece.source == k || low < owner.low ? low : owner.low;

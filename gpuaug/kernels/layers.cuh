@@ -42,11 +42,15 @@ GPUAUG_FN float covered(float begin, float end, int j) {
     return least(most(part, 0.f), 1.f);
 }
 
-// How much of a pixel with the value s of the time map a mask shows.
+// How much of a pixel with the value s of the time map a mask with an edge of some width shows.
+GPUAUG_FN float softened(float limit, float scale, bool smooth, float s) {
+    const float soft = least(most((limit - s) * scale, 0.f), 1.f);
+    return smooth ? soft * soft * (3.f - 2.f * soft) : soft;
+}
+
+// … and a mask of any edge.
 GPUAUG_FN float opened(float limit, float scale, bool smooth, float s) {
-    const float hard = s < limit ? 1.f : 0.f;
-    float soft = least(most((limit - s) * scale, 0.f), 1.f);
-    soft = smooth ? soft * soft * (3.f - 2.f * soft) : soft;
+    const float hard = s < limit ? 1.f : 0.f, soft = softened(limit, scale, smooth, s);
     return scale > 0.f ? soft : hard;
 }
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from gpuaug import Plan, blend, crossfade, fade, freeze, paste, render, resample_speed, take
+from gpuaug import Plan, blend, crossfade, fade, freeze, paste, render, resample_speed, take, transition
 from gpuaug import compile as compile_operators
 from support import kernel_implementations
+from support.plans import layered
 
 implementation = kernel_implementations.built
 
@@ -23,9 +24,11 @@ def _fresh():
     torch.compiler.reset()
 
 
-def make(device, seed=0):
+def make(device, seed=0, layers=False):
     rng = np.random.default_rng(seed)
     bank = torch.from_numpy(rng.integers(0, 128, (3, 4, 12, 16, 3), dtype=np.uint8)).to(device)
+    if layers:  # masks, places, crops, colours, a time map of one's own
+        return bank, layered.random_plan(rng, 3, 4, n=2, t=3)
     plan = fade(Plan.take(rng.integers(0, 3, 2), [[0, 1, 2]]), Plan.take(rng.integers(0, 3, 2), [[3, 2, 1]]), 0.25)
     return bank, plan
 
@@ -35,8 +38,9 @@ def compiled(function):
     return torch.compile(function, fullgraph=True, backend="aot_eager")
 
 
+@pytest.mark.parametrize("layers", [False, True], ids=["plain", "layers"])
 @pytest.mark.parametrize("as_list", [False, True])
-def test_render(implementation, as_list):
+def test_render(implementation, as_list, layers):
     box = np.array([[1.0, 2.0, 9.0, 12.0], [0.0, 15.0, 12.0, 1.0]])
     color = np.eye(3, 4) * 0.5
 
@@ -47,19 +51,20 @@ def test_render(implementation, as_list):
 
     fast = compiled(step)
     for seed in (0, 1):  # another bank and another plan, the same graph
-        bank, plan = make(implementation, seed)
+        bank, plan = make(implementation, seed, layers)
         frames = list(bank) if as_list else bank
         with torch.compiler.set_stance("fail_on_recompile" if seed else "default"):
             assert torch.equal(fast(frames, plan), step(frames, plan))
 
 
+@pytest.mark.parametrize("layers", [False, True], ids=["plain", "layers"])
 @pytest.mark.parametrize("as_list", [False, True])
-def test_blend(implementation, as_list):
+def test_blend(implementation, as_list, layers):
     def step(frames, plan):
         frames = [clip * 2 for clip in frames] if as_list else frames * 2
         return blend(frames, plan).float().mean((2, 3, 4)) / 2
 
-    bank, plan = make(implementation)
+    bank, plan = make(implementation, layers=layers)
     frames = list(bank) if as_list else bank
     torch.testing.assert_close(compiled(step)(frames, plan), step(frames, plan))
 
@@ -85,6 +90,24 @@ def test_edits(implementation, edit):
         arguments = bank, bank.flip(0), np.array(parameter)
         with torch.compiler.set_stance("fail_on_recompile" if parameter[0] == 3 else "default"):
             assert torch.equal(fast(*arguments), step(*arguments))
+
+
+def test_transition(implementation):
+    """Kinds are words of the graph, all else may change."""
+
+    def step(a, b, start, angle):
+        kinds = ["wipe", "freeze", "push_left"]
+        given = {"length": 4, "start": start, "duration": [3, 2, 3], "softness": 0.25, "angle": angle, "easing": "out"}
+        return transition(a * 2, b * 2, kinds, spatial_dims=(2, 3), **given).float() / 2
+
+    fast = compiled(step)
+    for seed in (0, 1):
+        a, b = make(implementation, 2 * seed)[0], make(implementation, 2 * seed + 1)[0]
+        parameters = torch.tensor([1, seed, 1]), torch.tensor([0.0, 0.0, 30.0 * seed])
+        with torch.compiler.set_stance("fail_on_recompile" if seed else "default"):
+            assert torch.equal(fast(a, b, *parameters), step(a, b, *parameters))
+    with pytest.raises(ValueError, match="duration must be 0 for cuts and jumps, got duration=2"):
+        compiled(lambda a, b: transition(a, b, "cut", length=4, start=1, duration=2))(a, b)
 
 
 @pytest.mark.parametrize("strict", [False, True])

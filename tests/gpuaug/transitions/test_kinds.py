@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import PIL.Image
 import pytest
 import torch
 
@@ -145,35 +144,6 @@ def test_kinds_and_all_parameters_are_per_sample():
     for i, kind in enumerate(kinds):
         own = {name: value[i : i + 1] for name, value in given.items()}
         np.testing.assert_allclose(together[i], shown(make([kind], **own), bank)[0], atol=1e-3)
-
-
-@pytest.mark.parametrize("form", ["array", "tensor", "picture"])
-def test_a_time_map_of_ones_own(implementation, form):
-    """Where the map is least changes first; stretched from its least to its greatest value; one for all or each."""
-    gray = np.arange(60, dtype=np.uint8).reshape(SIZE)
-    form = {"array": np.asarray, "tensor": torch.from_numpy, "picture": PIL.Image.fromarray}[form]
-    got = shown(make(["luma"], luma=form(gray)))[0, ..., 0]
-    changed = np.abs(got - SECOND[0]) < 1e-3
-    for j in range(1, DURATION):
-        assert (changed[START + j - 1] == (gray < np.ceil(59 * j / DURATION))).all()
-    if not isinstance(form(gray), PIL.Image.Image):
-        both = shown(make(["luma", "luma"], luma=form(np.stack([gray, gray[::-1, ::-1]]))))[..., 0]
-        np.testing.assert_array_equal(both[0], got)
-        np.testing.assert_array_equal(both[1], got[:, ::-1, ::-1])
-
-
-def test_parameters_change_what_they_are_for_and_nothing_else():
-    """What a kind has no use for, and `draw` gives all the same, must not turn a wipe to the left upwards."""
-    rng = np.random.default_rng(6)
-    bank = torch.from_numpy(rng.integers(0, 256, (2, LENGTH, 32, 48, 3), dtype=np.uint8))
-    other = {"angle": 37.0, "center": (0.2, 0.7), "number": 5, "seed": 3, "softness": 0.6, "color": (0.2, 0.4, 0.5)}
-    seen = {}
-    for name, value in {"": None, **other}.items():
-        plan = make(GRADUAL, **({name: value} if name else {}))
-        seen[name] = render(bank, plan, size=(32, 48)).numpy()
-    for i, kind in enumerate(GRADUAL):
-        changes = {name for name in other if not np.array_equal(seen[name][i], seen[""][i])}
-        assert changes == set(KINDS[kind].draws), kind
 
 
 # ---- composition ----------------------------------------------------------------------------------------------------

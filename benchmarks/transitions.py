@@ -1,0 +1,120 @@
+"""How fast are transitions of mixed kinds? `python -m benchmarks.transitions`
+
+uint8 (64, 16, 3, H, W) in, a new uint8 array out: wipes at any angle, irises at any centre, dissolves, pushes and fades
+through black in one call, half of the masks soft, every frame but the last in the middle of its transition. Every
+result is checked against ours first: it may differ by one level, but for fewer than one value in a hundred, beside hard
+edges, whose time in the map is rounded to 16 bits here. Peers work kind by kind on all of its samples; "torch compiled"
+is torch.compile of the eager one. What limits ours is named by two more candidates: a plain copy of the result, and the
+same call on frames of a pixel, which is all that happens beside kernel and time maps. Times are those of the process on
+its processors.
+
+Then what kinds cost in `render`, which crops, resizes and normalises, in plain cross-fades of as many frames: rows with
+" / cross-fade" have the cost of a kind by that of a cross-fade, all frames in the middle, the time maps kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+import gpuaug
+
+from . import common
+from .edits import compile_in_time
+from .peers import transitions as peers
+
+CLOCK = "processor"
+SAMPLES, FRAMES = 64, 16
+SIZES = (112, 224)
+COSTS = ("wipe_left", "circle_open", "noise_dissolve", "checker", "fade_black", "push_left", "zoom_out", "cross_zoom")
+COSTS += ("doorway", "whip_left")
+LEAST, LEVELS = 0.99, 1
+COMPILE_SECONDS = 240  # a mask of every kind
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Check, measure, print and save."""
+    suite = common.Suite("transitions", __doc__, {"cpu": 7, "cuda": 7})
+    suite.option("--threads", type=int, default=torch.get_num_threads(), help="threads (default: torch's)")
+    suite.option("--no-compile", action="store_true", help="leave torch.compile out")
+    args = suite.parse(argv)
+    if suite.device != "cpu":
+        raise SystemExit("error: the peers of transitions run on the CPU")
+    torch.set_num_threads(args.threads)
+    for side in SIZES:
+        mixed(suite, side, compiled=not args.no_compile)
+        suite.save()
+    for side in SIZES:
+        costs(suite, side)
+        suite.save()
+    return suite.finish()
+
+
+def mixed(suite: common.Suite, side: int, *, compiled: bool) -> None:
+    """Rows of one size: milliseconds of each candidate, ours against each peer, and what limits ours."""
+    rng, case = np.random.default_rng(0), f"{SAMPLES}×{FRAMES}×3×{side}²"
+    a, b = (torch.from_numpy(rng.integers(0, 256, (SAMPLES, FRAMES, 3, side, side), np.uint8)) for _ in range(2))
+    given: dict[str, Any] = {"kinds": np.resize(peers.KINDS, SAMPLES), "angle": rng.uniform(0, 360, SAMPLES)}
+    given |= {"center": rng.uniform(0.25, 0.75, (SAMPLES, 2)), "softness": rng.choice([0.0, 0.2], SAMPLES)}
+    given["center"][given["kinds"] == "wipe"] = 0.5
+    how = {name: given[name] for name in ("angle", "center", "softness")}
+
+    def ours(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        return gpuaug.transition(
+            first, second, given["kinds"].tolist(), length=FRAMES, start=0, duration=FRAMES, spatial_dims=(3, 4), **how
+        )
+
+    expected = ours(a, b)
+    p = np.arange(1, FRAMES + 1) / FRAMES
+    others = peers.transitions(a, b, **given, p=p, compiled=False)
+    if compiled and (fast := compile_in_time(suite, case, others["torch"], COMPILE_SECONDS)):
+        others["torch compiled"] = fast
+    for name, run in others.items():
+        same = ((run().short() - expected.short()).abs() <= LEVELS).float().mean().item()
+        if same < LEAST:
+            raise AssertionError(
+                f"{case}: {name} differs by more than a level in {100 * (1 - same):.2f} % of the values"
+            )
+    dots = [v[..., :1, :1].contiguous() for v in (a, b)]
+    limits = {"plain copy": expected.clone, "gpuaug, frames of one pixel": lambda: ours(*dots)}
+    seconds = common.measure(
+        {"gpuaug": lambda: ours(a, b), **others, **limits}, rounds=suite.rounds, warmup=1, device=CLOCK
+    )
+    suite.times(case, seconds)
+    for name in others:
+        suite.against(case, seconds, "gpuaug", name)
+    for name in limits:
+        suite.row(f"{case}: {name} / gpuaug", "×", seconds[name] / seconds["gpuaug"], limit="share of the time")
+
+
+def costs(suite: common.Suite, side: int) -> None:
+    """Rows of kinds by a cross-fade, as `render` executes them: hard edges, and soft ones where there are masks."""
+    rng, n, t = np.random.default_rng(1), 8, 8
+    bank = torch.from_numpy(rng.integers(0, 256, (8, 16, 256, 340, 3), dtype=np.uint8))
+    clips = [gpuaug.Plan.take(rng.integers(0, 8, n), range(16)) for _ in range(2)]
+    extent = rng.uniform(side * 0.75, min(2 * side, 256), n)
+    y, x = rng.uniform(0, 256 - extent), rng.uniform(0, 340 - extent)
+    box, out = np.stack([y, x, y + extent, x + extent], -1), torch.empty(n, 3, t, side, side)
+    plans = {"cross-fade": gpuaug.edits.crossfade(*clips, length=t, center=t // 2, overlap=t)}
+    for kind in COSTS:
+        for softness in (0.0, 0.3) if "softness" in gpuaug.transitions.KINDS[kind].draws else (0.0,):
+            name = f"{kind}, soft" if softness else kind
+            plans[name] = gpuaug.edits.transition(*clips, kind, length=t, start=0, duration=t, softness=softness)
+    runs: common.Candidates = {
+        name: lambda plan=plan: gpuaug.render(
+            bank, plan, size=(side, side), box=box, mean=[0.4] * 3, std=[0.2] * 3, out=out
+        )
+        for name, plan in plans.items()
+    }
+    seconds = common.measure(runs, rounds=2 * suite.rounds + 1, device=CLOCK)
+    for name in plans:
+        if name != "cross-fade":
+            ratio = seconds[name] / seconds["cross-fade"]
+            suite.row(f"render, {n}×{t}×{side}²: {name} / cross-fade", "×", ratio, limit="cost of a kind")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
