@@ -63,7 +63,6 @@ class RandomTransition(PairTransform):
     def mix(self, rng: np.random.Generator, own: Plan, other: Plan) -> Plan:
         n, length, _ = own.shape
         drawn = transitions.draw(rng, n, length=length, **self._how())
-        drawn["angle"] = np.where([_turns(kind) for kind in drawn["kind"]], drawn["angle"], 0.0)
         return edits.transition(own, other, length=length, luma=self.luma, **drawn)
 
     def _how(self) -> dict:
@@ -154,8 +153,3 @@ class Paste(PairTransform):
         region = other.at(begin[:, None] + np.arange(t), edge="repeat")
         opacity = rng.uniform(*self.opacity, n)
         return edits.paste(own, region, start=start, stop=start + count, opacity=opacity)
-
-
-def _turns(kind: str) -> bool:
-    """Whether an angle is a kind's own; others, turned, would not go where their names say."""
-    return "angle" in transitions.KINDS[kind].draws

@@ -28,7 +28,14 @@ LONG = FRAMES + MORE
 SHOWN = tuple(BEFORE + j - 1 for j in (3, 6, 8, 10, 13))  # frames of a strip: progress j/16
 RATE = 15.0  # frames/s, of the clips and of the page
 SIZE, STRIP = (90, 160), (36, 64)  # rows and columns, on the page and in a strip
-LOOKS: dict[str, Any] = {"number": 6, "color": (0.45, 0.1, 0.5), "softness": 0.05, "skip": MORE, "rate": 0.25}
+LOOKS: dict[str, Any] = {
+    "angle": 20,
+    "number": 6,
+    "color": (0.45, 0.1, 0.5),
+    "softness": 0.05,
+    "skip": MORE,
+    "rate": 0.25,
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,6 @@ def shown(clips: NDArray[np.uint8]) -> dict[str, list[Shown]]:
         length=FRAMES,
         start=BEFORE,
         duration=[0 if name in ("cut", "jump") else LASTS for name in NAMES],
-        angle=[20 if "angle" in KINDS[name].draws else 0 for name in NAMES],
         luma=_luma(size),
         **LOOKS,
     )

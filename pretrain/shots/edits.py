@@ -29,9 +29,11 @@ SPEEDS = ("speed", "ramp", "reverse", "freeze")
 class EditSettings:
     """What edited videos are like. Errors: ValueError for what is out of range."""
 
-    size: tuple[int, int] = setting((360, 640), "rows and columns, even; sources are scaled, cut to fill it", least=2)
+    size: tuple[int, int] = setting(
+        (360, 640), "even; sources are scaled and cut to fill it", least=2, metavar=("ROWS", "COLUMNS")
+    )
     fps: float = setting(30.0, "frames/s", above=0)
-    seconds: tuple[float, float] = setting((8.0, 16.0), "least and greatest length", above=0)
+    seconds: tuple[float, float] = setting((8.0, 16.0), "length", above=0, metavar=("LEAST", "MOST"))
     gradual: float = setting(0.4, "share of gradual transitions among boundaries", least=0, most=1, title="edits")
     jumps: float = setting(0.15, "share of jumps: time left out within a shot", least=0, most=1)
     dense: float = setting(0.3, "share of videos of short shots", least=0, most=1)

@@ -39,7 +39,9 @@ class SynthesiseSettings:
     seed: int = setting(0, "another seed makes other videos", least=0)
     shard: str = setting("0/1", "only every N-th of them, from the I-th on, I from 0", metavar="I/N")
     codec: str | None = setting(None, f"of {', '.join(CODECS)}; without it the first that FFmpeg has")
-    quality: tuple[int, int] = setting((18, 32), "best and worst rate factor, drawn for every video", least=0, most=51)
+    quality: tuple[int, int] = setting(
+        (18, 32), "rate factor, drawn for every video", least=0, most=51, metavar=("BEST", "WORST")
+    )
 
     def __post_init__(self) -> None:
         check(self)

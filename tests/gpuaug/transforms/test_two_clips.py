@@ -40,8 +40,6 @@ def test_transitions_are_the_references_of_neighbours(device, dtype, monkeypatch
     clips = clips if dtype == torch.uint8 else (clips / 255).to(dtype)
     kinds = [name for name, kind in transitions.KINDS.items() if name != "luma" and kind.family != "time"]
     out = RandomTransition(kinds, generator=seeded(3))(clips)
-    turned = ["angle" in transitions.KINDS[kind].draws for kind in given["kind"]]
-    given["angle"] = np.where(turned, given["angle"], 0)  # a wipe_left is one
     rows = np.arange(8)
     first, second = (gpuaug.Plan.take(each, range(10)) for each in (rows, np.roll(rows, 1)))
     plan = edits.transition(first, second, length=10, **given)
