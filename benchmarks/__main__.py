@@ -21,7 +21,7 @@ import torch
 
 from . import common, videos
 
-QUESTIONS = ("render", "training", "feed", "edits", "decode", "windows")  # those that may be cut short last
+QUESTIONS = ("render", "training", "feed", "edits", "decode", "windows", "scale")  # those that may be cut short last
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 from tqdm import tqdm
@@ -93,7 +92,6 @@ def probe(
         if decode:
             done = {path for path, c in remembered.items() if c["error"] or c.get("damaged_frames") is not None}
             remembered = {path: remembered[path] for path in done}
-        videos |= {path: Video(path, **columns) for path, columns in remembered.items()}
         new = [path for path in stats if path not in remembered]
         bar = tqdm(
             zip(new, pool.map(partial(_read, decode=True) if decode else _read, new)),
@@ -114,7 +112,12 @@ def probe(
                     known.keep_table(path, stats[path], table)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # an interrupt does not wait for the rest
-    return Manifest([replace(videos[path], label=label) for path, label in found])
+    return Manifest(
+        [
+            Video(path, label, **remembered[path]) if path in remembered else replace(videos[path], label=label)
+            for path, label in found
+        ]
+    )
 
 
 def _read(path: str, *, decode: bool = False) -> tuple[Video, bool, dict[str, Any] | None]:
@@ -179,7 +182,8 @@ def _search(root: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _named_as_video(name: str) -> bool:
-    return Path(name).suffix[1:].lower() in EXTENSIONS and not name.startswith(".")
+    stem, _, suffix = name.rpartition(".")
+    return stem != "" and suffix.lower() in EXTENSIONS and not name.startswith(".")
 
 
 def _listed(path: str) -> Iterator[tuple[str, str | None]]:
