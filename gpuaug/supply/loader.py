@@ -73,7 +73,7 @@ class Loader:
         reuse_min, reuse_max: samples per decoded window, 1 ≤ min ≤ max; max None: no limit.
         deterministic: wait for decoding instead of racing it. lag: steps from request to use.
         seed, rank, world: of this process, and how many there are; segments are dealt out anew in every pass.
-        device: of the clips. backend, threads: of the decoder. cache: of probed videos.
+        device: of the clips. backend, threads: of the decoder. cache: of probed videos and their time tables.
 
     Attributes:
         segments, classes, skipped: what is drawn from, names of the labels, and (file, reason) of what cannot be used.
@@ -164,7 +164,7 @@ class Loader:
         where, upright = torch.device("meta") if once or ahead else self.device, fit == "short"
         self.bank = ClipBank(groups * windows, frames, *picture, where, reuse_max=limit, upright=upright)
         self.bank.videos = found.videos
-        decoder = Decoder(self.device, picture, backend=backend, threads=threads, fit=fit)
+        decoder = Decoder(self.device, picture, backend=backend, threads=threads, fit=fit, cache=cache)
         self._queue = queue = DecodeQueue(decoder, self.bank.stream)
         draw = Draw(
             plan, self.bank, batch=batch, seed=seed, rank=rank, windows=windows,

@@ -17,6 +17,7 @@ from .backends.pool import Pool
 from .backends.pyav import learn_order
 from .demux import Unusable, check_file, one_line
 from .frame_index import FrameIndex, read_index
+from .probe_cache import Cache
 from .window import Failure, Window
 
 KEPT_INDICES = 4096  # time tables of files kept in memory; one takes about 50 bytes a frame
@@ -40,6 +41,8 @@ class Decoder:
             than the video, so that sizes differ. "short": in the display aspect, wide or tall, with a short side of
             `size` and a long one of at most four times that, if `size` does not say; no larger than the video either.
         timeout_seconds: after which DALI is given up with a message.
+        cache: `probe`'s file, in which files' time tables are found, and those that are not there are kept: a file is
+            then read as a whole once, by whichever process. None: the user's; False: none.
 
     Frames are the display picture: pixel aspect and rotation applied, RGB by the matrix and range the file names
     (BT.601 if it names none), scaled by a triangle filter as wide as the reduction. Memory: the frames asked for, and
@@ -63,6 +66,7 @@ class Decoder:
         threads: int | None = None,
         fit: Literal["stretch", "inside", "short"] = "stretch",
         timeout_seconds: float = 120.0,
+        cache: str | os.PathLike[str] | Literal[False] | None = False,
     ) -> None:
         if fit not in ("stretch", "inside", "short"):
             raise ValueError(f'fit must be "stretch", "inside" or "short", got fit={fit!r}')
@@ -91,7 +95,9 @@ class Decoder:
             "threads": threads,
             "fit": fit,
             "timeout_seconds": timeout_seconds,
+            "cache": cache,
         }
+        self._tables = Cache(cache)
         self._damaged: dict[str, set[int]] = {}
         self._fallbacks: dict[str, set[str]] = {}
 
@@ -171,6 +177,7 @@ class Decoder:
     def close(self) -> None:
         """Wait for running work, and let go of threads and backends."""
         self._pool.shutdown()
+        self._tables.close()
         for backend in self._backends.values():
             backend.close()
 
@@ -225,9 +232,12 @@ class Decoder:
                 if path in self._indices and self._indices[path][:2] == (status.st_size, status.st_mtime_ns):
                     self._indices.move_to_end(path)
                     return self._indices[path][2]
-            index = read_index(path)
+            known = FrameIndex.restored(path, self._tables.table(path, status))
+            index = known or read_index(path)
             if index.display_order_unknown:
                 index = learn_order(index)  # which is FFmpeg's, whoever decodes
+            if index is not known and (table := index.saved()):
+                self._tables.keep_table(path, status, table)
             with self._lock:
                 self._indices[path] = status.st_size, status.st_mtime_ns, index
                 while len(self._indices) > KEPT_INDICES:

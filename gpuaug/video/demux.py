@@ -133,8 +133,8 @@ def check_file(path: str) -> os.stat_result:
         Unusable: it is missing, empty, a directory or a device. OSError: it may not be read.
     """
     status = _regular(path)
-    with open(path, "rb"):  # PermissionError and the like, with Python's own message
-        return status
+    os.close(os.open(path, os.O_RDONLY))  # PermissionError and the like, with Python's own message
+    return status
 
 
 def _regular(path: str) -> os.stat_result:

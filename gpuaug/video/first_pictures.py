@@ -67,6 +67,6 @@ def orientation(frame: VideoFrame) -> tuple[int, bool]:
     if matrix is None:
         return 0, False
     a, b, _, c, d = np.frombuffer(cast(bytes, matrix), np.int32)[:5].astype(float)
-    mirrored = a * d - b * c < 0
+    mirrored = bool(a * d - b * c < 0)
     angle = math.degrees(math.atan2(b, -a if mirrored else a))
     return round(angle / 90) % 4 * 90, mirrored

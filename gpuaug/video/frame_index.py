@@ -5,15 +5,16 @@ Legend: N displayed frames in display order, K key frames, T frames of a window.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
-from .decoder_state import State
+from .decoder_state import State, Told
 from .demux import (
     NO_FRAMES,
     NoFrames,
@@ -159,6 +160,34 @@ class FrameIndex:
             )
         return np.maximum(np.searchsorted(seconds_N, at_T, side="right") - 1, 0)
 
+    def saved(self) -> dict[str, Any] | None:
+        """All but the path, as plain values and arrays; None where there is side data of packets."""
+        found = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("path", "state")}
+        if self.state is not None:
+            if any(told.side is not None for told in self.state.told):
+                return None
+            told = [[one.number, [unit.hex() for unit in one.headers]] for one in self.state.told]
+            found["state"] = [self.state.extradata.hex(), self.state.paletted, told]
+        same = [name for name in ("stamp_N", "packet_N") if self.decoder_pts_N is getattr(self, name)]
+        return found | {"notes": list(self.notes), "decoder_pts_N": same[0] if same else self.decoder_pts_N}
+
+    @classmethod
+    def restored(cls, path: str, found: dict[str, Any] | None) -> FrameIndex | None:
+        """What was `saved`; None where it was not."""
+        try:
+            values = dict(found or {})
+            if isinstance(same := values["decoder_pts_N"], str):
+                values["decoder_pts_N"] = values[same]
+            if "state" in values:
+                extradata, paletted, told = values["state"]
+                values["state"] = State(values["codec"], bytes.fromhex(extradata), paletted=paletted)
+                values["state"].told += [Told(n, tuple(bytes.fromhex(unit) for unit in units)) for n, units in told]
+            index = cls(path=path, **values | {"notes": tuple(values["notes"])})
+            counts = {len(index.stamp_N), len(index.packet_N), len(index.decoder_pts_N)}
+            return index if len(counts) == 1 and len(index.size_P) > index.packet_N.max() else None
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
+
     def reordered(self, numbers: list[int], dts: list[int]) -> FrameIndex:
         """The same file, with its frames as a decoder gives them (what is not among them is not shown).
 
@@ -196,13 +225,12 @@ STREAMS = 8  # of one file, of which one with frames is looked for
 def read_index(path: str) -> FrameIndex:
     """The time table of a file. All packets are read; nothing is decoded but one key frame.
 
-    That frame gives what libav tells of frames only: display matrix, size after cropping, colour. Not counted as
-    frames: packets that an edit list hides, pictures that are not shown (VP8, VP9), placeholders (MPEG-4 in AVI),
-    packets the container marks as incomplete, and what is shown before the first key frame.
+    That frame gives what libav tells of frames only: display matrix, size after cropping, colour. No frames: packets
+    that an edit list hides, pictures that are not shown (VP8, VP9), placeholders (MPEG-4 in AVI), what is shown before
+    the first key frame.
 
     Raises:
-        Unusable: there is nothing to decode, with the reason. OSError: the file may not or cannot be read, or memory
-            is short.
+        Unusable: there is nothing to decode, with the reason. OSError: the file cannot be read, or memory is short.
     """
     try:
         for rank in range(STREAMS):
@@ -225,8 +253,7 @@ def _read_index(path: str, rank: int) -> FrameIndex:
         stream = streams[rank]
         prepare(stream)
         codec = codec_name(stream)
-        paletted = stream.codec_context.pix_fmt == "pal8"
-        state = State(codec, stream.codec_context.extradata, paletted=paletted)
+        state = State(codec, stream.codec_context.extradata, paletted=stream.codec_context.pix_fmt == "pal8")
         table, size_P, heads, opening, damaged = read_packets(file, stream, codec, state)
         if not table:
             raise NoFrames(NO_FRAMES)
@@ -234,12 +261,12 @@ def _read_index(path: str, rank: int) -> FrameIndex:
         rotation, mirrored = orientation(frame)
         aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1
         width, height = max(1, round(frame.width * aspect)), frame.height
-        if rotation % 180:
-            width, height = height, width
-        tick = stream.time_base or Fraction(1, 1000)
-        rates = stream.average_rate, stream.base_rate, stream.guessed_rate
-        rate = rates[0] or rates[2] or 25
-        step = max(1, round(1 / (rate * tick)))
+        width, height = (height, width) if rotation % 180 else (width, height)
+        tick, rates = (
+            stream.time_base or Fraction(1, 1000),
+            (stream.average_rate, stream.base_rate, stream.guessed_rate),
+        )
+        step = max(1, round(1 / ((rates[0] or rates[2] or 25) * tick)))
         table = since_first_key(table)
         dropped = undecodable(stream, opening, leading(table))
         depth = stream.codec_context.reorder_depth

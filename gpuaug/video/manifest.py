@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tqdm import tqdm
 
@@ -69,8 +68,8 @@ def probe(
         paths: files; folders, which are searched for files named as videos (a video's label is the name of its folder,
             unless that is the searched folder itself); CSV files with columns path and, optionally, label (UTF-8;
             paths are relative to the CSV, a file has one label); or a list of these.
-        cache: file that remembers what was found, by path, size and modification time; None: one for the user, in
-            $XDG_CACHE_HOME/gpuaug; False: none.
+        cache: file that remembers what was found, and the times of all frames for a `Decoder` or `Loader`, by path,
+            size and modification time; None: one for the user, in $XDG_CACHE_HOME/gpuaug; False: none.
         workers: files read at the same time; None: four for each core, for this waits for the disk.
         decode: decode every file once, too, and count its damaged frames.
         progress: show a progress bar if it takes longer than a second; None: if standard error is a terminal.
@@ -93,7 +92,6 @@ def probe(
         if decode:
             done = {path for path, c in remembered.items() if c["error"] or c.get("damaged_frames") is not None}
             remembered = {path: remembered[path] for path in done}
-        videos |= {path: Video(path, **columns) for path, columns in remembered.items()}
         new = [path for path in stats if path not in remembered]
         bar = tqdm(
             zip(new, pool.map(partial(_read, decode=True) if decode else _read, new)),
@@ -104,41 +102,52 @@ def probe(
             disable=None if progress is None else not progress,
         )
         try:
-            for path, (video, lasting) in bar:
+            for path, (video, lasting, table) in bar:
                 videos[path] = video
                 if lasting:
                     columns = asdict(video)
                     del columns["path"], columns["label"]
                     known.remember(path, stats[path], columns)
+                if table:
+                    known.keep_table(path, stats[path], table)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # an interrupt does not wait for the rest
-    return Manifest([replace(videos[path], label=label) for path, label in found])
+    return Manifest(
+        [
+            Video(path, label, **remembered[path]) if path in remembered else replace(videos[path], label=label)
+            for path, label in found
+        ]
+    )
 
 
-def _read(path: str, *, decode: bool = False) -> tuple[Video, bool]:
-    """(the video, whether that is a property of the file and not of the moment)."""
+def _read(path: str, *, decode: bool = False) -> tuple[Video, bool, dict[str, Any] | None]:
+    """(the video, whether that is a property of the file and not of the moment, its time table if there is one)."""
     try:
         index = read_index(path)
         damaged = damaged_frames(index) if decode else None
     except Unusable as error:
-        return Video(path, error=one_line(error)), error.lasting
+        return Video(path, error=one_line(error)), error.lasting, None
     except Exception as error:  # whatever a file brings about is that file's failure only
-        return Video(path, error=one_line(error)), False
+        return Video(path, error=one_line(error)), False, None
     frames, duration = len(index.stamp_N), index.duration_seconds
-    return Video(
-        path=path,
-        duration_seconds=round(duration, 9),
-        fps=round(frames / duration, 9) if duration > 0 else 0.0,
-        variable_rate=index.variable_rate,
-        frames=frames,
-        width=index.width,
-        height=index.height,
-        rotation=index.rotation,
-        codec=index.codec,
-        pixel_format=index.pixel_format,
-        note="; ".join(index.notes) or None,
-        damaged_frames=damaged,
-    ), True
+    return (
+        Video(
+            path=path,
+            duration_seconds=round(duration, 9),
+            fps=round(frames / duration, 9) if duration > 0 else 0.0,
+            variable_rate=index.variable_rate,
+            frames=frames,
+            width=index.width,
+            height=index.height,
+            rotation=index.rotation,
+            codec=index.codec,
+            pixel_format=index.pixel_format,
+            note="; ".join(index.notes) or None,
+            damaged_frames=damaged,
+        ),
+        True,
+        index.saved(),
+    )
 
 
 def _find(paths: Iterable[PathLike]) -> Iterator[tuple[str, str | None]]:
@@ -173,7 +182,8 @@ def _search(root: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _named_as_video(name: str) -> bool:
-    return Path(name).suffix[1:].lower() in EXTENSIONS and not name.startswith(".")
+    stem, _, suffix = name.rpartition(".")
+    return stem != "" and suffix.lower() in EXTENSIONS and not name.startswith(".")
 
 
 def _listed(path: str) -> Iterator[tuple[str, str | None]]:

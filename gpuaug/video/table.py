@@ -5,6 +5,7 @@ Used by `manifest` for lists of videos and by pretrain.data for annotations. Sta
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import csv
 import gzip
@@ -207,10 +208,20 @@ def _parsed(file: str, line: int, row: dict[str, str]) -> Video:
 
 def is_video(columns: object) -> bool:
     """Are these a Video's columns, path and label aside, as far as types tell? (A cache's file is anybody's.)"""
-    types = {field.name: str(field.type) for field in fields(Video) if field.name not in ("path", "label")}
-    return (
-        isinstance(columns, dict)
-        and columns.keys() == types.keys()
-        and all(type(value).__name__ in types[name].replace("None", "NoneType") for name, value in columns.items())
-        and all(0 <= value < math.inf for value in columns.values() if isinstance(value, int | float))
+    if not isinstance(columns, dict) or columns.keys() != TYPES.keys():
+        return False
+    for name, value in columns.items():
+        kind = type(value)
+        if kind not in TYPES[name] or (kind in NUMBERS and not 0 <= value < math.inf):
+            return False
+    return True
+
+
+NUMBERS = (float, int)
+TYPES = {
+    field.name: tuple(
+        type(None) if kind == "None" else getattr(builtins, kind) for kind in str(field.type).split(" | ")
     )
+    for field in fields(Video)
+    if field.name not in ("path", "label")
+}

@@ -6,6 +6,8 @@ Legend: N samples, C channels.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,6 +17,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+PATIENCE = timedelta(days=30)  # a process that ends is noticed all the same, at once
 DEVICES = "auto, cpu, cuda or cuda:1 …; auto is a GPU if there is one, for every process of torchrun its own"
 
 
@@ -25,6 +28,7 @@ class Group:
     rank: int = 0
     world: int = 1
     local: int = 0
+    patient: Any = None  # torch's group for waits that have no time-out worth the name
 
     @property
     def main(self) -> bool:
@@ -41,6 +45,22 @@ class Group:
     def any(self, flag: bool) -> bool:
         """Is the flag set on any rank?"""
         return any(self.gather(flag))
+
+    @contextmanager
+    def one_per_node(self) -> Iterator[None]:
+        """The body runs in the first process of every machine, and in the others once it is done there.
+
+        However long that takes: what these wait for is no collective of the devices, whose time-out ends a run.
+        """
+        if self.local:
+            self._wait()
+        yield
+        if not self.local:
+            self._wait()
+
+    def _wait(self) -> None:
+        if self.world > 1:
+            dist.barrier(group=self.patient)
 
     def close(self) -> None:
         if self.world > 1 and dist.is_initialized():
@@ -76,10 +96,10 @@ def start(device: str, timeout: timedelta | None = None) -> Group:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return Group()
-    group = Group(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")))
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=timeout)
-    return group
+    patient = dist.new_group(backend="gloo", timeout=PATIENCE)
+    return Group(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")), patient)
 
 
 def sync_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:

@@ -112,7 +112,7 @@ def extract(args: ExtractSettings, group: Group) -> int:
         return report(len(done & stored.keys()), len(plan.finished.keys() & stored.keys()), content, store)
 
     with held:
-        with gpuaug.Decoder(device, **how, backend=args.backend, threads=args.threads) as decoder:
+        with gpuaug.Decoder(device, **how, backend=args.backend, threads=args.threads, cache=None) as decoder:
             plan = _once(prepare, group)
             tally = run(
                 plan.shard(group.world)[group.rank], extractor, decoder.decode, store, args, quiet=not group.main

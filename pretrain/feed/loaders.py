@@ -67,6 +67,7 @@ def training_loader(
     *,
     rank: int = 0,
     world: int = 1,
+    cache: str | None = None,
 ) -> gpuaug.Loader:
     """Batches without an end.
 
@@ -91,6 +92,7 @@ def training_loader(
             seed=feed.seed,
             rank=rank,
             world=world,
+            cache=cache,
         )
     except ValueError as error:
         if not str(error).startswith("slots must be"):
@@ -108,6 +110,7 @@ def held_out_loader(
     *,
     rank: int = 0,
     world: int = 1,
+    cache: str | None = None,
 ) -> gpuaug.Loader:
     """Every window of every segment once, evenly spaced, the centre of the picture, unchanged.
 
@@ -124,6 +127,7 @@ def held_out_loader(
         seed=feed.seed + VALIDATION_SEED,
         rank=rank,
         world=world,
+        cache=cache,
     )
 
 

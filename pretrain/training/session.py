@@ -201,19 +201,16 @@ def read_data(settings: TrainSettings, task: Task, group: Group, record: RunFold
 
     def read(flag: str, annotations: str | None, subset: str | None, classes: list[str] | None = None) -> Dataset:
         paths = (flag == "--val-videos" and data.val_videos) or data.videos
-        if not group.main:
-            group.gather(None)  # the first process probes the videos, the others then read what it found
-        if annotations:
-            if len(paths) != 1:
+        with group.one_per_node():  # the first process probes the videos, the others then read what it found
+            if not annotations:
+                found = read_videos(paths, cache=data.cache)
+            elif len(paths) != 1:
                 raise ValueError(f"{flag} must be one folder where there are annotations, got {len(paths)} paths")
-            only = None if subset == "all" else subset
-            found = read_annotations(
-                annotations, paths[0], subset=only, classes=classes, background=data.background, cache=data.cache
-            )
-        else:
-            found = read_videos(paths, cache=data.cache)
-        if group.main:
-            group.gather(None)
+            else:
+                only = None if subset == "all" else subset
+                found = read_annotations(
+                    annotations, paths[0], subset=only, classes=classes, background=data.background, cache=data.cache
+                )
         whole = settings.feed.window_placement == "whole"  # however long a segment is, its window has all frames
         long = [whole or int((s.end_seconds - s.start_seconds) * fps + 1e-6) >= needed for s in found.segments]
         short = [segment for segment, enough in zip(found.segments, long) if not enough]
@@ -269,10 +266,10 @@ def make_loader(
     """The loader of training or of held-out batches."""
     sample = functools.partial(task.sample, settings=settings.options)
     draws = task.draws(settings.options, settings.feed.windows_per_segment)
-    ranks = {"rank": group.rank, "world": group.world}
+    how: dict[str, Any] = {"rank": group.rank, "world": group.world, "cache": settings.data.cache}
     if train:
-        return training_loader(dataset.segments, sample, draws, settings.feed, settings.augment, pictures, **ranks)
-    return held_out_loader(dataset.segments, sample, draws, settings.feed, pictures, **ranks)
+        return training_loader(dataset.segments, sample, draws, settings.feed, settings.augment, pictures, **how)
+    return held_out_loader(dataset.segments, sample, draws, settings.feed, pictures, **how)
 
 
 def _fast(device: torch.device, net: nn.Module) -> torch.dtype:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import common, decode, feed, render, table, training, videos, windows
+from benchmarks import common, decode, feed, render, scale, table, training, videos, windows
 from benchmarks.study import run as study_run
 from benchmarks.study import table as study_table
 
@@ -33,7 +33,7 @@ def test_schema(path):
     names = [row["name"] for row in record["results"]]
     assert len(set(names)) == len(names)
     for row in record["results"]:
-        assert row["unit"] in ("ms", "×", "frames/s", "samples/s", "GB/s", "%")
+        assert row["unit"] in ("ms", "s", "×", "frames/s", "samples/s", "GB/s", "MiB", "%")
         assert row["median"] > 0 or row["unit"] == "%"
         assert row["iqr"] >= 0
         assert row["n"] >= 1
@@ -84,7 +84,7 @@ def test_a_table_is_replaced_in_its_place():
 
 def test_every_benchmark_is_run():
     files = {path.stem for path in common.ROOT.glob("*.py") if "= common.Suite(" in path.read_text(encoding="utf-8")}
-    assert files == set(command.QUESTIONS)
+    assert files == set(command.QUESTIONS + command.BY_NAME)
 
 
 def test_one_that_fails_does_not_stop_the_others(monkeypatch, capsys):
@@ -176,8 +176,9 @@ def test_examples_in_docstrings(module):
         (feed, ["--seconds", "0.1", "--reuse", "1"], "reuse 1"),
         (render, ["--no-compile"], "render, 4×8×128², K = 2: gpuaug against torch, sample by sample"),
         (windows, [], "windows of 16, pyav: at the end by at the start"),
+        (scale, [], "ActivityNet, 40 videos: read by a second start"),
     ],
-    ids=["decode", "feed", "render", "windows"],
+    ids=["decode", "feed", "render", "windows", "scale"],
 )
 def test_what_a_gpu_is_asked_runs_on_the_cpu(module, flags, row, capfd):
     pytest.importorskip("torchcodec")

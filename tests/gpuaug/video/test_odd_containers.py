@@ -166,7 +166,7 @@ def test_boxes_with_sizes_of_32_and_of_64_bits(wide, tmp_path):
 
 def test_a_video_without_duration_has_no_rate(monkeypatch):
     monkeypatch.setattr(manifest, "read_index", lambda _: table([5], end=5))
-    video, _ = manifest._read("x")
+    video, *_ = manifest._read("x")
     assert (video.duration_seconds, video.fps, video.frames) == (0.0, 0.0, 1)
     assert not gpuaug.Video("x").variable_rate
 

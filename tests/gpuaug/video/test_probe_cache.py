@@ -132,3 +132,12 @@ def test_none_of_ten_thousand_unchanged_files_is_read(tmp_path, reads):
     found = probe(root, cache=tmp_path / "cache")
     assert len(found.usable) == 9_999
     assert reads == []  # 0.mp4 is empty: that is not read either
+
+
+def test_two_names_of_one_path(folder, tmp_path, reads):
+    """The cache has the absolute one."""
+    paths = [str(folder / "top.mkv"), str(folder / "a" / ".." / "top.mkv")]
+    first = probe(paths, cache=tmp_path / "cache")
+    reads.clear()
+    assert probe(paths, cache=tmp_path / "cache") == first
+    assert reads == []

@@ -157,7 +157,7 @@ def test_what_keeps_a_file_from_being_opened(number, assets, monkeypatch):
         av.error.err_check(-number)
 
     monkeypatch.setattr(demux.av, "open", refused)
-    video, lasting = manifest._read(str(assets["cfr"]))
+    video, lasting, _ = manifest._read(str(assets["cfr"]))
     assert lasting == (number in (errno.EINVAL, CONTENT[-1]))
     if number == errno.EIO:  # which the file did not give
         assert video.error == "not a video: it ends too early"
