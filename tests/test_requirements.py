@@ -73,9 +73,7 @@ def test_make_takes_torch_for_the_cpu_where_its_index_answers(tmp_path, driver, 
     stub.parent.mkdir(parents=True)
     stub.write_text(STUB.format(log=log, torch=torch, index=index))
     stub.chmod(0o755)
-    path = os.pathsep.join(
-        each for each in os.environ["PATH"].split(os.pathsep) if not Path(each, "nvidia-smi").exists()
-    )
+    path = os.pathsep.join(each for each in os.get_exec_path() if not Path(each, "nvidia-smi").exists())
     subprocess.run(
         ["make", "-s", ".venv/.demo", f"NVIDIA={driver}"], cwd=tmp_path, check=True, env={**os.environ, "PATH": path}
     )
