@@ -90,9 +90,10 @@ clean:
 # Without an NVIDIA driver torch comes from its index of CPU builds, which are some gigabytes smaller, where that index
 # answers; elsewhere, and where torch is there already, from the usual one. TORCH_INDEX= (nothing) never asks.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+NVIDIA := /proc/driver/nvidia
 ANSWERS := import sys, urllib.request as web; web.urlopen(sys.argv[1] + "/torch/", timeout=5)
 define cpu_torch
-	if [ -n "$(TORCH_INDEX)" ] && [ ! -e /proc/driver/nvidia ] && ! command -v nvidia-smi > /dev/null \
+	if [ -n "$(TORCH_INDEX)" ] && [ ! -e $(NVIDIA) ] && ! command -v nvidia-smi > /dev/null \
 		&& ! $(BIN)/python -c 'import torch' 2> /dev/null && $(BIN)/python -c '$(ANSWERS)' $(TORCH_INDEX) 2> /dev/null; \
 	then $(INSTALL) torch torchvision --index-url $(TORCH_INDEX); fi
 endef

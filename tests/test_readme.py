@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pretrain.__main__ import LIBRARY, main
+from pretrain.commands.demo import expected
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md")), ROOT / "docs" / "formats.md"]
@@ -14,6 +15,12 @@ SHOWN = "\n".join(page.read_text(encoding="utf-8").replace("\\\n", " ") for page
 SHOWN = SHOWN.replace("python -m pretrain", "gpuaug")
 LINES = re.findall(r"^    (?:.* )?gpuaug (\w+)([^\n|`#]*)", SHOWN, re.M)
 COMMANDS = sorted({command for command, _ in LINES})
+
+
+def test_the_demos_range_is_the_measured_one():
+    least, most, count = expected()
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"here {least:.3f} to {most:.3f} of the held-out samples were right over {count} seeds" in text
 
 
 def test_readme_is_read_in_one_sitting():

@@ -1,7 +1,9 @@
 """The package's description: one Python version everywhere, pins that fit, room for what is installed beside them."""
 
+import os
 import re
 import runpy
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -48,3 +50,37 @@ def test_every_requirement_has_a_pin_that_it_allows(described):
 def test_boto_can_be_installed_beside_the_pins():
     """What botocore, hence boto3, moto and s3fs, demands of packages that are pinned here."""
     assert SpecifierSet(">=2.1,<3.0.0").contains(pins()["python-dateutil"])
+
+
+STUB = """#!/bin/sh
+echo "$*" >> {log}
+case "$*" in
+    "-c import torch") exit {torch} ;;
+    "-c import sys"*) exit {index} ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("driver", "torch", "index", "wanted"),
+    [("none", 1, 0, True), ("none", 1, 1, False), ("none", 0, 0, False), ("Makefile", 1, 0, False)],
+)
+def test_make_takes_torch_for_the_cpu_where_its_index_answers(tmp_path, driver, torch, index, wanted):
+    """In a folder of its own, with a Python that only writes down what it is asked."""
+    for name in ("Makefile", "setup.py", "constraints.txt"):
+        (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
+    log, stub = tmp_path / "log", tmp_path / ".venv" / "bin" / "python"
+    stub.parent.mkdir(parents=True)
+    stub.write_text(STUB.format(log=log, torch=torch, index=index))
+    stub.chmod(0o755)
+    path = os.pathsep.join(each for each in os.get_exec_path() if not Path(each, "nvidia-smi").exists())
+    subprocess.run(
+        ["make", "-s", ".venv/.demo", f"NVIDIA={driver}"], cwd=tmp_path, check=True, env={**os.environ, "PATH": path}
+    )
+    asked = log.read_text().splitlines()
+    installs = [line for line in asked if "pip install" in line]
+    assert (
+        any("torch torchvision --index-url https://download.pytorch.org/whl/cpu" in each for each in installs) is wanted
+    )
+    assert "-e .[pretrain]" in installs[-1]
+    assert "-c constraints.txt" in installs[0]

@@ -130,7 +130,7 @@ RECIPES: dict[str, Published] = {
 
 def _small(**flags: Any) -> Recipe:
     """What is small for every task; the networks learn from scratch, so by AdamW."""
-    common = {"encoder": "tsm_resnet18", "size": 64, "bank_gib": 1.0, "epochs": 20.0}
+    common: dict[str, Any] = {"encoder": "tsm_resnet18", "size": 64, "epochs": 20.0}
     common |= {"optimizer": "adamw", "weight_decay": 0.01, "schedule": "cosine", "milestones": (), "warmup": 1.0}
     return {name: Default(value, "[small]") for name, value in {**common, **flags}.items()}
 

@@ -75,7 +75,9 @@ def dry_run(settings: TrainSettings, task: Task) -> list[str]:
 
 
 def foresee(settings: TrainSettings, task: Task, model: nn.Module, loader: gpuaug.Loader, steps: int) -> list[str]:
-    """What a run on the CPU will take, and the flags that help where that is much. `steps`: those that are left.
+    """What a run on the CPU will take, and the flags that help where that is much.
+
+    `steps`: those that are left; 0 where the run's length is not in steps.
 
     Errors (ValueError): a step needs more memory than there is.
     """
@@ -104,8 +106,8 @@ def foresee(settings: TrainSettings, task: Task, model: nn.Module, loader: gpuau
             f"free; {help_small}{fewer}"
         )
     lines = [
-        f"on this CPU: a step takes about {_time(seconds)} and at least {least / 1e9:.1f} GB ({size}), {steps:,} steps "
-        f"about {_time(seconds * steps)}"
+        f"on this CPU: a step takes about {_time(seconds)} and at least {least / 1e9:.1f} GB ({size})"
+        + (f", {steps:,} steps about {_time(seconds * steps)}" if steps else "")
     ]
     if free is not None and 1.4 * least > free:
         lines.append(f"memory may run out, {free / 1e9:.1f} GB are free; {help_small}a smaller --batch takes less")

@@ -110,8 +110,8 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
         elif record.writes:
             for old in checkpoint.those_in(record.folder):  # --overwrite: a later --resume must not find them
                 old.unlink()
-        if device.type == "cpu" and group.main and loop.progress < 1 and not settings.run.minutes:
-            for line in foresee(settings, task, model, loader, loop.total - loop.step):
+        if device.type == "cpu" and group.main and loop.progress < 1 and not wanted.compile:
+            for line in foresee(settings, task, model, loader, 0 if settings.run.minutes else loop.total - loop.step):
                 record.say(line)
         record.rewind(loop.step)
         if state is not None:

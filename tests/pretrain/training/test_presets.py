@@ -95,13 +95,13 @@ class Run(nn.Module):
 def told(monkeypatch):
     """What `foresee` says of 100 steps, where a clip takes a second, 10 MB are kept of it, and so much is free."""
 
-    def tell(free, task="bsp", **optim):
+    def tell(free, task="bsp", steps=100, **optim):
         monkeypatch.setattr(cost, "measure", lambda _: cost.Cost(10_000_000, 1.0))
         monkeypatch.setattr(cost, "free_bytes", lambda: free)
         made = settings(task=task)
         made = replace(made, optim=replace(made.optim, **{"batch": 16, **optim}))
         loader = types.SimpleNamespace(report=lambda: {"bank_bytes": 1_000_000})
-        return about.foresee(made, load(task), Run(), loader, 100)
+        return about.foresee(made, load(task), Run(), loader, steps)
 
     return tell
 
@@ -114,6 +114,13 @@ def test_a_step_is_foreseen(told):
     assert "100 steps about 80 min" in line
     assert "--preset small" in more[0]
     assert not told(10**10, batch=1)[1:]
+
+
+def test_a_run_of_minutes_is_checked_too(told):
+    (line,) = told(10**10, steps=0)
+    assert line.endswith("with tsm_resnet18)")
+    with pytest.raises(ValueError, match="a step needs at least"):
+        told(220_000_000, steps=0)
 
 
 def test_pairs_of_many_clips_count_whole(told):
