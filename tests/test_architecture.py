@@ -72,7 +72,7 @@ BUDGETS = {
     "pretrain/training": 1840,
     "pretrain/shots": 1352,
     "benchmarks": 2641,
-    "benchmarks/shots": 805,
+    "benchmarks/shots": 830,
     "benchmarks/study": 524,
     "examples": 495,
     "docs": 409,
