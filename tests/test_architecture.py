@@ -72,7 +72,7 @@ BUDGETS = {
     "pretrain/training": 1842,
     "pretrain/shots": 1354,
     "benchmarks": 2853,
-    "benchmarks/shots": 805,
+    "benchmarks/shots": 830,
     "benchmarks/study": 524,
     "examples": 495,
     "docs": 409,

@@ -89,5 +89,5 @@ def test_thresholds_are_chosen_by_what_they_find():
     mark[10, 0] = mark[50, 2] = 0.55  # false alarms below what is true
     thresholds, found = choose.choose([one, ((mark, family), truth)])
     assert thresholds.cut == thresholds.jump == 0.6
-    assert found["f1"] == found["jump_f1"] == found["gradual_iou"] == found["mean"] == 1
+    assert found["f1"] == found["f1_with_jumps"] == found["gradual_iou"] == found["value"] == 1
     assert choose.score([one], choose.Thresholds(cut=0.7, jump=0.7))["f1"] < 1

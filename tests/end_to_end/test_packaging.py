@@ -127,7 +127,13 @@ def test_the_wheel_has_every_file_of_both_packages(installed, tracked):
     files = [path for name in TRAPS for path in (site / name).rglob("*") if path.is_file()]
     names = {str(path.relative_to(site)) for path in files if path.suffix != ".pyc"}
     assert sorted(names) == sorted(name for name in tracked if name.startswith(("gpuaug/", "pretrain/")))
-    assert {"gpuaug/py.typed", "pretrain/py.typed", "gpuaug/kernels/render.cu", "gpuaug/kernels/host.h"} <= names
+    assert {
+        "gpuaug/py.typed",
+        "pretrain/py.typed",
+        "pretrain/shots/weights.pt",
+        "gpuaug/kernels/render.cu",
+        "gpuaug/kernels/host.h",
+    } <= names
 
 
 def test_the_description(installed):

@@ -20,12 +20,12 @@ from ...shots.boundaries import FAMILIES, runs
 # Families of the package → what the network tells apart.
 FAMILY = {name: name for name in ("cut", "jump", "dissolve", "fade", "wipe", "push", "zoom")}
 FAMILY |= dict.fromkeys(("iris", "clock", "blinds", "blocks", "matte"), "shape")
+FAMILY["time"] = "jump"  # jumps are made here, between shots of one clip; freezes and changes of speed are no boundary
 FAMILY |= dict.fromkeys(("slide", "whip"), "push") | dict.fromkeys(("squeeze", "split"), "zoom")
 # Of gradual transitions: what people use most is half of them; all families of the package are seen.
 WEIGHTS = {"dissolve": 0.3, "fade": 0.2}
-WEIGHTS |= {
-    name: 0.5 / (len(transitions.FAMILIES) - 3) for name in transitions.FAMILIES if name not in {"cut", *WEIGHTS}
-}
+_OTHERS = [name for name in transitions.FAMILIES if name not in {"cut", "time", *WEIGHTS}]
+WEIGHTS |= {name: 0.5 / len(_OTHERS) for name in _OTHERS}
 DURATIONS = ((0.0, 4), (0.25, 8), (0.5, 14), (0.75, 23), (0.95, 36), (1.0, 60))  # of ClipShots' gradual ones, test
 HELD = 0.4  # of the fades: share of those that stay in the colour for a while
 FURTHER = (6, 90)  # frames of the clip that a jump leaves out

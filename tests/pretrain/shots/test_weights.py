@@ -13,7 +13,7 @@ KINDS = ("cut", "dissolve", "fade_black", "wipe_left", "push_up", "circle_open")
 
 def edited(kinds):
     """Frames of scenes that follow each other by these kinds, and the true ranges."""
-    names = ("speaker", "screen", "crowd", "balls", "speaker", "slides", "crowd")
+    names = ("speaker", "balls", "crowd", "gradient", "speaker", "slides", "crowd")
     clips = [
         np.stack(list(scene(name, 9_000 + k, 0, frames=80, fps=25, size=(72, 128)))) for k, name in enumerate(names)
     ]
