@@ -14,6 +14,7 @@ Then what kinds cost in `render`, which crops, resizes and normalises, in plain 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,7 +30,16 @@ from .peers import transitions as peers
 CLOCK = "processor"
 SAMPLES, FRAMES = 64, 16
 SIZES = (112, 224)
-COSTS = ("wipe_left", "circle_open", "noise_dissolve", "checker", "fade_black", "push_left", "zoom_out", "cross_zoom")
+COSTS: tuple[str, ...] = (
+    "wipe_left",
+    "circle_open",
+    "noise_dissolve",
+    "checker",
+    "fade_black",
+    "push_left",
+    "zoom_out",
+    "cross_zoom",
+)
 COSTS += ("doorway", "whip_left")
 LEAST, LEVELS = 0.99, 1
 COMPILE_SECONDS = 240  # a mask of every kind
@@ -94,18 +104,18 @@ def costs(suite: common.Suite, side: int) -> None:
     """Rows of kinds by a cross-fade, as `render` executes them: hard edges, and soft ones where there are masks."""
     rng, n, t = np.random.default_rng(1), 8, 8
     bank = torch.from_numpy(rng.integers(0, 256, (8, 16, 256, 340, 3), dtype=np.uint8))
-    clips = [gpuaug.Plan.take(rng.integers(0, 8, n), range(16)) for _ in range(2)]
+    first, second = (gpuaug.Plan.take(rng.integers(0, 8, n), range(16)) for _ in range(2))
     extent = rng.uniform(side * 0.75, min(2 * side, 256), n)
     y, x = rng.uniform(0, 256 - extent), rng.uniform(0, 340 - extent)
     box, out = np.stack([y, x, y + extent, x + extent], -1), torch.empty(n, 3, t, side, side)
-    plans = {"cross-fade": gpuaug.edits.crossfade(*clips, length=t, center=t // 2, overlap=t)}
+    plans = {"cross-fade": gpuaug.edits.crossfade(first, second, length=t, center=t // 2, overlap=t)}
     for kind in COSTS:
         for softness in (0.0, 0.3) if "softness" in gpuaug.transitions.KINDS[kind].draws else (0.0,):
             name = f"{kind}, soft" if softness else kind
-            plans[name] = gpuaug.edits.transition(*clips, kind, length=t, start=0, duration=t, softness=softness)
+            plans[name] = gpuaug.edits.transition(first, second, kind, length=t, start=0, duration=t, softness=softness)
     runs: common.Candidates = {
-        name: lambda plan=plan: gpuaug.render(
-            bank, plan, size=(side, side), box=box, mean=[0.4] * 3, std=[0.2] * 3, out=out
+        name: functools.partial(
+            gpuaug.render, bank, plan, size=(side, side), box=box, mean=[0.4] * 3, std=[0.2] * 3, out=out
         )
         for name, plan in plans.items()
     }

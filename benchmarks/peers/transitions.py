@@ -78,5 +78,5 @@ def transitions(
 def _added(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
     shape = first.shape
     weight = weight.expand(shape)
-    flat = (v.reshape(-1, *shape[2:]) for v in (first, 1 - weight, second, weight))
-    return kornia.enhance.add_weighted(*flat, 0.0).view(shape)
+    one, before, other, after = (v.reshape(-1, *shape[2:]) for v in (first, 1 - weight, second, weight))
+    return kornia.enhance.add_weighted(one, before, other, after, 0.0).view(shape)
