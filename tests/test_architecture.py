@@ -72,7 +72,7 @@ BUDGETS = {
     "pretrain/training": 1839,
     "pretrain/shots": 1354,
     "benchmarks": 3047,
-    "benchmarks/shots": 806,
+    "benchmarks/shots": 830,
     "benchmarks/study": 524,
     "examples": 495,
     "docs": 409,

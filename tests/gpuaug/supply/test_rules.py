@@ -204,8 +204,9 @@ def test_what_the_decoder_is_made_with_and_that_it_is_closed(decoder, options):
         plain(self, device, size, **more)
 
     decoder.__init__, decoder.close = noted, lambda self: closed.append(self)
-    source = loader(**options, backend="pyav", threads=3, fit="stretch", bank_size=(9, 11))
-    assert made == [(torch.device("cpu"), (9, 11), {"backend": "pyav", "threads": 3, "fit": "stretch"})]
+    told = {"backend": "pyav", "threads": 3, "fit": "stretch", "cache": False}
+    source = loader(**options, **told, bank_size=(9, 11))
+    assert made == [(torch.device("cpu"), (9, 11), told)]
     source.close()
     assert len(closed) == 1
     with pytest.raises(RuntimeError, match="the loader is closed"):
