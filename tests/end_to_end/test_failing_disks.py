@@ -32,7 +32,7 @@ with Decoder(threads=1) as decoder:
     with open("/proc/self/statm") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20), resource.RLIM_INFINITY))
-    print(*manifest._read(path))
+    print(*manifest._read(path)[:2])
     print(decoder._index(path))
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     print(manifest._read(path)[0].frames, len(decoder._index(path).stamp_N))

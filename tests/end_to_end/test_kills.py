@@ -123,7 +123,7 @@ def run(whole, tmp_path):
 
 
 def content(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("kept", ["checkpoint.pt", "checkpoint.1.pt", "best.pt"])
