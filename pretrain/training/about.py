@@ -74,7 +74,9 @@ def dry_run(settings: TrainSettings, task: Task) -> list[str]:
     ]
 
 
-def foresee(settings: TrainSettings, task: Task, model: nn.Module, loader: gpuaug.Loader, steps: int) -> list[str]:
+def foresee(
+    settings: TrainSettings, task: Task, model: nn.Module, loader: gpuaug.Loader, steps: int, each: cost.Cost
+) -> list[str]:
     """What a run on the CPU will take, and the flags that help where that is much.
 
     `steps`: those that are left; 0 where the run's length is not in steps.
@@ -83,7 +85,6 @@ def foresee(settings: TrainSettings, task: Task, model: nn.Module, loader: gpuau
     """
     net: Any = model.encoder
     optim, draws = settings.optim, task.draws(settings.options, settings.feed.windows_per_segment)
-    each = cost.measure(net)
     clips = optim.batch * (settings.feed.windows_per_segment if draws.whole_visits else 1)
     learning = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
     states = 1 if optim.optimizer == "sgd" else 2

@@ -20,7 +20,7 @@ from ..data.annotations import training_subset
 from ..data.dataset import Dataset, read_annotations, read_videos, split
 from ..data.needs import lacking
 from ..feed.loaders import EncoderInput, held_out_loader, passes, training_loader
-from ..models import checkpoint
+from ..models import checkpoint, cost
 from ..models.encoders import encoder
 from ..tasks.task import Task
 from .about import config, foresee, summary
@@ -65,6 +65,8 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
         raise ValueError(f"{flags} must be as in the run being resumed; their training segments differ")
     head = task.Head(net.features, train_set.classes, settings.options)
     model = Model(net, head).to(device)
+    # before batch norms wait for the other processes, which do not measure
+    each = cost.measure(net) if device.type == "cpu" and group.main and not wanted.compile else None
     if group.world > 1 and settings.optim.sync_bn:
         sync_batch_norm(model, device)
     if wanted.compile:
@@ -110,8 +112,9 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
         elif record.writes:
             for old in checkpoint.those_in(record.folder):  # --overwrite: a later --resume must not find them
                 old.unlink()
-        if device.type == "cpu" and group.main and loop.progress < 1 and not wanted.compile:
-            for line in foresee(settings, task, model, loader, 0 if settings.run.minutes else loop.total - loop.step):
+        if each and loop.progress < 1:
+            steps = 0 if settings.run.minutes else loop.total - loop.step
+            for line in foresee(settings, task, model, loader, steps, each):
                 record.say(line)
         record.rewind(loop.step)
         if state is not None:

@@ -96,12 +96,11 @@ def told(monkeypatch):
     """What `foresee` says of 100 steps, where a clip takes a second, 10 MB are kept of it, and so much is free."""
 
     def tell(free, task="bsp", steps=100, **optim):
-        monkeypatch.setattr(cost, "measure", lambda _: cost.Cost(10_000_000, 1.0))
         monkeypatch.setattr(cost, "free_bytes", lambda: free)
         made = settings(task=task)
         made = replace(made, optim=replace(made.optim, **{"batch": 16, **optim}))
         loader = types.SimpleNamespace(report=lambda: {"bank_bytes": 1_000_000})
-        return about.foresee(made, load(task), Run(), loader, steps)
+        return about.foresee(made, load(task), Run(), loader, steps, cost.Cost(10_000_000, 1.0))
 
     return tell
 
