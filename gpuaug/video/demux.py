@@ -37,6 +37,7 @@ class Unusable(ValueError):
         self.lasting = lasting
 
 
+NO_FILE = "no such file"
 NO_FRAMES = "the video stream has no frames"
 
 
@@ -51,6 +52,8 @@ def one_line(error: Exception) -> str:
     if isinstance(error, av.FFmpegError):
         if _of_the_system(error):
             return f"cannot be read: {error.strerror}"
+    elif isinstance(error, FileNotFoundError):  # gone since it was last looked at
+        return NO_FILE
     elif isinstance(error, MemoryError):
         return " ".join(f"out of memory: {error}".split()).removesuffix(":")
     elif isinstance(error, OSError):
@@ -141,7 +144,7 @@ def _regular(path: str) -> os.stat_result:
     try:
         status = os.stat(path)
     except FileNotFoundError:
-        raise Unusable("broken link" if os.path.islink(path) else "no such file") from None
+        raise Unusable("broken link" if os.path.islink(path) else NO_FILE) from None
     if stat.S_ISDIR(status.st_mode):
         os.scandir(path).close()
         raise Unusable("is a directory")

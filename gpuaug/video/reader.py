@@ -18,7 +18,7 @@ class Reader:
         # The prefix keeps libav from taking "clip:1.mp4" for a protocol.
         self.name = "file:" + path
         self._file = io.FileIO(path)
-        self.size = os.stat(path).st_size
+        self.size = os.fstat(self._file.fileno()).st_size
         self.error: BaseException | None = None
 
     def read(self, size: int) -> bytes:

@@ -26,7 +26,8 @@ GPU = torch.device("cuda", 0)
 def device(monkeypatch):
     """A GPU that only writes down what it is told."""
     calls: list[SimpleNamespace] = []
-    empty, to = torch.empty, torch.Tensor.to
+    with torch.device("cpu"):  # the first of a process keeps what torch.empty is, for every later one
+        empty, to = torch.empty, torch.Tensor.to
 
     def function(index, variant):
         def run(grid, block, arguments, *, stream):

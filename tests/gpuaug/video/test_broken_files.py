@@ -1,6 +1,7 @@
 """Files that are no videos, cut off or damaged, among good ones: each costs itself only, and is named."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -188,3 +189,24 @@ def test_bytes_changed_at_random(assets, tmp_path):
     assert 0 < len(failures) < len(windows)
     assert all(failure.reason and "\n" not in failure.reason for failure in failures)
     assert {v.path for v in probe(paths).failed} <= {failure.path for failure in failures}
+
+
+@pytest.mark.parametrize("look", [1, 2, 3])
+def test_a_file_that_vanishes_between_two_looks_is_no_such_file(look, assets, tmp_path, monkeypatch):
+    """Its status is asked for before it is opened; whichever of the two it is gone at, the reason is the same."""
+    path, looks, stat = str(shutil.copy(assets["cfr"], tmp_path)), [], os.stat
+
+    def then_vanish(name, *args, **kwargs):
+        status = stat(name, *args, **kwargs)
+        if name == path:
+            looks.append(name)
+            if len(looks) == look:
+                os.unlink(path)
+        return status
+
+    with Decoder(size=None, threads=1) as decoder, monkeypatch.context() as patch:
+        patch.setattr(os, "stat", then_vanish)
+        (frames,), failures = decoder.decode([Window(path, 0.0, fps=10.0, frames=2)])
+    assert frames is None
+    assert [failure.reason for failure in failures] == ["no such file"]
+    assert len(looks) >= look
