@@ -1,6 +1,7 @@
 """What deployed video looks like, and what looks like a boundary and is none: drawn by NumPy, applied by torch.
 
-Used by the task; imports torch. Legend: N samples, C = 3 channels, T frames, Y X picture, B pictures of noise.
+Used by the task; imports motion and torch. Legend: N samples, C = 3 channels, T frames, Y X picture, B pictures of
+noise.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+
+from . import motion
 
 NOISE = 64  # pictures of noise that are kept
 Drawn = dict[str, NDArray]
@@ -20,7 +23,7 @@ def draw(rng: np.random.Generator, n: int, t: int, *, deployed: float, traps: fl
     Args:
         deployed: probability of each thing that happens to video on its way: rates of bits, bars, captions, logos,
             grain, flicker, gamma, shake, combs, rates of frames made by blending.
-        traps: probability of each hard negative: flashes, fast pans, big objects, captions and insets that appear.
+        traps: probability of each hard negative: flashes, insets that appear, and those of motion.
     """
     frame = np.arange(t)
 
@@ -41,38 +44,21 @@ def draw(rng: np.random.Generator, n: int, t: int, *, deployed: float, traps: fl
     slow = some(traps * 0.5)  # darker and lighter on the beat
     phase = rng.uniform(0, 2 * np.pi, (n, 1))
     gain[slow] *= (1 + 0.4 * np.sin(2 * np.pi * frame / rng.uniform(8, 60, (n, 1)) + phase))[slow]
-    shift = np.zeros((n, t, 2))
-    for i in np.flatnonzero(some(deployed * 0.4)):  # shake
-        shift[i] += np.cumsum(rng.normal(0, rng.uniform(0.002, 0.03), (t, 2)), 0)
-        shift[i] -= np.linspace(0, 1, t)[:, None] * shift[i, -1]
-    for i in np.flatnonzero(some(traps)):  # a fast pan
-        begin, width = int(rng.integers(0, t)), int(rng.integers(4, 16))
-        turn = np.clip((frame - begin) / width, 0, 1)
-        shift[i] += (turn * turn * (3 - 2 * turn))[:, None] * rng.uniform(-2.5, 2.5, 2) * (1, 0.4)
-    boxes = np.zeros((n, 4, 4))  # logo, caption, inset, big object: y0, x0, y1, x1 in parts of the picture
-    shown = np.zeros((n, 4, t))
+    moved = motion.draw(rng, n, t, shake=deployed * 0.4, traps=traps)
+    boxes = np.zeros((n, 3, 4))  # logo, caption, inset: y0, x0, y1, x1 in parts of the picture
+    shown = np.zeros((n, 3, t))
     y, x = rng.uniform(0.02, 0.85, (n, 2)).T
     boxes[:, 0] = np.stack([y, x, y + rng.uniform(0.05, 0.15, n), x + rng.uniform(0.05, 0.2, n)], 1)
     y = rng.uniform(0.6, 0.88, n)
     boxes[:, 1] = np.stack([y, rng.uniform(0.02, 0.3, n), y + rng.uniform(0.06, 0.2, n), rng.uniform(0.6, 0.98, n)], 1)
     y, x = rng.uniform(0.02, 0.55, (n, 2)).T
     boxes[:, 2] = np.stack([y, x, y + rng.uniform(0.25, 0.45, n), x + rng.uniform(0.25, 0.45, n)], 1)
-    boxes[:, 3] = np.stack(
-        [rng.uniform(-0.2, 0.4, n), np.zeros(n), rng.uniform(0.6, 1.2, n), rng.uniform(0.2, 0.9, n)], 1
-    )
     shown[some(deployed * 0.3), 0] = 1
     for k, share in ((1, deployed * 0.4), (2, traps)):
         for i in np.flatnonzero(some(share)):
             begin, width = int(rng.integers(-20, t)), int(rng.integers(10, 90))
             soft = rng.choice([1e-3, 4.0, 10.0])
             shown[i, k] = np.clip((frame - begin) / soft, 0, 1) * np.clip((begin + width - frame) / soft, 0, 1)
-    passing = np.full((n, t), -9.0)  # where the left side of the object is
-    for i in np.flatnonzero(some(traps)):
-        begin, width = int(rng.integers(0, t)), int(rng.integers(6, 30))
-        part = (frame - begin) / width
-        side = -1.0 + 2.0 * part
-        passing[i] = np.where((part >= 0) & (part <= 1), side if rng.random() < 0.5 else -side, -9.0)
-        shown[i, 3] = (part >= 0) & (part <= 1)
     bars = np.zeros((n, 2))  # of the height above and below, of the width left and right
     bars[np.arange(n), rng.integers(0, 2, n)] = np.where(some(deployed * 0.3), rng.uniform(0.04, 0.2, n), 0)
     keys = rng.integers(8, 60, n)  # frames from one key frame to the next
@@ -81,17 +67,16 @@ def draw(rng: np.random.Generator, n: int, t: int, *, deployed: float, traps: fl
     part = rng.choice([0.2, 0.25, 0.5, 0.8], n)[:, None] * (frame + rng.integers(0, 60, (n, 1)))
     ghost = np.where(some(deployed * 0.1)[:, None], part % 1, 0)  # of the frame before in this one
     return {
+        **moved,
         "ghost": ghost.astype(np.float32),
         "gain": gain.astype(np.float32),
         "lift": lift.astype(np.float32),
-        "shift": shift.astype(np.float32),
         "gamma": np.where(some(deployed * 0.6), np.exp(rng.normal(0, 0.3, n)), 1).astype(np.float32),
         "grain": np.where(some(deployed * 0.4), rng.uniform(0.005, 0.05, n), 0).astype(np.float32),
         "comb": np.where(some(deployed * 0.1), rng.uniform(0.3, 0.9, n), 0).astype(np.float32),
         "boxes": boxes.astype(np.float32),
         "shown": shown.astype(np.float32),
-        "passing": passing.astype(np.float32),
-        "color": rng.random((n, 4, 3)).astype(np.float32),
+        "color": rng.random((n, 3, 3)).astype(np.float32),
         "bars": bars.astype(np.float32),
         "coarse": (loss * np.minimum(1, 0.4 + since / keys[:, None])).astype(np.float32),
         "noise": rng.integers(0, NOISE, (n, t)),
@@ -109,15 +94,7 @@ def apply(clip_NCTYX: torch.Tensor, drawn: dict[str, torch.Tensor], noise_BCYX: 
     x = clip_NCTYX.transpose(1, 2)  # N, T, C, Y, X
     down = torch.linspace(-1, 1, height, device=x.device)
     right = torch.linspace(-1, 1, width, device=x.device)
-    moved = drawn["shift"].abs().amax((1, 2)) > 0
-    if bool(moved.any()):
-        shift = drawn["shift"][moved]
-        grid = torch.empty(*shift.shape[:2], height, width, 2, device=x.device)
-        grid[..., 0] = right + shift[..., 1, None, None]
-        grid[..., 1] = down[:, None] + shift[..., 0, None, None]
-        taken = F.grid_sample(x[moved].flatten(0, 1), grid.flatten(0, 1), padding_mode="reflection", align_corners=True)
-        x = x.clone()
-        x[moved] = taken.unflatten(0, shift.shape[:2])
+    x = motion.apply(x, drawn)
     before = torch.cat([x[:, :1], x[:, :-1]], 1)
     comb = drawn["comb"][:, None, None, None, None] * (torch.arange(height, device=x.device) % 2)[:, None]
     x = x + (comb + (1 - comb) * drawn["ghost"][..., None, None, None]) * (before - x)
@@ -129,11 +106,8 @@ def apply(clip_NCTYX: torch.Tensor, drawn: dict[str, torch.Tensor], noise_BCYX: 
     x = x + drawn["grain"][:, None, None, None, None] * grainy
     rows, columns = (down + 1) / 2, (right + 1) / 2
     others = torch.roll(x, 1, 0)
-    for k in (3, 2, 1, 0):
+    for k in (2, 1, 0):
         y0, x0, y1, x1 = (drawn["boxes"][:, k, i, None, None, None] for i in range(4))
-        if k == 3:
-            x0 = drawn["passing"][:, :, None, None]
-            x1 = x0 + drawn["boxes"][:, k, 3, None, None, None]
         area = ((rows[:, None] >= y0) & (rows[:, None] < y1) & (columns >= x0) & (columns < x1)).float()
         area = (area * drawn["shown"][:, k, :, None, None])[:, :, None]
         over: torch.Tensor = drawn["color"][:, k, None, :, None, None]

@@ -44,6 +44,7 @@ class Settings:
     jumps: float = setting(0.2, "probability that it is a jump: time left out of one clip [ours]", least=0, most=1)
     deployed: float = setting(1.0, "how much happens to the pictures, as to deployed video [ours]", least=0, most=1)
     traps: float = setting(0.15, "probability of each kind of hard negative [ours]", least=0, most=1)
+    fast: float = setting(0.3, "share of shots in which things move much faster [ours]", least=0, most=1)
     conversions: float = setting(0.2, "share of samples with repeated or left-out frames [ours]", least=0, most=1)
 
     def __post_init__(self) -> None:
@@ -70,7 +71,7 @@ RECIPE: Recipe = {
 
 
 def window_frames(settings: Settings) -> int:
-    """Windows of a second serve; a shot that lasts longer is slowed down.
+    """Windows of a second serve; in a shot that lasts longer they go back and forth.
 
     >>> window_frames(Settings())
     30
@@ -110,7 +111,7 @@ def sample(
         jumps=settings.jumps,
     )  # fmt: skip
     slot = _slots(rng, bank, line, settings, first)
-    plan = timeline.compose(rng, line, bank.info["frames"][slot])
+    plan = timeline.compose(rng, line, bank.info["frames"][slot], fast=settings.fast)
     plan = timeline.converted(rng, plan, length=settings.frames, share=settings.conversions)
     drawn = looks.draw(rng, n, settings.frames, deployed=settings.deployed, traps=settings.traps)
     found = {**targets(plan, line.jump), **drawn}

@@ -29,6 +29,7 @@ WEIGHTS |= {name: 0.5 / len(_OTHERS) for name in _OTHERS}
 DURATIONS = ((0.0, 4), (0.25, 8), (0.5, 14), (0.75, 23), (0.95, 36), (1.0, 60))  # of ClipShots' gradual ones, test
 HELD = 0.4  # of the fades: share of those that stay in the colour for a while
 FURTHER = (6, 90)  # frames of the clip that a jump leaves out
+FAST = (1.5, 5.0)  # how much faster things move in some shots
 
 
 @dataclass(frozen=True)
@@ -102,19 +103,26 @@ def draw(
     return Timeline(begin, mixed, held, jump, length, looks)
 
 
-def compose(rng: np.random.Generator, timeline: Timeline, frames: NDArray[np.int64]) -> gpuaug.Plan:
+def compose(
+    rng: np.random.Generator, timeline: Timeline, frames: NDArray[np.int64], *, fast: float = 0.0
+) -> gpuaug.Plan:
     """The plan that shows the shots one after another; its clips are the shots' numbers in their sample.
+
+    A clip that is shorter than its shot goes back and forth, or, where it jumps, is slowed down.
 
     Args:
         frames: (N, S), of the clips of the shots.
+        fast: share of shots that are shown `FAST` times faster.
     """
     (n, shots), length = frames.shape, timeline.length
     end = np.concatenate([timeline.begin[:, 1:] + timeline.mixed[:, 1:], np.full((n, 1), length)], 1)
     span = np.maximum(1, np.minimum(end, length) - timeline.begin)  # frames that a shot shows
     step = np.exp(rng.normal(0, 0.35, (n, shots))).clip(0.4, 2.5)
+    step *= np.where(rng.random((n, shots)) < fast, np.exp(rng.uniform(*np.log(FAST), (n, shots))), 1)
     last = frames - 1.0
-    step = np.minimum(step, last / span)
-    start = rng.random((n, shots)) * np.maximum(0.0, last - step * span)
+    jumps = timeline.jump | np.pad(timeline.jump, ((0, 0), (0, 1)))[:, 1:]  # to it, or from it
+    step = np.where(jumps, np.minimum(step, last / span), step)
+    start = rng.random((n, shots)) * np.where(jumps, np.maximum(0.0, last - step * span), last)
     for s in range(1, shots):
         going = timeline.jump[:, s]
         if going.any():  # the same clip, further on; where it ends too early, from its beginning
@@ -124,7 +132,9 @@ def compose(rng: np.random.Generator, timeline: Timeline, frames: NDArray[np.int
             wanted = np.exp(rng.uniform(float(np.log(FURTHER[0])), float(np.log(FURTHER[1])), n))
             further = now + np.minimum(np.maximum(room, 0), wanted)
             start[:, s] = np.where(going, np.where(room >= FURTHER[0], further, 0.0), start[:, s])
-    time = np.clip(start[..., None] + step[..., None] * np.arange(length), 0, last[..., None])
+    time = start[..., None] + step[..., None] * np.arange(length)
+    turned = last[..., None] - np.abs(time % (2 * last[..., None]) - last[..., None])  # there and back
+    time = np.where(jumps[..., None], np.clip(time, 0, last[..., None]), turned)
     return gpuaug.Plan.concat([_sample(timeline, i, time[i]) for i in range(n)])
 
 
