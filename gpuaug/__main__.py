@@ -66,8 +66,12 @@ def _doctor(given: argparse.Namespace) -> int:
 def _probe(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
     if given.workers is not None and given.workers < 1:
         parser.error(f"--workers must be >= 1, got {given.workers}")
-    if given.out and not os.path.isdir(os.path.dirname(os.path.abspath(given.out))):
-        parser.error(f"--out: no such folder: {os.path.dirname(given.out)}")
+    if given.out:
+        folder = os.path.dirname(os.path.abspath(given.out))
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            parser.error(f"--out {given.out}: {folder} cannot be made ({error.strerror})")
     manifest = probe(given.paths, cache=False if given.no_cache else given.cache, workers=given.workers)
     if given.out:
         manifest.save(given.out)

@@ -76,7 +76,10 @@ class RunSettings:
     device: str = setting("auto", DEVICES)
     log_every: int = setting(10, "how often a line is logged", least=1, metavar="STEPS")
     val_every: float | None = setting(
-        None, "validation; always at the end too; without it 10 times a run", above=0, metavar="EPOCHS"
+        None,
+        "validation; always at the end too; without it 10 times a run, but at least 20 steps apart",
+        above=0,
+        metavar="EPOCHS",
     )
     val_batches: int | None = setting(
         None, "held-out batches per validation, 0: none; without it every held-out segment, once", least=0

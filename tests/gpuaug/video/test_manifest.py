@@ -193,18 +193,22 @@ class TestCommand:
 
     def test_a_folder(self, folder, tmp_path, capsys):
         (folder / "bad.mp4").touch()
-        assert self.run(folder, "-o", tmp_path / "m.csv") == 0
+        assert self.run(folder, "-o", tmp_path / "new" / "m.csv") == 0
         out, err = capsys.readouterr()
         assert out.startswith("5 usable videos, 0.00 hours, 2 classes; 1 unusable\nwritten to ")
         assert err == f"  {folder}/bad.mp4: empty file\n"
-        assert len(Manifest.load(tmp_path / "m.csv").videos) == 6
+        assert len(Manifest.load(tmp_path / "new" / "m.csv").videos) == 6
 
     @pytest.mark.parametrize(
         ("arguments", "status", "message"),
         [
             (["nowhere"], 1, "error: no such file or folder: nowhere\n"),
             ([], 2, "the following arguments are required: PATH"),
-            (["x", "-o", "no/such/folder/m.csv"], 2, "--out: no such folder: no/such/folder"),
+            (
+                ["x", "-o", "/dev/null/m/m.csv"],
+                2,
+                "--out /dev/null/m/m.csv: /dev/null/m cannot be made (Not a directory)",
+            ),
             (["x", "--workers", "0"], 2, "--workers must be >= 1, got 0"),
             (["--help"], 0, ""),
         ],
