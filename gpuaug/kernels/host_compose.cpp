@@ -1,7 +1,7 @@
 // Plans whose taps lie over each other, on the CPU, row by row. Plain C interface for ctypes.
 // The shares of all taps in a row come first, from the last tap to the first, so that a tap is sampled only where it
 // shows; then their pixels are summed up.
-#include "host_direct.h"
+#include "host_masks.h"
 #include "host_passes.h"
 
 namespace {
@@ -141,6 +141,7 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
     if constexpr (CH == 1 && sizeof(Src) == sizeof(Out)) {
         bool exact = job.same != 0;
         for (int k = 0; k < visible; ++k) exact = exact && direct(pieces[k], width, height);
+        if (exact && open_frame<Out>(out, job.out_c, job.out_y, job.out_x, pieces, visible, width, height, channels)) return;
         if (exact) {
             float* wide = take(4 * job.k * width);
             Source<Out>* sources = (Source<Out>*)(passes + job.k);
