@@ -70,10 +70,11 @@ GPUAUG_FN void show_row(float* pixels, Piece* pieces, int count, Pass* passes, i
     const bool SAFE = sizeof(Src) > 1;
     static const float whole = 1.f;
     Filled filled = {0, 0};
-    int made = 0;
+    int made = 0, shown = 0;
     for (int k = 0; k < count; ++k) {
         Piece& piece = pieces[k];
         if (piece.begin == piece.end) continue;
+        ++shown;
         if (!piece.frame) {
             show_color<CH, STRIDE>(pixels, filled, piece, c);
             continue;
@@ -95,7 +96,7 @@ GPUAUG_FN void show_row(float* pixels, Piece* pieces, int count, Pass* passes, i
             for (int j = i + 2; j < made; ++j) next = common(passes[i], passes[j]) > common(passes[i], passes[next]) ? j : next;
             const Pass other = passes[next];
             passes[next] = passes[i + 1];
-            show_both<CH, STRIDE, SAFE>(pixels, filled, passes[i], other);
+            show_both<CH, STRIDE, SAFE>(pixels, filled, passes[i], other, shown == 2 && made == 2);
         }
     for (; i < made; ++i) show<ONE, CH, STRIDE, SAFE>(pixels, filled, passes[i], passes[i], passes[i].piece->begin, passes[i].piece->end);
     clear(pixels, 0, filled.begin * STRIDE);

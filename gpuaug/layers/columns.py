@@ -89,6 +89,9 @@ class Layers:
 def together(parts: Sequence[Layers]) -> list[Layers]:
     """The same layers with one common table of maps and pictures."""
     found: list[Layers] = []
+    owners = [part for part in parts if len(part.maps)]
+    if len(owners) < 2:
+        return [replace(part, maps=owner.maps, pictures=owner.pictures) for owner in owners[:1] or parts[:1] for part in parts]
     tables, pictures = [], tuple(picture for part in parts for picture in part.pictures)
     rows = own = 0
     for part in parts:
