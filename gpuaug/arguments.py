@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import values
 from .kernels.kernel_args import FrameTaps
-from .layers.columns import COLOR, Layers
+from .layers.columns import COLOR, FAR, Layers
 from .plan import Plan
 
 MOST_REDUCTION = 2.0  # source pixels per output pixel that bilinear sampling bears without antialias
@@ -52,14 +52,11 @@ def laid(layers: Layers) -> None:
     Raises:
         ValueError: naming the column, the first value that is wrong, and the rule.
     """
-    for name, most in (("progress", 1), ("softness", np.inf), ("color", 1)):
+    for name, most in (("progress", 1), ("softness", FAR), ("color", 1)):
         column = getattr(layers, name)
-        rule = (
-            f"layers.{name} must be "
-            + (f"in [0, {most}]" if most < np.inf else "≥ 0 and finite")
-            + f", got {name}={{}}"
+        values.require(
+            (column >= 0) & (column <= most), f"layers.{name} must be in [0, {most:g}], got {name}={{}}", column
         )
-        values.require((column >= 0) & (column <= most) & np.isfinite(column), rule, column)
     place, crop = layers.place, layers.crop
     (y0, x0, y1, x1), far = np.moveaxis(place, -1, 0), np.finfo(np.float64).max  # finite, each a comparison
     ordered = (y0 >= -far) & (y0 <= y1) & (y1 <= far) & (x0 >= -far) & (x0 <= x1) & (x1 <= far)

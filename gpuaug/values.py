@@ -102,6 +102,20 @@ def per_sample(name: str, value: ArrayLike, n: int, *, whole: bool = True) -> ND
     return array.reshape(-1, 1) if array.ndim else array[()]
 
 
+def batch(sizes: dict[str, int]) -> int:
+    """The one number of samples of plans and parameters, given by name; a single one serves a whole batch.
+
+    >>> batch({"plan 1": 3, "start": 1})
+    3
+    """
+    found = {size: name for name, size in reversed(sizes.items()) if size != 1}
+    if len(found) > 1:
+        who = ", ".join(f"{found[size]} has {size}" for size in sorted(found))
+        rule = "plans and parameters must have one number of samples (or one sample)"
+        raise ValueError(f"{rule}, got {sorted(found)}: {who}")
+    return next(iter(found), 1)
+
+
 def holds(ok: NDArray) -> bool:
     """Whether all of an array, or a scalar, are true; a NumPy scalar's own `all` makes an array first."""
     return bool(ok.all() if ok.ndim else ok)

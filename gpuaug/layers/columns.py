@@ -17,6 +17,7 @@ TAPS |= {"place": np.float64, "crop": np.float64, "color": np.float64}  # (N, T,
 WIDTH = {"place": (4,), "crop": (4,), "color": (3,)}
 ALL = (0.0, 0.0, 1.0, 1.0)  # a place, or a crop
 MAP = ("field", "angle", "center_y", "center_x", "number", "seed", "reverse")  # the columns of `maps`
+FAR = 1e6  # what numbers of masks reach, far beyond what can be seen, and near enough for float32 to tell them apart
 COLOR = -1  # the clip of a tap that shows a colour
 
 
@@ -31,7 +32,7 @@ class Layers:
     Attributes:
         map: int64 (N, T, K), row of `maps`, −1: no mask.
         progress: float64 (N, T, K), p in [0, 1].
-        softness: float64 (N, T, K), ≥ 0: how much of the time that all of the mask takes, an edge takes to pass.
+        softness: float64 (N, T, K), in [0, 1e6]: how much of the time that a mask takes, an edge takes to pass.
         smooth: bool (N, T, K): m·m·(3 − 2m) instead of m, the mask's value.
         place: float64 (N, T, K, 4): y0, x0, y1, x1, where the tap's picture is put, in parts of the output, which it
             may leave; (0, 0, 1, 1) is all of it. Beside it a tap shows nothing, and the first one its outermost pixels.
@@ -91,7 +92,11 @@ def together(parts: Sequence[Layers]) -> list[Layers]:
     found: list[Layers] = []
     owners = [part for part in parts if len(part.maps)]
     if len(owners) < 2:
-        return [replace(part, maps=owner.maps, pictures=owner.pictures) for owner in owners[:1] or parts[:1] for part in parts]
+        return [
+            replace(part, maps=owner.maps, pictures=owner.pictures)
+            for owner in owners[:1] or parts[:1]
+            for part in parts
+        ]
     tables, pictures = [], tuple(picture for part in parts for picture in part.pictures)
     rows = own = 0
     for part in parts:

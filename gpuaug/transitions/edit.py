@@ -19,10 +19,11 @@ from ..plan import Plan, alike, columns_of, fade, where, with_columns
 from ..values import TooShort, per_sample, require
 from .easing import EASINGS, ease
 from .kinds import FIRST, KINDS, LABELS, LUMA, NAMES, PAINT, SECOND, Motion
-from .looks import Looks
+from .looks import Looks, time_maps
 from .times import JUMP, SUDDEN, TIMES, Clock, shown
 
 MASK_EDGES = ("linear", "smooth")
+MANY = 1 << 20  # output frames, more than one means to ask for
 
 
 def transition(
@@ -66,12 +67,12 @@ def transition(
         start: int in [0, length].
         duration: int in [0, length − start]; 0 for cuts and jumps, ≥ 2 for the others of the family "time".
         easing: "linear", "smooth", "in", "out" or "back".
-        softness: float ≥ 0 of masks: how long an edge takes to pass, in parts of the rest; 0 is a hard edge.
+        softness: float in [0, 1e6] of masks: how long an edge takes to pass, in parts of the rest; 0 is a hard edge.
         edge: "linear" or "smooth": how a soft edge goes from 0 to 1.
         angle: degrees clockwise by which a mask is turned.
-        center: (2,) or (N, 2): y, x of a mask, or of what is scaled, in parts of the output.
+        center: (2,) or (N, 2) in [-1e6, 1e6]: y, x of a mask, or of what is scaled, in parts of the output.
         color: (3,) or (N, 3) in [0, 1]: of fades through a colour, and behind doors.
-        number: > 0: of stripes, cells, turns of a mask.
+        number: in [1e-6, 1e6]: of stripes, cells, turns of a mask.
         seed: int ≥ 0 of random masks.
         skip: int ≥ 1, how many frames a jump leaves out.
         rate: > 0: of a speed ramp.
@@ -90,8 +91,12 @@ def transition(
     given = {"start": (start, 0), "duration": (duration, 0), "softness": (softness, 0), "angle": (angle, 0)}
     given |= {"number": (number, 0), "seed": (seed, 0), "center": (center, 1), "color": (color, 1)}
     given |= {"skip": (skip, 0), "rate": (rate, 0)}
-    given |= {"luma": (luma, 2)} if luma is not None else {}
-    n = _samples([first, second], [kinds, easings, edges], given)
+    named = {"first": first.shape[0], "second": second.shape[0]}
+    named |= {"kind": len(kinds), "easing": len(easings), "edge": len(edges)}
+    if luma is not None:
+        luma = time_maps(luma)
+        given["luma"] = luma, 2
+    n = _samples(named, given)
     kinds, easings, edges = (np.broadcast_to(names, n) for names in (kinds, easings, edges))
     length = values.positive("length", length)
     start, duration = per_sample("start", start, n), per_sample("duration", duration, n)
@@ -116,6 +121,9 @@ def transition(
     require(skip >= 1, "skip must be ≥ 1, got skip={}", skip)
     require((rate > 0) & np.isfinite(rate), "rate must be > 0 and finite, got rate={}", rate)
 
+    if length >= MANY:  # before so many frames are made
+        rule = f"second must have {{}} frames for this start, got {second.shape[1]}"
+        require(timed | (length - start <= second.shape[1]), rule, length - start, TooShort)
     i = np.arange(length)[None]
     t = np.where(duration > 0, (i - start + 1) / np.maximum(duration, 1), i >= start)
     p = ease(np.clip(t, 0.0, 1.0), easings)
@@ -248,23 +256,22 @@ def _marks(first: Plan, second: Plan, kinds: NDArray, mixed: NDArray, later: NDA
     return Marks(kind, np.where(later, b.shot + after, a.shot))
 
 
-def _samples(plans: Sequence[Plan], names: Sequence[NDArray], given: dict[str, tuple[ArrayLike, int]]) -> int:
-    """The batch size of plans and parameters, each with the axes that one value has."""
-    sizes = {plan.shape[0] for plan in plans} | {len(each) for each in names}
+def _samples(sizes: dict[str, int], given: dict[str, tuple[ArrayLike, int]]) -> int:
+    """The batch size of plans and names, and of parameters, each with the axes that one value has."""
+    sizes = dict(sizes)
     for name, (value, axes) in given.items():
         shape = values.array(name, value).shape
         if len(shape) == axes + 1:
-            sizes.add(shape[0])
+            sizes[name] = shape[0]
         elif len(shape) != axes:
             raise ValueError(f"{name} must have {axes} axes, or one more for samples, got shape {shape}")
-    sizes -= {1}
-    if len(sizes) > 1:
-        raise ValueError(f"plans and parameters must have one number of samples (or one sample), got {sorted(sizes)}")
-    return sizes.pop() if sizes else 1
+    return values.batch(sizes)
 
 
 def _names(name: str, given: str | Sequence[str], known: Collection[str]) -> NDArray[np.str_]:
     """The names, (1,) or (N,)."""
+    if not isinstance(given, (str, Sequence, np.ndarray)) or isinstance(given, bytes) or np.ndim(given) > 1:
+        raise ValueError(f"{name} must be a name or one per sample, got {type(given).__name__}: {name}={given!r:.50}")
     found = np.array([given] if isinstance(given, str) else list(given), dtype=object)
     for each in found:
         if not isinstance(each, str) or each not in known:
