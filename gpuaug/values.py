@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -114,6 +116,16 @@ def batch(sizes: dict[str, int]) -> int:
         rule = "plans and parameters must have one number of samples (or one sample)"
         raise ValueError(f"{rule}, got {sorted(found)}: {who}")
     return next(iter(found), 1)
+
+
+def meant(name: object, known: Iterable[str]) -> str:
+    """What to say behind a name that is none of those known: the nearest of them, or nothing.
+
+    >>> meant("wype", ["wipe", "push"])
+    "; did you mean 'wipe'?"
+    """
+    near = difflib.get_close_matches(str(name), list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def holds(ok: NDArray) -> bool:

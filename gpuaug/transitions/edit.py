@@ -5,7 +5,6 @@ Legend: N samples, T output frames, K taps.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -275,10 +274,8 @@ def _names(name: str, given: str | Sequence[str], known: Collection[str]) -> NDA
     found = np.array([given] if isinstance(given, str) else list(given), dtype=object)
     for each in found:
         if not isinstance(each, str) or each not in known:
-            near = difflib.get_close_matches(str(each), known, 1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
             choice = list(known) if len(known) < 9 else "gpuaug.transitions.NAMES"
-            raise ValueError(f"{name} must be of {choice}, got {name}={each!r}{meant}")
+            raise ValueError(f"{name} must be of {choice}, got {name}={each!r}{values.meant(each, known)}")
     if not len(found):
         raise ValueError(f"{name} must be a name or one per sample, got none")
     return found.astype(str)

@@ -16,6 +16,7 @@ from support import kernel_implementations
 
 implementation = kernel_implementations.pixels
 cpu = kernel_implementations.cpu
+kernels = kernel_implementations.kernels
 DTYPES = [torch.uint8, torch.float16, torch.bfloat16, torch.float32]
 EDGES = [(0.0, "linear"), (0.3, "linear"), (0.3, "smooth")]
 KINDS = ["wipe_left", "wipe_up", "circle_open", "noise_dissolve"]  # of blocks that are open, closed, and neither
@@ -75,9 +76,9 @@ def test_frames_of_a_block_and_a_pixel_more_or_less(cpu, size, softness, edge):
 
 
 @pytest.mark.parametrize(("softness", "edge"), EDGES)
-def test_what_a_mask_hides_may_be_no_number(implementation, softness, edge):
+def test_what_a_mask_hides_may_be_no_number(kernels, softness, edge):
     bank, plan = frames(torch.float32), masked(softness, edge)
-    expected = blend(bank.to(implementation), plan, spatial_dims=(3, 4)).cpu()
+    expected = blend(bank.to(kernels), plan, spatial_dims=(3, 4)).cpu()
     hidden = bank.clone()
     for n in range(len(KINDS)):
         share = cover.shares(plan.weight[n], plan.layers.each(lambda column: column[n]), SIZE)  # noqa: B023
@@ -86,5 +87,5 @@ def test_what_a_mask_hides_may_be_no_number(implementation, softness, edge):
                 unseen = torch.from_numpy(share[t, k] == 0)
                 hidden[plan.clip[n, t, k], plan.frame[n, t, k]][:, unseen] = torch.nan
     assert hidden.isnan().any()
-    got = blend(hidden.to(implementation), plan, spatial_dims=(3, 4)).cpu()
+    got = blend(hidden.to(kernels), plan, spatial_dims=(3, 4)).cpu()
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
