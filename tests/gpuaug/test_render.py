@@ -297,13 +297,3 @@ def test_strided_bank(implementation):
     part = bank[::2, 1::2, 3:34]
     got = render(part.to(implementation) if implementation.type == "cuda" else part, plan, size=(31, 45))
     np.testing.assert_allclose(got.cpu(), reference.render(part.numpy(), plan, size=(31, 45)), atol=1e-5)
-
-
-@pytest.mark.parametrize("box", [[0, 0, 0.4, 0.4], [0, 0, 0.2, 3], [30.7, 44.6, 31, 45], [0, 0.3, 0.3, 0]])
-def test_a_box_of_less_than_half_a_pixel_at_an_edge_shows_the_outermost_one(implementation, box):
-    """And not the row before, which is another frame's, or nobody's."""
-    bank = random_bank(np.random.default_rng(8))
-    plan = Plan.take([1, 2], [0.0, 3.0])
-    given = {"size": (3, 5), "box": np.array([box, box], float)}
-    got = render(bank.to(implementation), plan, **given)
-    np.testing.assert_allclose(got.cpu(), reference.render(bank.numpy(), plan, **given), atol=1e-5)
