@@ -37,7 +37,10 @@ host_kernels = Extension(
     sources=[f"gpuaug/kernels/{name}.cpp" for name in ("host", "host_compose", "host_render")],
     depends=[
         *(f"gpuaug/kernels/{name}.cuh" for name in ("pixel", "layers")),
-        *(f"gpuaug/kernels/{name}.h" for name in ("host", "host_rows", "host_layers", "host_direct", "host_passes")),
+        *(
+            f"gpuaug/kernels/{name}.h"
+            for name in ("host", "host_rows", "host_layers", "host_direct", "host_masks", "host_passes")
+        ),
     ],
     extra_compile_args=compile_args,
     extra_link_args=link_args,

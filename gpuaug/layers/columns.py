@@ -89,15 +89,12 @@ class Layers:
 
 def together(parts: Sequence[Layers]) -> list[Layers]:
     """The same layers with one common table of maps and pictures."""
-    found: list[Layers] = []
     owners = [part for part in parts if len(part.maps)]
-    if len(owners) < 2:
-        return [
-            replace(part, maps=owner.maps, pictures=owner.pictures)
-            for owner in owners[:1] or parts[:1]
-            for part in parts
-        ]
+    if len(owners) < 2:  # one table serves all
+        only = (owners or parts)[0]
+        return [replace(part, maps=only.maps, pictures=only.pictures) for part in parts]
     tables, pictures = [], tuple(picture for part in parts for picture in part.pictures)
+    found: list[Layers] = []
     rows = own = 0
     for part in parts:
         table = part.maps.copy()
@@ -105,9 +102,22 @@ def together(parts: Sequence[Layers]) -> list[Layers]:
         tables.append(table)
         found.append(replace(part, map=np.where(part.map < 0, -1, part.map + rows)))
         rows, own = rows + len(table), own + len(part.pictures)
-    maps, place = np.unique(np.concatenate(tables), axis=0, return_inverse=True)
-    place = np.append(place.reshape(-1), -1)  # some versions give (M, 1); −1 stays −1
+    maps, place = _unique(np.concatenate(tables))
     return [replace(part, map=place[part.map], maps=maps, pictures=pictures) for part in found]
+
+
+def unique(layers: Layers) -> Layers:
+    """The same layers with every time map once, so that it is made once."""
+    if len(layers.maps) < 2:
+        return layers
+    maps, place = _unique(layers.maps)
+    return replace(layers, map=place[layers.map], maps=maps)
+
+
+def _unique(maps: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The different rows, and where each is now; the last place is that of −1."""
+    rows, place = np.unique(maps, axis=0, return_inverse=True)
+    return rows, np.append(place.reshape(-1), -1)  # some versions give (M, 1)
 
 
 @dataclass(frozen=True, eq=False)

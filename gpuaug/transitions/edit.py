@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import values
-from ..layers import fields, taps
+from ..layers import columns, fields, taps
 from ..layers.columns import ALL, COLOR, MAP, Layers, Marks
 from ..plan import Plan, alike, columns_of, fade, where, with_columns
 from ..values import TooShort, per_sample, require
@@ -174,7 +174,7 @@ def _together(first: Plan, second: Plan, kinds: NDArray, motion: Motion, mixed: 
                 table[:, 1], table[:, -1] = (table[:, 1] + layer.angle) % 360, layer.reverse
                 layers.map[own, :, k] = (sum(map(len, maps)) + np.arange(len(own)))[:, None]
                 maps.append(table)
-    layers = replace(layers, maps=np.concatenate(maps), pictures=tuple(looks.pictures))
+    layers = columns.unique(replace(layers, maps=np.concatenate(maps), pictures=tuple(looks.pictures)))
     return _filled(Plan(np.full(shape, COLOR), np.zeros(shape), weight, layers), source, first, second, mixed)
 
 
