@@ -59,7 +59,7 @@ BUDGETS = {
     "pretrain/common": 1175,
     "gpuaug/layers": 520,
     "gpuaug/transitions": 967,
-    "gpuaug/transforms": 720,
+    "gpuaug/transforms": 721,
     "pretrain/data": 1456,
     "pretrain/evaluation": 940,
     "pretrain/features": 1235,

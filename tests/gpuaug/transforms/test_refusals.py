@@ -42,6 +42,8 @@ from support.plans.numbered import numbered
         (lambda: RandomTransition(ranges={"softnes": (0, 1)}), "ranges must be of .* got 'softnes'; did you mean"),
         (lambda: RandomTransition("swipe"), "weights must be of families or kinds of gpuaug.transitions, got 'swipe'"),
         (lambda: RandomTransition(["cut", "jump"]), "kinds must be of two clips, got 'jump': RandomJump, .*"),
+        (lambda: RandomTransition("luma", luma=np.ones((3, 4))), "luma must be finite and have more than one value"),
+        (lambda: RandomTransition("luma", luma=np.ones((5, 6, 3))), "luma must be grey, .* of colours"),
         (lambda: RandomTransition("luma"), "luma must be given for the kind 'luma'"),
     ],
 )  # fmt: skip
