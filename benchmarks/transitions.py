@@ -9,7 +9,10 @@ same call on frames of a pixel, which is all that happens beside kernel and time
 its processors.
 
 Then what kinds cost in `render`, which crops, resizes and normalises, in plain cross-fades of as many frames: rows with
-" / cross-fade" have the cost of a kind by that of a cross-fade, all frames in the middle, the time maps kept.
+" / cross-fade" have the cost of a kind by that of a cross-fade, all frames in the middle, the time maps kept. The same
+of arrays of the first kind, with their planning: there a cross-fade's weights are multiples of 1/16, which integers of
+16 bits multiply; "cross-fade of 15" has weights of any kind, as soft masks have. What moves is sampled, a cross-fade
+is not.
 """
 
 from __future__ import annotations
@@ -59,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         suite.save()
     for side in SIZES:
         costs(suite, side)
+        array_costs(suite, side)
         suite.save()
     return suite.finish()
 
@@ -109,21 +113,45 @@ def costs(suite: common.Suite, side: int) -> None:
     y, x = rng.uniform(0, 256 - extent), rng.uniform(0, 340 - extent)
     box, out = np.stack([y, x, y + extent, x + extent], -1), torch.empty(n, 3, t, side, side)
     plans = {"cross-fade": gpuaug.edits.crossfade(first, second, length=t, center=t // 2, overlap=t)}
-    for kind in COSTS:
-        for softness in (0.0, 0.3) if "softness" in gpuaug.transitions.KINDS[kind].draws else (0.0,):
-            name = f"{kind}, soft" if softness else kind
-            plans[name] = gpuaug.edits.transition(first, second, kind, length=t, start=0, duration=t, softness=softness)
+    for name, kind, softness in kinds_and_edges():
+        plans[name] = gpuaug.edits.transition(first, second, kind, length=t, start=0, duration=t, softness=softness)
     runs: common.Candidates = {
         name: functools.partial(
             gpuaug.render, bank, plan, size=(side, side), box=box, mean=[0.4] * 3, std=[0.2] * 3, out=out
         )
         for name, plan in plans.items()
     }
-    seconds = common.measure(runs, rounds=2 * suite.rounds + 1, device=CLOCK)
-    for name in plans:
+    by_crossfade(suite, f"render, {n}×{t}×{side}²", runs, 2 * suite.rounds + 1)
+
+
+def array_costs(suite: common.Suite, side: int) -> None:
+    """The same of arrays."""
+    rng = np.random.default_rng(2)
+    a, b = (torch.from_numpy(rng.integers(0, 256, (SAMPLES, FRAMES, 3, side, side), np.uint8)) for _ in range(2))
+    edit: Any = functools.partial(gpuaug.transition, a, b, length=FRAMES, start=0, spatial_dims=(3, 4))
+    runs: common.Candidates = {
+        "cross-fade": functools.partial(edit, "dissolve", duration=FRAMES),
+        "cross-fade of 15": functools.partial(edit, "dissolve", duration=FRAMES - 1),
+    }
+    for name, kind, softness in kinds_and_edges():
+        runs[name] = functools.partial(edit, kind, duration=FRAMES, softness=softness)
+    by_crossfade(suite, f"arrays, {SAMPLES}×{FRAMES}×3×{side}²", runs, suite.rounds)
+
+
+def kinds_and_edges() -> list[tuple[str, str, float]]:
+    """Names of candidates, their kinds and softness: masks have a hard edge and a soft one."""
+    soft = [(f"{kind}, soft", kind, 0.3) for kind in COSTS if "softness" in gpuaug.transitions.KINDS[kind].draws]
+    return [(kind, kind, 0.0) for kind in COSTS] + soft
+
+
+def by_crossfade(suite: common.Suite, case: str, runs: common.Candidates, rounds: int) -> None:
+    """A row for each candidate: its time by that of a cross-fade."""
+    seconds = common.measure(runs, rounds=rounds, device=CLOCK)
+    for name in runs:
         if name != "cross-fade":
-            ratio = seconds[name] / seconds["cross-fade"]
-            suite.row(f"render, {n}×{t}×{side}²: {name} / cross-fade", "×", ratio, limit="cost of a kind")
+            suite.row(
+                f"{case}: {name} / cross-fade", "×", seconds[name] / seconds["cross-fade"], limit="cost of a kind"
+            )
 
 
 if __name__ == "__main__":

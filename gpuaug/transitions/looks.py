@@ -47,8 +47,9 @@ class Looks:
             vectors[name] = np.broadcast_to(value, (n, size))
         maps = np.zeros((n, len(MAP)))
         column = {name: np.broadcast_to(np.ravel(value), n) for name, value in one.items()}
+        known, place = np.unique(kinds, return_inverse=True)
         for name, default in PLAIN.items():  # what a kind has no use for does nothing
-            used = np.isin(kinds, [kind for kind, what in KINDS.items() if name in what.draws])
+            used = np.array([name in KINDS[kind].draws for kind in known])[place]
             if name in vectors:
                 vectors[name] = np.where(used[:, None], vectors[name], default)
             else:
