@@ -130,10 +130,10 @@ def pictures(clips_NCTYX: torch.Tensor, mean: Sequence[float], std: Sequence[flo
     return (value.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 4, 1).numpy()
 
 
-def window_names(bank: gpuaug.ClipBank, dataset: Dataset) -> dict[int, Source]:
-    """slot → file and class of its window, and its times."""
+def window_names(bank: gpuaug.ClipBank, plan: gpuaug.Plan, dataset: Dataset) -> dict[int, Source]:
+    """slot → file and class of its window, and its times; of what the plan shows, which may be used up by now."""
     found = {}
-    for slot in np.flatnonzero(bank.info["ready"]).tolist():
+    for slot in np.unique(plan.clip[plan.clip >= 0]).tolist():
         row = bank.info[slot]
         label = dataset.classes[row["label"]] if row["label"] >= 0 else "no label"
         file = Path(dataset.videos[row["video"]].path).name
