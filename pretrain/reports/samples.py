@@ -115,7 +115,8 @@ def _bars(card: Card, colors: dict[int, str]) -> Iterator[Bar]:
             if weight == 0:
                 continue
             height = weight * HEIGHT
-            text = f"{card.seconds_TK[t, k]:.2f} s" + ("" if weight == 1 else f" × {weight:.2f}")
+            share = f"{weight:.2f}"  # what rounds to the whole is shown as it
+            text = f"{card.seconds_TK[t, k]:.2f} s" + ("" if share == "1.00" else f" × {share}")
             clip, room = int(plan.clip[0, t, k]), height >= 10
             yield Bar(
                 t, t * (WIDTH + 2), top, height, colors[clip], text if room else "", f"{card.names[clip]} at {text}"

@@ -85,7 +85,12 @@ def window_frames(settings: Settings) -> int:
 
 def needs(settings: Settings) -> Needs:
     """Actions to tell apart, and background where batches are to have as much of it."""
-    return Needs(label="TSP", background="--balance" if settings.balance else "", otherwise="leave out --balance")
+    return Needs(
+        label="TSP",
+        background="--balance" if settings.balance else "",
+        otherwise="leave out --balance" if settings.balance else "",
+        given_by="--annotations says where actions are",
+    )
 
 
 def draws(settings: Settings, windows: int) -> Draws:

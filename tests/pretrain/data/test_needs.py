@@ -7,7 +7,8 @@ from pretrain.data.dataset import Dataset, Segment
 from pretrain.data.needs import Needs, lacking
 
 PAIRS = Needs(two_classes="dc", same_class="sc", otherwise="give --boundaries ds ss")
-BALANCE = Needs(label="actions", background="balance", otherwise="leave out --balance")
+WHERE = "--annotations says where actions are"
+BALANCE = Needs(label="actions", background="balance", otherwise="leave out --balance", given_by=WHERE)
 
 
 def labelled(*labels):
