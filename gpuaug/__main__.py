@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import functools
 import os
 import sys
@@ -12,11 +13,18 @@ from . import __version__, probe
 
 DOCTOR = "what this machine has, and what would make it faster"
 PROBE = "what is in a folder of videos, as a CSV"
+COMMANDS = ("doctor", "probe")
 SHOWN = 10  # unusable files that are told of
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m gpuaug") -> int:
     """Run one command; returns 0 (done), 1 (failed) or 2 (wrong usage). `prog` is the program's name in help texts."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        near = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"{prog} --help lists them; those of training: gpuaug --help"
+        print(f"{prog}: there is no command {words[0]!r} here; {hint}", file=sys.stderr)
+        return 2
     try:
         given = _parser(prog).parse_args(argv)
         status: int = given.run(given)

@@ -27,6 +27,7 @@ from .about import config, foresee, summary
 from .loop import Loop, Model
 from .optimizer import Optimizer, peak_rates
 from .run_folder import RunFolder
+from .scores import told
 from .settings import KINDS, TrainSettings, check_files
 from .validation import Validation
 
@@ -114,7 +115,7 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
                 old.unlink()
         if each and loop.progress < 1:
             steps = 0 if settings.run.minutes else loop.total - loop.step
-            for line in foresee(settings, task, model, loader, steps, each):
+            for line in foresee(settings, task, model, loader, steps, each, beside=group.beside):
                 record.say(line)
         record.rewind(loop.step)
         if state is not None:
@@ -141,7 +142,7 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
     elif over:
         record.say(f"{record.folder} had finished after step {loop.step}: nothing was left to do")
     else:
-        best = f", best held-out score {loop.best:.3f}" if val_set is not None and math.isfinite(loop.best) else ""
+        best = f", best held-out {told(loop.best)}" if val_set is not None and math.isfinite(loop.best) else ""
         if record.writes:
             checkpoint.export(record.folder, record.folder / WEIGHTS)
             record.json(f"{WEIGHTS}/{overlap.RECORD}", trained_on)

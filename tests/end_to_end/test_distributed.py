@@ -97,3 +97,17 @@ def test_a_group_of_one(world):
 
     group = start("cpu")
     assert (group.rank, group.world, group.main, group.gather(3), group.any(True)) == (0, world, True, [3], True)
+
+
+@pytest.mark.parametrize(("said", "beside"), [("3", 3), (None, 1)])
+def test_a_group_knows_how_many_share_its_machine(said, beside, monkeypatch):
+    from pretrain.common import distributed
+
+    monkeypatch.setattr(distributed.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed.dist, "new_group", lambda **_: None)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    for name, value in {"WORLD_SIZE": "6", "RANK": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": said}.items():
+        if value:
+            monkeypatch.setenv(name, value)
+    group = distributed.start("cpu")
+    assert (group.rank, group.world, group.local, group.beside) == (4, 6, 1, beside)
