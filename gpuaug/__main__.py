@@ -8,6 +8,7 @@ import functools
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from . import __version__, probe
 
@@ -39,8 +40,27 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m gpuaug") -> i
         return 1
 
 
+class Parser(argparse.ArgumentParser):
+    """One whose errors are one line, with the nearest flag where one is misspelt, and which takes no shortened ones."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(allow_abbrev=False, **how)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[argparse.Namespace, list[str]]:
+        found, rest = super().parse_known_args(args, namespace)
+        if rest and self._defaults:  # that of a command, which knows its flags
+            word, flag = rest[0].partition("=")[0], rest[0].startswith("-")
+            near = difflib.get_close_matches(word, self._option_string_actions, n=1) if flag else []
+            what = f"there is no flag {word}" if flag else f"nothing is known of {word}"
+            self.error(f"{what}; did you mean {near[0]}?" if near else what)
+        return found, rest
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
+
+
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="GPU-native, on-the-fly video augmentation.",
         epilog="The program gpuaug has these commands and those of training.",

@@ -155,7 +155,8 @@ def _find(paths: Iterable[PathLike]) -> Iterator[tuple[str, str | None]]:
     for given in paths:
         path = os.fspath(given)
         if not os.path.lexists(path):
-            raise FileNotFoundError(f"no such file or folder: {path}")
+            remote = "; only local files are read" if "://" in str(path) else ""
+            raise FileNotFoundError(f"no such file or folder: {path}{remote}")
         if os.path.isdir(path):
             yield from _search(path)
         elif path.lower().endswith(".csv"):

@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 import gpuaug
 
-from ..common.cli import Failed, Parser, command, prog
-from ..common.files import new_text, readable
+from ..common.cli import Failed, Parser, command, next_step, prog
+from ..common.files import local, new_text, readable
 from ..reports.contact_sheet import section, write_sheet
 from ..shots.detect import Detector
 from ..shots.formats import CLEAN, SUFFIXES, clean, write
@@ -61,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     mine = list(names.items())[part::parts]
     for path, name in tqdm(mine, "videos", unit="video", disable=None if len(mine) > 1 else True):
         try:
+            if not path.exists():  # else FFmpeg might take it for an address
+                raise VideoError(f"there is no such file{local(path)}")
             source = Source(path)
             with tqdm(total=source.expected, desc=readable(path.name), unit="frame", leave=False, disable=None) as bar:
                 found = detector(path, pictures=not args.no_page, progress=bar.update)
@@ -74,18 +76,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         whole += not found.boundaries
         if not args.no_page:
             sections.append(section(readable(str(path)), found))
-    if not args.no_page:
+    done = len(mine) - failed
+    if done and not args.no_page:
         page = args.out / (f"shots-{part}of{parts}.html" if parts > 1 else "shots.html")
         write_sheet(page, sections)
         print(page)
     if args.clean:
         with new_text(args.clean) as file:
             csv.writer(file, lineterminator="\n").writerows([CLEAN, *segments])
-        done = len(mine) - failed
         print(
             f"{args.clean}: {len(segments)} shots; {whole} of {done} videos have no boundary, {done - whole} have some"
         )
-    print(f"{len(mine) - failed} videos done, {failed} cannot be read: {args.out}")
+    print(f"{done} video{'s' * (done != 1)} done, {failed} cannot be read: {args.out}")
+    if done and args.clean:
+        next_step("train", "--task", "TASK", "--videos", "VIDEOS", "--annotations", args.clean, "--out", "run")
     return 1 if failed else 0
 
 

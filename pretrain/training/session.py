@@ -106,8 +106,9 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
         if not settings.run.minutes:
             draws, count = task.draws(settings.options, settings.feed.windows_per_segment), len(train_set.segments)
             samples = epochs * settings.run.clips_per_segment
-            shown = passes(draws, settings.feed, samples, resident=loader.resident)
-            record.say(f"{epochs:.4g} epochs = {loop.total} steps = {shown} over {count:,} segments")
+            filling = loader.report()["slots"] * group.world / loader.pass_windows
+            shown = passes(draws, settings.feed, samples, resident=loader.resident, filling=filling)
+            record.say(f"{epochs:.4g} epochs, {loop.total} steps: {shown} over {count:,} segments")
         if state is not None:
             loop.load(state, source)
         elif record.writes:

@@ -10,6 +10,7 @@ from typing import Any
 from ..common import cli
 from ..common.cli import Parser, add_config, add_flags, make, read_config
 from ..common.distributed import DEVICES
+from ..common.files import local
 from ..common.settings import BadSetting, Kinds, Recipe, check, deviations, flags_of, option, required, saved, setting
 from ..data.segments import Background
 from ..feed.settings import AugmentSettings, FeedSettings
@@ -244,4 +245,4 @@ def check_files(settings: TrainSettings) -> None:
     named += [("init", settings.encoder.init), *((name, getattr(settings.options, name, None)) for name in names)]
     for name, path in named:
         if path and not Path(path).exists():
-            raise ValueError(f"{option(name)} must be a file or folder that exists, there is no {path}")
+            raise ValueError(f"{option(name)} must be a file or folder that exists, there is no {path}{local(path)}")

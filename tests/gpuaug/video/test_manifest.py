@@ -203,6 +203,10 @@ class TestCommand:
         ("arguments", "status", "message"),
         [
             (["nowhere"], 1, "error: no such file or folder: nowhere\n"),
+            (["s3://b/a.mp4"], 1, "error: no such file or folder: s3://b/a.mp4; only local files are read\n"),
+            (["x", "--nocache"], 2, "probe: error: there is no flag --nocache; did you mean --no-cache?\n"),
+            (["x", "--no-cach"], 2, "probe: error: there is no flag --no-cach; did you mean --no-cache?\n"),
+            (["x", "--zzz=3"], 2, "probe: error: there is no flag --zzz\n"),
             ([], 2, "the following arguments are required: PATH"),
             (
                 ["x", "-o", "/dev/null/m/m.csv"],
@@ -215,7 +219,9 @@ class TestCommand:
     )
     def test_usage(self, arguments, status, message, capsys):
         assert self.run(*arguments) == status
-        assert message in capsys.readouterr().err
+        err = capsys.readouterr().err
+        assert message in err
+        assert err.count("\n") == (status > 0), "one line"
 
     def test_nothing_usable_is_a_failure(self, tmp_path):
         assert self.run(tmp_path) == 1

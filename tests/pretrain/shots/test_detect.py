@@ -1,7 +1,9 @@
 """Whole videos: the same in parts as at once, frames by number, lists of every kind, bad files by name."""
 
 import csv
+import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 import gpuaug
 from pretrain.__main__ import main
 from pretrain.data.annotations import read_published
+from pretrain.reports.contact_sheet import section
 from pretrain.shots import detect, formats, frames
 from pretrain.shots.boundaries import FAMILIES, Boundary
 from pretrain.shots.network import CONTEXT, FEATURES, SIZE, Outputs, ShotNetwork
@@ -155,6 +158,45 @@ def test_the_command_names_bad_files_and_goes_on(weights, clip, tmp_path, capsys
     assert found.segments.segment.max() == pytest.approx(60 / 25)
     assert f"{table}: {len(found.segments)} shots; " in capsys.readouterr().out
     assert main([*words, "--shard", "2/2"]) == 2
+
+
+def test_a_page_is_made_of_what_was_read_and_no_other_is_replaced_by_none(weights, clip, tmp_path, capsys):
+    gpuaug.write_video(tmp_path / "a.mkv", np.concatenate([clip[:40], 255 - clip[:40]]), 25, "ffv1", pixel_format="bgr0")
+    words = ["--weights", str(weights), "--out", str(tmp_path / "out"), "--formats", "json"]
+    table = tmp_path / "clean.csv"
+    assert main(["shots", str(tmp_path / "a.mkv"), *words, "--clean", str(table)]) == 0
+    told = capsys.readouterr()
+    assert f"train --task TASK --videos VIDEOS --annotations {table}" in told.err
+    assert "1 video done, 0 cannot be read" in told.out
+    page = (tmp_path / "out" / "shots.html").read_text()
+    assert main(["shots", str(tmp_path / "none.mkv"), *words]) == 1
+    told = capsys.readouterr()
+    assert told.err == f"shots: {tmp_path / 'none.mkv'} cannot be read: there is no such file\n"
+    assert told.out == f"0 videos done, 1 cannot be read: {tmp_path / 'out'}\n"
+    assert (tmp_path / "out" / "shots.html").read_text() == page
+    assert main(["shots", "https://localhost/a.mp4", *words]) == 1
+    assert "there is no such file; only local files are read" in capsys.readouterr().err
+
+
+def test_the_page_says_what_its_pictures_and_numbers_are():
+    pictures = dict.fromkeys(range(18, 72), np.zeros((4, 4, 3), np.uint8))
+    made = section("a.mkv", dataclasses.replace(shots(), pictures=pictures))
+    assert made["note"] == "3 boundaries in 100 frames, 25 per second"
+    cut, dissolve, _ = made["strips"]
+    assert re.fullmatch(r"cut 20, 0\.80 s, score 0\.\d\d", cut["text"])
+    assert [(frame, role) for frame, _, role in cut["pictures"]] == [
+        (19, ", the last before the cut"),
+        (20, ", the first after the cut"),
+        (21, ", the one after that"),
+    ]
+    assert [role for *_, role in dissolve["pictures"]][1:4] == [
+        ", the first mixed one",
+        ", its middle",
+        ", the last mixed one",
+    ]
+    assert section("b", dataclasses.replace(shots(), boundaries=[]))["note"].startswith("no boundary in 100")
+    other = section("a", dataclasses.replace(shots(), pictures={22: pictures[22]}))  # close by, in place of 19 to 21
+    assert [(frame, role) for frame, _, role in other["strips"][0]["pictures"]] == [(22, "")]
 
 
 def test_weights_that_are_none(tmp_path, weights):
