@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m gpuaug") -> i
         hint = f"did you mean {near[0]!r}?" if near else f"{prog} --help lists them; those of training: gpuaug --help"
         print(f"{prog}: there is no command {words[0]!r} here; {hint}", file=sys.stderr)
         return 2
+    given = argparse.Namespace()
     try:
         given = _parser(prog).parse_args(argv)
         status: int = given.run(given)
@@ -33,7 +34,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m gpuaug") -> i
     except SystemExit as end:  # argparse: 0 after --help, 2 for wrong usage
         return end.code if isinstance(end.code, int) else 2
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        kept = "; what was read is remembered" if getattr(given, "no_cache", True) is False else ""
+        print(f"stopped{kept}", file=sys.stderr)
         return 1
     except (OSError, ValueError, RuntimeError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -223,6 +223,14 @@ class TestCommand:
         assert message in err
         assert err.count("\n") == (status > 0), "one line"
 
+    def test_stopped(self, folder, capsys, monkeypatch):
+        def stop(*_, **__):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(command, "probe", stop)
+        assert [self.run(folder), self.run(folder, "--no-cache")] == [1, 1]
+        assert capsys.readouterr().err == "stopped; what was read is remembered\nstopped\n"
+
     def test_nothing_usable_is_a_failure(self, tmp_path):
         assert self.run(tmp_path) == 1
 
