@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         for suffix in args.formats:
             write(args.out / f"{name}.{suffix}", str(path), found)
-        segments += clean(str(path), path.resolve().parent.name, found, least=args.least)
+        segments += clean(_told(path, args.videos), path.resolve().parent.name, found, least=args.least)
         whole += not found.boundaries
         if not args.no_page:
             sections.append(section(readable(str(path)), found))
@@ -89,7 +90,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     print(f"{done} video{'s' * (done != 1)} done, {failed} cannot be read: {args.out}")
     if done and args.clean:
-        next_step("train", "--task", "TASK", "--videos", "VIDEOS", "--annotations", args.clean, "--out", "run")
+        folder = args.videos[0] if _one_folder(args.videos) else "VIDEOS"
+        words = ("--annotations", args.clean, "--background", "none", "--out", "run")
+        next_step("train", "--task", "TASK", "--videos", folder, *words)
     return 1 if failed else 0
 
 
@@ -110,6 +113,15 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
         count = taken[path.stem] = taken.get(path.stem, 0) + 1
         named[path] = path.stem if count == 1 else f"{path.stem}-{count}"
     return named
+
+
+def _one_folder(videos: Sequence[Path]) -> bool:
+    return len(videos) == 1 and videos[0].is_dir()
+
+
+def _told(path: Path, videos: Sequence[Path]) -> str:
+    """How --clean calls a file: as train finds it, by its place in the one folder of videos, or by its whole path."""
+    return os.path.relpath(path, videos[0]) if _one_folder(videos) else os.path.abspath(path)
 
 
 def _shard(text: str) -> tuple[int, int]:

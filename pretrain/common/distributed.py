@@ -100,7 +100,9 @@ def start(device: str, timeout: timedelta | None = None) -> Group:
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=timeout)
     patient = dist.new_group(backend="gloo", timeout=PATIENCE)
-    local, beside = (int(os.environ.get(name, usual)) for name, usual in (("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1")))
+    local, beside = (
+        int(os.environ.get(name, usual)) for name, usual in (("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
+    )
     return Group(int(os.environ["RANK"]), world, local, beside, patient)
 
 

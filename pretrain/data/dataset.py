@@ -70,7 +70,9 @@ class Dataset:
         classes = f", {used}{f' of {len(self.classes)}' * empty} classes" if self.classes else ""
         parts, others = [f"{len(self.videos)} videos{classes}"], len(self.segments) - actions
         mixed = f"{actions} labelled and {others} other segments"
-        parts.append(mixed if actions and others else f"{len(self.segments)} segments, {'all' if actions else 'none'} labelled")
+        parts.append(
+            mixed if actions and others else f"{len(self.segments)} segments, {'all' if actions else 'none'} labelled"
+        )
         parts += [f"{self.counts[name]} {name}" for name in sorted(self.counts) if name not in ("action", "background")]
         return "; ".join([*parts, f"{len(self.skipped)} skipped"] if self.skipped else parts)
 

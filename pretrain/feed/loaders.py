@@ -177,7 +177,8 @@ def passes(
         return f"{shown:.3g} passes"
     once = feed.deterministic or low >= most
     if filling > shown / (most if once else low):
-        return f"at least {filling:.3g} passes, which fill the bank,"
+        fewer = " (fewer with a smaller --bank-gib)" if feed.bank_gib else ""
+        return f"at least {filling:.3g} passes, which fill the bank{fewer},"
     if once:
         return f"{shown / most:.3g} passes at reuse {most}"
     return f"{max(filling, shown / most):.3g} to {shown / low:.3g} passes at reuse {low} to {most}"

@@ -25,7 +25,9 @@ def section(name: str, shots: Shots) -> dict[str, Any]:
 
 def write_sheet(path: Path, sections: Sequence[dict[str, Any]]) -> None:
     """Write the page; every picture is inside the file."""
-    lead = "The last frame before and the first frames after every boundary; of gradual ones also its ends. Below them: "
+    lead = (
+        "The last frame before and the first frames after every boundary; of gradual ones also its ends. Below them: "
+    )
     lead += "its kind, its frame or frames from 0, when it is, and the network's score, up to 1."
     save_page(path, PAGES.get_template("shots.html.j2").render(title="Shots", lead=lead, videos=sections))
 

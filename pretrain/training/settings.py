@@ -198,6 +198,8 @@ def parse(
     add_flags(parser, kinds, recipes)
     values = cli.parse(parser, argv, kinds, recipes.get(name))
     try:
+        if values.get("init") == "none":  # as extract has it; the deviations of a recipe tell of it
+            values["init"] = None
         if values.get("dry_run"):
             values = {"videos": (), "out": "", **values}
         if name is None:

@@ -73,7 +73,9 @@ sys.exit(main(["doctor"]))
 
 
 def test_a_reason_is_told_once_below_the_table(monkeypatch, capsys):
-    monkeypatch.setattr(doctor, "_codecs", lambda: {"h264": ["yes", "no (no library)"], "vp9": ["yes", "no (no library)"]})
+    monkeypatch.setattr(
+        doctor, "_codecs", lambda: {"h264": ["yes", "no (no library)"], "vp9": ["yes", "no (no library)"]}
+    )
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
     assert out.count("no library") == 1

@@ -95,6 +95,8 @@ def test_epochs_in_passes(draws, options, samples, said):
 def test_a_bank_is_filled_however_few_segments_there_are(deterministic, filling, said):
     feed = replace(FEED, deterministic=deterministic)
     assert passes(Draws(), feed, 64, resident=False, filling=filling) == said
+    given = passes(Draws(), replace(feed, bank_gib=2.0), 64, resident=False, filling=filling)
+    assert given == said.replace("bank,", "bank (fewer with a smaller --bank-gib),")
 
 
 def test_a_bank_larger_than_the_data_holds_many_windows_of_each_segment_that_is_longer_than_one(decoder):

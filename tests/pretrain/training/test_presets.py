@@ -144,7 +144,9 @@ def test_processes_of_one_machine_share_its_memory_and_cores(told):
     assert f"at least {size:.1f} GB (each of 3 processes 16 samples" in line
     assert "a step takes about 72 s" in line, "three on two cores' time: half as long again as the 48 s of one"
     assert "a step takes about 48 s" in told(10**10, beside=2)[0]
-    with pytest.raises(ValueError, match="0.8 GB .*0.7 GB are free; --preset small, or fewer processes, --batch 4 --acc"):
+    with pytest.raises(
+        ValueError, match=r"0.8 GB .*0.7 GB are free; --preset small, or fewer processes, --batch 4 --acc"
+    ):
         told(700_000_000, beside=3)
     assert told(700_000_000)
 
