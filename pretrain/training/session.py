@@ -114,10 +114,16 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
         elif record.writes:
             for old in checkpoint.those_in(record.folder):  # --overwrite: a later --resume must not find them
                 old.unlink()
+        refused = ""
         if each and loop.progress < 1:
             steps = 0 if settings.run.minutes else loop.total - loop.step
-            for line in foresee(settings, task, model, loader, steps, each, beside=group.beside):
-                record.say(line)
+            try:
+                for line in foresee(settings, task, model, loader, steps, each, beside=group.beside):
+                    record.say(line)
+            except ValueError as error:
+                refused = str(error)
+        if refused := group.gather(refused)[0]:  # by the first process, and by all, so that none waits for it in vain
+            raise ValueError(refused)
         record.rewind(loop.step)
         if state is not None:
             record.say(f"resumed after step {loop.step}")

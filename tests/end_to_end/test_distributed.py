@@ -26,11 +26,12 @@ def torchrun(script, *arguments):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def pair(script, *arguments):
+def pair(script, *arguments, status=0):
     """The same without torchrun, which takes seconds to start."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+        address["LOCAL_WORLD_SIZE"] = "2"
     words = [sys.executable, str(SUPPORT / script), *map(str, arguments)]
     ranks = [{**ENVIRONMENT, **address, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in (0, 1)]
     jobs = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=rank) for rank in ranks]
@@ -40,7 +41,7 @@ def pair(script, *arguments):
         for job in jobs:  # one that waits for a dead one
             job.kill()
             job.communicate()
-    assert [job.returncode for job in jobs] == [0, 0], texts
+    assert [job.returncode for job in jobs] == [status, status], texts
     return texts
 
 
@@ -78,6 +79,19 @@ def test_training_under_torchrun(tmp_path):
     assert summary["validation"]["boundary"]["samples"] == 2 * 4
     rows = [json.loads(line) for line in (tmp_path / "a" / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3, 4]
+
+
+def test_what_does_not_fit_into_memory_is_refused_by_every_process(tmp_path):
+    """Only the first one measures; the other may not wait for it, and end in a traceback, when it has gone."""
+    videos = tmp_path / "videos"
+    style = {"sizes": [(36, 48)], "rates": [Fraction(15)], "codecs": ["mjpeg"], "seconds": (2.0, 2.2)}
+    make_actions(videos, classes=2, clips_per_class=4, progress=False, **style)
+    much = ["--batch", 3_000_000, "--reuse-max", 3_000_000, "--bank-gib", 0.01, "--val-batches", 0]
+    flags = ["--videos", videos, "--out", tmp_path / "run", "--steps", 1, *much]
+    for text in pair("tiny_training.py", *flags, status=1):
+        assert "--batch 3000000: a step needs at least" in text
+        assert "each of 2 processes 3000000 samples" in text
+        assert "Traceback" not in text
 
 
 def test_minutes_are_for_one_process(monkeypatch, tmp_path, capsys):
