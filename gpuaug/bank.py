@@ -162,8 +162,8 @@ class ClipBank:
         if unknown := info.keys() - EMPTY.keys():
             raise ValueError(f"info must have columns of the bank's table, got {sorted(unknown)[0]!r}")
         row = {**EMPTY, **info, "ready": True}
-        if not any(hasattr(value, "__len__") for value in row.values()):
-            self._info[slots] = tuple(row.values())  # of numbers alone: all columns in the time of one
+        if len(slots) == 1 and not any(hasattr(value, "__len__") for value in row.values()):
+            self._info[slots[0]] = tuple(row.values())  # in the time of one column
             return
         for name, value in row.items():
             self._info[name][slots] = value
