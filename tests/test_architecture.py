@@ -53,7 +53,7 @@ BUDGETS = {
     "gpuaug": 2968,
     "gpuaug/supply": 2142,
     "gpuaug/kernels": 3029,
-    "gpuaug/video": 4278,
+    "gpuaug/video": 4356,
     "pretrain": 118,
     "pretrain/commands": 857,
     "pretrain/common": 1175,
