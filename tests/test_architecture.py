@@ -50,7 +50,7 @@ MODULES = {"": 15, "pretrain/": 10}  # in one folder, __init__ not counted
 PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
-    "gpuaug": 2968,
+    "gpuaug": 2971,
     "gpuaug/supply": 2142,
     "gpuaug/kernels": 3029,
     "gpuaug/video": 4356,
