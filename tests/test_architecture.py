@@ -53,7 +53,7 @@ BUDGETS = {
     "gpuaug": 3024,
     "gpuaug/supply": 2142,
     "gpuaug/kernels": 3029,
-    "gpuaug/video": 4282,
+    "gpuaug/video": 4356,
     "pretrain": 118,
     "pretrain/commands": 873,
     "pretrain/common": 1192,
