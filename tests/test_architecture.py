@@ -50,10 +50,10 @@ MODULES = {"": 15, "pretrain/": 10}  # in one folder, __init__ not counted
 PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
-    "gpuaug": 3024,
+    "gpuaug": 3027,
     "gpuaug/supply": 2142,
     "gpuaug/kernels": 3029,
-    "gpuaug/video": 4356,
+    "gpuaug/video": 4357,
     "pretrain": 118,
     "pretrain/commands": 873,
     "pretrain/common": 1192,
