@@ -5,12 +5,19 @@ The .cu files are tested as the emulator runs them, the .cpp files as a library 
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from ..paths import REPOSITORY
+from .made import copy, digest, write
+
+KERNELS = REPOSITORY / "gpuaug" / "kernels"
 TESTS = tuple(f"tests/gpuaug/{name}.py" for name in ("kernels/test_odd_shapes", "test_blend", "test_render"))
 IMPLEMENTATION = {".cu": "emulated", ".cpp": "host", ".h": "host"}
 
@@ -50,11 +57,16 @@ FAULTS = (
 
 
 def plant(folder: Path) -> list[tuple[Fault, bool]]:
-    """Every fault with whether a test saw it; `folder` is a copy of the repository, which is left as it was."""
-    found = []
-    compiled = next((folder / "gpuaug" / "kernels").glob("_host*"))
-    library = compiled.read_bytes()
-    for fault in FAULTS:
+    """Every fault with whether a test saw it, each in a copy of the repository; those of an earlier run are kept."""
+    kept, of = folder / "found.json", digest(repr(FAULTS))
+    seen = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    if seen.get("of") != of:
+        copy(folder)
+        seen = {"of": of}
+    for number, fault in enumerate(FAULTS):
+        if str(number) in seen:
+            continue
+        shutil.copytree(KERNELS, folder / "gpuaug" / "kernels", dirs_exist_ok=True)  # without the fault before
         file = folder / "gpuaug" / "kernels" / fault.file
         text = file.read_text(encoding="utf-8")
         assert text.count(fault.before) == 1, f"{fault.file} must have once: {fault.before}"
@@ -62,11 +74,10 @@ def plant(folder: Path) -> list[tuple[Fault, bool]]:
         if file.suffix in (".cpp", ".h"):
             build = ["setup.py", "--quiet", "build_ext", "--inplace", "--force"]
             subprocess.run([sys.executable, *build], cwd=folder, check=True, capture_output=True)
-        found.append((fault, not passed(folder, fault.implementation or IMPLEMENTATION[file.suffix])))
-        file.write_text(text, encoding="utf-8")
-        compiled.write_bytes(library)
-        print(f"{fault.file}: {len(found)} of {len(FAULTS)} planted by hand", flush=True)
-    return found
+        seen[str(number)] = not passed(folder, fault.implementation or IMPLEMENTATION[file.suffix])
+        write(kept, seen)
+        print(f"{fault.file}: {number + 1} of {len(FAULTS)} planted by hand", flush=True)
+    return [(fault, seen[str(number)]) for number, fault in enumerate(FAULTS)]
 
 
 def passed(folder: Path, implementation: str) -> bool:
@@ -80,8 +91,12 @@ def passed(folder: Path, implementation: str) -> bool:
 
 def report(folder: Path) -> list[str]:
     found = plant(folder)
-    seen = sum(seen for _, seen in found)
-    lines = ["", f"{seen} of {len(found)} faults planted by hand in the kernels were seen"]
+    total, unseen = Counter(fault.file for fault, _ in found), Counter(fault.file for fault, seen in found if not seen)
+    lines = ["", f"{len(found) - sum(unseen.values())} of {len(found)} faults planted by hand in the kernels were seen"]
+    lines += ["", "| file | planted | seen | not seen |", "|---|---|---|---|"]
+    lines += [
+        f"| gpuaug/kernels/{file} | {n} | {n - unseen[file]} | {unseen[file] or ''} |" for file, n in total.items()
+    ]
     for fault, seen in found:
         if not seen:
             lines += ["", f"gpuaug/kernels/{fault.file}", "```diff", f"-{fault.before}", f"+{fault.after}", "```"]
