@@ -11,7 +11,7 @@ from support.mutants import by_hand, made
 from support.mutants.by_hand import FAULTS
 from support.mutants.packages import PACKAGES
 from support.mutants.report import report
-from support.mutants.sources import Mutant, difference, same
+from support.mutants.sources import Mutant, difference, mutant_of, same
 from support.paths import REPOSITORY
 
 # what only whole programs run, and what needs a GPU
@@ -80,7 +80,10 @@ def test_report():
 @pytest.fixture
 def stand_in(monkeypatch):
     """In the place of mutmut and of the repository: the calls, as lists of names; "bad" is stopped at first."""
-    calls, source = [], "def x_f__mutmut_orig(a):\n    return a\ndef x_f__mutmut_1(a):\n    return a + 1\n"
+    calls, source = (
+        [],
+        "class A:\n    def f__mutmut_orig(a):\n        return a\n    def f__mutmut_1(a):\n        return a + 1\n",
+    )
 
     def mutmut(folder, names):
         calls.append(names)
@@ -89,7 +92,8 @@ def stand_in(monkeypatch):
         if names == ["made-and-measured-only"]:
             file.parent.mkdir(parents=True)
             file.write_text(source)
-            codes = {"gpuaug.bank.x_f__mutmut_1": None}
+            file.with_name("bank.py.spans").write_text('{"spans": {"f__mutmut_orig": [2, 3], "f__mutmut_1": [4, 5]}}')
+            codes = {"gpuaug.bank.f__mutmut_1": None}
         else:
             codes = json.loads(meta.read_text())["exit_code_by_key"]
             codes[names[0]] = 0 if len(calls) > 2 else None
@@ -102,13 +106,14 @@ def stand_in(monkeypatch):
 
 
 def test_a_run_goes_on_where_it_was_stopped(stand_in, tmp_path, monkeypatch):
-    mutants = made.make("gpuaug", tmp_path)
-    assert mutants == [Mutant("gpuaug/bank.py", "gpuaug.bank.x_f__mutmut_1", ("-    return a", "+    return a + 1"))]
+    (which,) = made.make("gpuaug", tmp_path)
+    mutants = [mutant_of(tmp_path / "gpuaug", *which)]
+    assert mutants == [Mutant("gpuaug/bank.py", "gpuaug.bank.f__mutmut_1", ("-    return a", "+    return a + 1"))]
     name = mutants[0].name
     with pytest.raises(made.TestsFail):
         made.plant(tmp_path / "gpuaug", mutants)
     for _ in range(2):  # what was planted is not planted again, what was made is not made again
-        assert made.make("gpuaug", tmp_path) == mutants
+        assert made.make("gpuaug", tmp_path) == [which]
         assert made.plant(tmp_path / "gpuaug", mutants) == {name: 0}
     assert stand_in == [["made-and-measured-only"], [name], [name]]
     monkeypatch.setattr(made, "_repository", lambda: "changed")  # and then nothing of it holds any more

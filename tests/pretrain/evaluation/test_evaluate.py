@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,6 +63,32 @@ def test_proposals(files, capsys):
     assert out.splitlines()[-2].split()[0] == "AUC"
     status, out, _ = run(capsys, "proposals", *files, "--max-proposals", 2, "--json", "-")
     assert json.loads(out)["auc"] == pytest.approx(0.20575, abs=1e-8)
+
+
+def test_proposals_need_no_labels(files, capsys):
+    read = json.loads(gzip.decompress(Path(files[3]).read_bytes()))
+    for row in (row for rows in read["results"].values() for row in rows):
+        del row["label"]
+    Path(files[3]).write_bytes(gzip.compress(json.dumps(read).encode()))
+    status, out, _ = run(capsys, "proposals", *files, "--max-proposals", 2, "--json", "-")
+    assert (status, json.loads(out)["auc"]) == (0, pytest.approx(0.20575, abs=1e-8))
+    status, _, err = run(capsys, "detection", *files)
+    assert status == 1
+    assert "label" in err
+
+
+def test_all_subsets(files, capsys):
+    truth = json.loads(Path(files[1]).read_text())
+    moved = next(video for video in truth["database"].values() if video["annotations"])
+    moved["subset"] = "training"
+    Path(files[1]).write_text(json.dumps(truth))
+    found = {}
+    for subset in ("all", "validation"):
+        status, out, _ = run(capsys, "detection", *files, "--subset", subset, "--json", "-")
+        assert status == 0
+        found[subset] = json.loads(out)["average_map"]
+    assert found["all"] == pytest.approx(0.444166667, abs=1e-6)  # as with one subset
+    assert found["validation"] != found["all"]
 
 
 def test_exclude(files, capsys, tmp_path):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..paths import REPOSITORY
 from .packages import PACKAGES, Package
-from .sources import Mutant, mutants_of
+from .sources import Mutant, names_of
 
 SETTINGS = """
 [tool.mutmut]
@@ -34,21 +34,21 @@ class TestsFail(RuntimeError):
     """The tests of a package fail without a fault, so that they say nothing of one."""
 
 
-def make(name: str, out: Path) -> list[Mutant]:
-    """Make all mutants of a package and see which tests reach them, if that is not done; what is worth planting."""
+def make(name: str, out: Path) -> list[tuple[str, str]]:
+    """Make all mutants of a package and see which tests reach them, if that is not done: their files and names."""
     folder, package = out / name, PACKAGES[name]
     kept = folder / "made.json"
     if kept.exists():
         found = json.loads(kept.read_text(encoding="utf-8"))
         if found["of"] == digest(settings(package)):
-            return [Mutant(file, own, tuple(change)) for file, own, change in found["mutants"]]
+            return [(file, mutant) for file, mutant in found["mutants"]]
     copy(folder)
     with open(folder / "pyproject.toml", "a", encoding="utf-8") as file:
         file.write(settings(package))
     done = mutmut(folder, ["made-and-measured-only"])
     if "nothing matches" not in done.stdout + done.stderr:
         raise TestsFail((done.stdout + done.stderr)[-3000:])
-    mutants = mutants_of(folder)
+    mutants = names_of(folder)
     write(kept, {"of": digest(settings(package)), "mutants": mutants})
     print(f"{name}: {len(mutants)} mutants are made", flush=True)
     return mutants

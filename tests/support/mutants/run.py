@@ -8,6 +8,7 @@ A run that was stopped goes on where it was, and so does one with a larger sampl
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import sys
 import time
@@ -21,6 +22,7 @@ from . import by_hand
 from .made import TestsFail, make, plant
 from .packages import PACKAGES
 from .report import report
+from .sources import Mutant, mutant_of
 
 T = TypeVar("T")
 
@@ -52,9 +54,12 @@ def main(argv: list[str] | None = None) -> int:
         return found
 
     made = each(options.packages, lambda name: make(name, options.out))
-    every = sorted((name, mutant) for name, mutants in made.items() for mutant in mutants)
+    every = sorted((name, *mutant) for name, mutants in made.items() for mutant in mutants)
     random.Random(options.seed).shuffle(every)  # whose beginning is what a smaller sample has
-    shares = {name: [mutant for of, mutant in every[: options.sample] if of == name] for name in made}
+    shares: dict[str, list[Mutant]] = {name: [] for name in made}
+    worth = ((name, mutant_of(options.out / name, *which)) for name, *which in every)
+    for name, mutant in itertools.islice(((name, mutant) for name, mutant in worth if mutant), options.sample):
+        shares[name].append(mutant)
     longest_first = sorted((name for name in shares if shares[name]), key=lambda name: -len(shares[name]))
     codes = each(longest_first, lambda name: plant(options.out / name, shares[name]))
     lines = report([(mutant, codes[name][mutant.name]) for name in codes for mutant in shares[name]])

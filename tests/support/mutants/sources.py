@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import json
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,23 +18,30 @@ class Mutant(NamedTuple):
     change: tuple[str, ...]
 
 
-def mutants_of(folder: Path) -> list[Mutant]:
-    """Every mutant under a folder that mutmut was run in, but for those that change no more than words for users."""
-    found = []
-    for meta in sorted((folder / "mutants").rglob("*.py.meta")):
-        file = meta.relative_to(folder / "mutants").with_suffix("")
-        functions = {
-            node.name: node
-            for node in ast.walk(ast.parse((folder / "mutants" / file).read_text(encoding="utf-8")))
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        }
-        for name in json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]:
-            own = name.rpartition(".")[2]
-            base, _, _ = own.rpartition("__mutmut_")
-            original, changed = functions[f"{base}__mutmut_orig"], functions[own]
-            if not same(original, changed):
-                found.append(Mutant(str(file), name, difference(original, changed)))
-    return found
+def names_of(folder: Path) -> list[tuple[str, str]]:
+    """(source file, name) of every mutant under a folder that mutmut was run in."""
+    metas = sorted((folder / "mutants").rglob("*.py.meta"))
+    return [
+        (str(meta.relative_to(folder / "mutants").with_suffix("")), name)
+        for meta in metas
+        for name in json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]
+    ]
+
+
+def mutant_of(folder: Path, file: str, name: str) -> Mutant | None:
+    """None for a mutant that changes no more than words for users."""
+    own = name.rpartition(".")[2]
+    base, _, _ = own.rpartition("__mutmut_")
+    original, changed = (_function(folder / "mutants" / file, each) for each in (f"{base}__mutmut_orig", own))
+    return None if same(original, changed) else Mutant(file, name, difference(original, changed))
+
+
+def _function(file: Path, name: str) -> ast.AST:
+    """A function of a mutated file, which has all mutants of all functions, by mutmut's index of it."""
+    spans = json.loads(file.with_name(f"{file.name}.spans").read_text(encoding="utf-8"))["spans"]
+    begin, end = spans[name]
+    lines = file.read_text(encoding="utf-8").splitlines()[begin - 1 : end]
+    return ast.parse(textwrap.dedent("\n".join(lines))).body[0]
 
 
 def same(original: ast.AST, changed: ast.AST) -> bool:
