@@ -202,6 +202,7 @@ def test_finished_files_are_kept_and_failed_ones_leave_nothing(tmp_path, monkeyp
             assert path.stat().st_mtime_ns == mtime
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_kill_and_resume(tmp_path):
     code = (

@@ -37,10 +37,10 @@ class TestsFail(RuntimeError):
 def make(name: str, out: Path) -> list[tuple[str, str]]:
     """Make all mutants of a package and see which tests reach them, if that is not done: their files and names."""
     folder, package = out / name, PACKAGES[name]
-    kept = folder / "made.json"
+    kept, of = folder / "made.json", digest(settings(package))
     if kept.exists():
         found = json.loads(kept.read_text(encoding="utf-8"))
-        if found["of"] == digest(settings(package)):
+        if found["of"] == of:
             return [(file, mutant) for file, mutant in found["mutants"]]
     copy(folder)
     with open(folder / "pyproject.toml", "a", encoding="utf-8") as file:
@@ -49,7 +49,7 @@ def make(name: str, out: Path) -> list[tuple[str, str]]:
     if "nothing matches" not in done.stdout + done.stderr:
         raise TestsFail((done.stdout + done.stderr)[-3000:])
     mutants = names_of(folder)
-    write(kept, {"of": digest(settings(package)), "mutants": mutants})
+    write(kept, {"of": of, "mutants": mutants})
     print(f"{name}: {len(mutants)} mutants are made", flush=True)
     return mutants
 
