@@ -124,7 +124,7 @@ def test_a_run_goes_on_where_it_was_stopped(stand_in, tmp_path, monkeypatch):
 def test_faults_made_by_hand_are_planted_once(tmp_path, monkeypatch):
     planted = []
 
-    def passed(folder, implementation):
+    def passed(folder, implementation, library):
         text = (folder / "gpuaug" / "kernels" / "blend.cu").read_text(encoding="utf-8")
         planted.append([implementation, *(fault.after for fault in faults if fault.before not in text)])
         if planted[2:] == planted[-1:]:

@@ -70,7 +70,7 @@ ODD_NAMES = ["x" * 400, "nul\0", "caf\udce9"]
 NAMES = ["/../../../evil", "../evil", "/tmp/evil", "a/b", "A_b", "..", ".", "", "é", *ODD_NAMES]
 
 
-@pytest.mark.parametrize("names", [NAMES, ODD_NAMES], ids=["not drawn", "drawn"])
+@pytest.mark.parametrize("names", [NAMES, pytest.param(ODD_NAMES, marks=pytest.mark.slow)], ids=["not drawn", "drawn"])
 def test_names_of_scores_stay_in_the_folder(tmp_path, names, request):
     if names is NAMES:
         request.getfixturevalue("blank")
