@@ -57,6 +57,12 @@ def test_what_changes_no_more_than_words_is_left_out(original, changed, alike):
     assert difference(function(original), function(changed)) == (f"-    {original}", f"+    {changed}")
 
 
+def test_a_changed_default_is_told():
+    original, changed = (ast.parse(f"def f{n}(a={n}):\n    return a").body[0] for n in (1, 2))
+    assert not same(original, changed)
+    assert difference(original, changed) == ("-def _(a=1):", "+def _(a=2):")
+
+
 def test_report():
     """Survivors are told of, whatever else the tests ended with was seen, and what was stopped is not counted."""
     codes = {"a.py": [0, 1, 2, 3, 33, None, -15], "b.py": [-24, -11, 36, 5, 255]}

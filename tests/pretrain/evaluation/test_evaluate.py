@@ -57,12 +57,22 @@ def test_json_on_standard_output_is_only_json(files, capsys):
     assert list(data["by_length"]["seconds"]) == [">0"]
 
 
+@pytest.mark.parametrize(("convention", "name"), [("detad", "average mAP_N"), ("plain", "average mAP")])
+def test_lengths_are_told_by_the_name_of_their_measure(files, capsys, convention, name):
+    status, out, _ = run(capsys, "detection", *files, "--length-convention", convention)
+    assert status == 0
+    assert {line.split(",")[0] for line in out.splitlines() if line.startswith("average mAP") and "," in line} == {name}
+
+
 def test_proposals(files, capsys):
     status, out, _ = run(capsys, "proposals", *files, "--max-proposals", 2)
     assert status == 0
     assert out.splitlines()[-2].split()[0] == "AUC"
     status, out, _ = run(capsys, "proposals", *files, "--max-proposals", 2, "--json", "-")
-    assert json.loads(out)["auc"] == pytest.approx(0.20575, abs=1e-8)
+    told = json.loads(out)
+    assert told["auc"] == pytest.approx(0.20575, abs=1e-8)
+    assert set(told) == {"task", "truth", "predictions", "thresholds", "auc", "an", "ar", "recall", "notes"}
+    assert told["thresholds"] == pytest.approx(np.arange(0.5, 1, 0.05).tolist())
 
 
 def test_proposals_need_no_labels(files, capsys):

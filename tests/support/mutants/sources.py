@@ -50,8 +50,8 @@ def same(original: ast.AST, changed: ast.AST) -> bool:
 
 
 def difference(original: ast.AST, changed: ast.AST) -> tuple[str, ...]:
-    """The lines that differ, − before and + after, below the function's head."""
-    old, new = (ast.unparse(node).splitlines()[1:] for node in (original, changed))
+    """The lines that differ, − before and + after; the name of neither is told."""
+    old, new = (ast.unparse(_nameless(node)).splitlines() for node in (original, changed))
     lines = difflib.unified_diff(old, new, n=0, lineterm="")
     return tuple(line for line in lines if not line.startswith(("---", "+++", "@@")))
 
@@ -72,6 +72,10 @@ class _Words(ast.NodeTransformer):
 
 
 def _essence(function: ast.AST) -> str:
+    return ast.dump(_Words().visit(_nameless(function)))
+
+
+def _nameless(function: ast.AST) -> ast.AST:
     copied = ast.parse(ast.unparse(function)).body[0]
-    copied.name = ""  # type: ignore[attr-defined]
-    return ast.dump(_Words().visit(copied))
+    copied.name = "_"  # type: ignore[attr-defined]
+    return copied
