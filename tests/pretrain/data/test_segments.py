@@ -5,12 +5,13 @@ import json
 from collections import Counter
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrain.data.annotations import read_published
-from pretrain.data.segments import CLIP_SECONDS, Segments, complement, cut
+from pretrain.data.segments import CLIP_SECONDS, Segments, complement, cut, temporal_iou
 
 
 def of(*rows: tuple) -> Segments:
@@ -56,6 +57,13 @@ def test_published_background_rows_on_demand():
     kept, counts = cut(published, 10.0, clip_seconds=1.0, background="file")
     assert rows_of(kept) == [(2, 4, "a"), (0.0, 2, ""), (4, 10.0, "")]
     assert counts["background too short"] == 1
+
+
+def test_segments_without_length_overlap_nothing_whatever_memory_held():
+    point = np.full((4096, 2), 5.0)
+    for _ in range(5):
+        np.full(4096, 7.0)  # given back at once, and taken again for the result
+        assert not temporal_iou(point, point).any()
 
 
 @pytest.fixture(scope="module")
