@@ -47,6 +47,8 @@ def function(body):
         ("return a == 'mean'", "return a == 'MEAN'", True),
         ("return f'{a} frames'", "return f'XX{a} framesXX'", True),
         ("return a == 'mean'", "return a == 'XXmeanXX'", False),
+        ("return tqdm(a, desc='read')", "return tqdm(a, desc=None)", True),
+        ("return tqdm(a, desc='read')", "return tqdm(None, desc='read')", False),
         ("return a + 1", "return a + 2", False),
         ("raise ValueError('a')", "raise TypeError('a')", False),
         ("g(a, b=1)", "g(a)", False),

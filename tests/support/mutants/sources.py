@@ -45,7 +45,7 @@ def _function(file: Path, name: str) -> ast.AST:
 
 
 def same(original: ast.AST, changed: ast.AST) -> bool:
-    """Whether two functions differ in nothing but what errors say, or how words are capitalised."""
+    """Whether they differ in nothing but what errors and bars of progress say, or how words are capitalised."""
     return _essence(original) == _essence(changed)
 
 
@@ -61,6 +61,11 @@ class _Words(ast.NodeTransformer):
         if isinstance(node.exc, ast.Call):
             node.exc.args, node.exc.keywords = [], []
         return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id == "tqdm":
+            node.keywords = []
+        return self.generic_visit(node)
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         return ast.copy_location(ast.Constant("text"), node)
