@@ -150,3 +150,13 @@ def test_faults_made_by_hand_are_planted_once(tmp_path, monkeypatch):
     assert text[1] == "2 of 3 faults planted by hand in the kernels were seen"
     assert text[5] == "| gpuaug/kernels/blend.cu | 3 | 2 | 1 |"
     assert len(planted) == 4
+
+
+@pytest.mark.parametrize(("code", "seen"), [(0, False), (1, True), (-11, True), (-6, True), (5, None), (4, None)])
+def test_a_crash_of_the_tests_is_a_fault_that_was_seen(code, seen, tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], code, "", ""))
+    if seen is None:
+        with pytest.raises(SystemExit, match="no tests of the kernels were run"):
+            by_hand.passed(tmp_path, "host", None)
+    else:
+        assert by_hand.passed(tmp_path, "host", None) != seen

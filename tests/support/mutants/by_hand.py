@@ -103,7 +103,7 @@ def passed(folder: Path, implementation: str, library: Path | None) -> bool:
     if library:
         environment["GPUAUG_TEST_LIBRARY"] = str(library)
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    if done.returncode not in (0, 1):
+    if done.returncode > 1:  # below 0: a signal, of a fault that reads or writes where it must not, and is seen by that
         raise SystemExit(f"no tests of the kernels were run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.returncode == 0
 
