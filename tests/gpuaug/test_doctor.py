@@ -56,6 +56,7 @@ def test_a_broken_backend_is_a_reason_not_a_crash(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("env") is None, reason="needs env")
+@pytest.mark.end_to_end
 def test_it_works_without_compiler_and_nvidias_libraries():
     code = """
 import sys

@@ -67,6 +67,8 @@ def clips_of(*shape, dtype=torch.float32):
         ((clips_of(2, 8, 3, 4, 4, dtype=torch.float64),), "clips must be uint8, .* or float32, got torch.float64"),
         ((clips_of(2, 8, 3, 4, 4).requires_grad_(),), "clips must not require gradients"),
         ((np.zeros((2, 8, 3, 4, 4)),), r"the input must be clips, \(clips, target\) or a dict with clips, got ndarray"),
+        (((),), r"the input must be clips, \(clips, target\) or a dict with clips, got tuple"),
+        (([],), r"the input must be clips, \(clips, target\) or a dict with clips, got list"),
         (({"image": clips_of(2, 8, 3, 4, 4)},), r"or clips as 'video', got \['image'\]"),
         (({"video": "x"},), "clips must be a torch tensor, got str"),
         ((clips_of(2, 8, 3, 4, 4), {"frames": 1}), "must be a dict of clip, time, kind, shot, got int"),

@@ -234,6 +234,7 @@ class TestCommand:
     def test_nothing_usable_is_a_failure(self, tmp_path):
         assert self.run(tmp_path) == 1
 
+    @pytest.mark.end_to_end
     def test_as_a_program(self):
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         call = [sys.executable, "-m", "gpuaug"]

@@ -59,6 +59,7 @@ def write(path: Path, entries: dict) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_training_takes_the_training_subset(toys, tmp_path):
     training, validation = of_subset(toys, "training"), of_subset(toys, "validation")
     assert (len(training), len(validation)) == (40, 20)
