@@ -8,6 +8,9 @@ is torch.compile of the eager one. What limits ours is named by two more candida
 same call on frames of a pixel, which is all that happens beside kernel and time maps. Times are those of the process on
 its processors.
 
+"As files": the pairs are files of raw frames, and so are the results; ffmpeg's xfade gets a call for each pair. Times
+are those of the wall.
+
 Then what kinds cost in `render`, which crops, resizes and normalises, in plain cross-fades of as many frames: rows with
 " / cross-fade" have the cost of a kind by that of a cross-fade, all frames in the middle, the time maps kept. The same
 of arrays of the first kind, with their planning: there a cross-fade's weights are multiples of 1/16, which integers of
@@ -18,7 +21,9 @@ is not.
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     for side in SIZES:
         mixed(suite, side, compiled=not args.no_compile)
+        files(suite, side)
         suite.save()
     for side in SIZES:
         costs(suite, side)
@@ -102,6 +108,41 @@ def mixed(suite: common.Suite, side: int, *, compiled: bool) -> None:
         suite.against(case, seconds, "gpuaug", name)
     for name in limits:
         suite.row(f"{case}: {name} / gpuaug", "×", seconds[name] / seconds["gpuaug"], limit="share of the time")
+
+
+def files(suite: common.Suite, side: int) -> None:
+    """Rows of the same work from files to files, ours against ffmpeg's xfade."""
+    xfade = suite.peer("benchmarks.peers.xfade")
+    if xfade is None:
+        return
+    rng, kinds = np.random.default_rng(3), np.resize(list(xfade.NAMES), SAMPLES).tolist()
+    shape = (FRAMES, 3, side, side)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for n in range(SAMPLES):
+            for name in "ab":
+                rng.integers(0, 256, shape, np.uint8).tofile(folder / f"{n}.{name}")
+
+        def ours() -> None:
+            first, second = (
+                np.stack([np.fromfile(folder / f"{n}.{name}", np.uint8).reshape(shape) for n in range(SAMPLES)])
+                for name in "ab"
+            )
+            made = gpuaug.transition(first, second, kinds, length=FRAMES, start=0, duration=FRAMES, spatial_dims=(3, 4))
+            for n, clip in enumerate(made):
+                clip.tofile(folder / f"{n}.out")
+
+        runs: common.Candidates = {"gpuaug": ours, "ffmpeg xfade": lambda: xfade.cross(folder, kinds, FRAMES, side)}
+        sizes = set()
+        for run in runs.values():
+            run()
+            sizes |= {(folder / f"{n}.out").stat().st_size for n in range(SAMPLES)}
+        if sizes != {int(np.prod(shape))}:
+            raise AssertionError(f"results must have {np.prod(shape)} bytes, found {sorted(sizes)}")
+        seconds = common.measure(runs, rounds=min(3, suite.rounds), device="cpu")
+    case = f"{SAMPLES}×{FRAMES}×3×{side}², as files"
+    suite.times(case, seconds)
+    suite.against(case, seconds, "gpuaug", "ffmpeg xfade")
 
 
 def costs(suite: common.Suite, side: int) -> None:
