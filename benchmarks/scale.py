@@ -67,8 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = suite.parse(argv)
     for case in CASES:
         if suite.smoke:
-            flags = [*case.flags, "--batch", "4", "--size", "32"]
-            case = case._replace(flags=flags, total=40, distinct=8, frames=150)
+            case = case._replace(flags=[*case.flags, "--batch", "4"], total=40, distinct=8, frames=300)
         one_case(suite, case._replace(total=min(case.total, args.videos or case.total)), args)
     return suite.finish()
 
