@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 import gpuaug
 
-from ..common.files import atomic
+from ..common.files import atomic, sweep
 from .sprites import CLASSES, RADIUS, TEXTURE, Actor, background, draw, follow, sprite
 
 # x264's fast assembly gives other bytes now and then, even for the same frames on the same machine
@@ -144,6 +144,7 @@ def write(film: Film) -> None:
     suffix, encoder, options = ENCODERS[film.codec]
     how: dict[str, Any] = {"container": suffix[1:], "pixel_format": "yuvj420p" if encoder == "mjpeg" else "yuv420p"}
     frames = chain.from_iterable(shoot(film))
+    sweep(film.path)
     with atomic(film.path) as part:
         gpuaug.write_video(part, frames, film.rate, encoder, options=options, reproducible=True, **how)
 

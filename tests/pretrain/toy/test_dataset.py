@@ -224,8 +224,16 @@ def test_kill_and_resume(tmp_path):
     assert 0 < len(finished) < 18
     for path in finished:
         assert len(decode(path)) == 48
-    for name in ("a", "b"):
+
+    def make(name):
         subprocess.run([*run, str(tmp_path / name)], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=True)
+
+    make("b")
+    places = (tmp_path / "a" / path.relative_to(tmp_path / "b") for path in (tmp_path / "b").glob("*/[a-z]*.*"))
+    there = next(path for path in places if not path.exists())
+    there.parent.mkdir(exist_ok=True)
+    there.with_name(f".{there.name}.{process.pid}.part").write_bytes(b"half")  # as if it had been killed there, too
+    make("a")
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
     assert all(path.stat().st_mtime_ns == mtime for path, mtime in finished.items())
 
