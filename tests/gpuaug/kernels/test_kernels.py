@@ -176,7 +176,7 @@ def compile_sanitized(sources: list[Path], folder: Path) -> list[Path]:
     folder.mkdir(exist_ok=True)
     objects = [folder / f"{source.stem}.o" for source in sources]
     for source, target in zip(sources, objects):
-        sanitized(["-std=c++17", "-O1", "-g", "-c", "-fPIC", "-fno-omit-frame-pointer", str(source)], target)
+        sanitized(["-std=c++17", "-Og", "-g1", "-c", "-fPIC", "-fno-omit-frame-pointer", str(source)], target)
     return objects
 
 
