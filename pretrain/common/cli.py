@@ -127,15 +127,23 @@ def parse(parser: Parser, argv: Sequence[str] | None, kinds: Kinds, recipe: Reci
     Wrong usage ends the program with status 2 and one line, as argparse does.
     """
     later = {each.name for kind in kinds.values() for each in flags_of(kind) if each.metadata["later"]}
-    values = {name: default.value for name, default in (recipe or {}).items() if name not in later}
+    recipe = {name: default for name, default in (recipe or {}).items() if name not in later}
+    values = {name: default.value for name, default in recipe.items()}
+    configured: dict[str, Any] = {}
     given = vars(parser.parse_args(_without_old_names(sys.argv[1:] if argv is None else argv, kinds)))
     if config := given.pop("config", None):
         parser.origin = f"--config {config}: "
-        values |= vars(parser.parse_args(_words(parser, read_config(config), kinds)))
+        configured = vars(parser.parse_args(_words(parser, read_config(config), kinds)))
         parser.origin = ""
+    values |= configured
     for each in (each for kind in kinds.values() for each in flags_of(kind) if each.name in given):
         values = {name: value for name, value in values.items() if name not in each.metadata["instead_of"]}
     values |= given
+    for name, default in recipe.items():
+        if default.follows and name not in given:
+            before = {default.follows: recipe[default.follows].value, **(configured if name in configured else {})}
+            scale = values[default.follows] / (before[default.follows] or 1)  # 0 is refused where settings are made
+            values[name] = tuple(round(pixels * scale) for pixels in values[name])
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 

@@ -169,9 +169,9 @@ def parse(
     def begun(**about: Any) -> Parser:
         parser = Parser(prog=prog, **about)
         parser.add_argument("--task", choices=sorted(TASKS), help="with --help: shows its own flags and defaults")
-        text = "a row of a paper as published, and its task; flags beside it deviate, and are named (docs/fidelity.md)"
         text = "small: other defaults, for a CPU or a first look, of no paper; flags beside it win"
         parser.add_argument("--preset", choices=PRESETS, help=text)
+        text = "a row of a paper as published, and its task; flags beside it deviate, and are named (docs/fidelity.md)"
         parser.add_argument("--recipe", choices=RECIPES, metavar="NAME", help=f"{text}: {', '.join(RECIPES)}")
         add_config(parser)
         return parser

@@ -60,7 +60,7 @@ RECIPE: Recipe = {
     "window_placement": Default("random", "[P]; evenly spaced in validation"),
     "reuse_min": Default(1, "[P, C]"),
     "reuse_max": Default(1, "[P, C] every clip once"),
-    "bank_size": Default((128, 171), "[C]; [P] keeps the aspect ratio: --fit inside --bank-size 228 228"),
+    "bank_size": Default((128, 171), "[C]; [P] keeps the aspect ratio: --fit inside --bank-size 228 228", "size"),
     "fit": Default("stretch", "[C]"),
     "crop": Default("random", "[P, C] 112² and flip"),
     "batch": Default(32, "[P, C] per GPU"),
