@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import functools
 import os
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from . import __version__, probe
+from .values import nearest
 
 DOCTOR = "what this machine has, and what would make it faster"
 PROBE = "what is in a folder of videos, as a CSV"
@@ -22,8 +22,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m gpuaug") -> i
     """Run one command; returns 0 (done), 1 (failed) or 2 (wrong usage). `prog` is the program's name in help texts."""
     words = sys.argv[1:] if argv is None else list(argv)
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:
-        near = difflib.get_close_matches(words[0], COMMANDS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"{prog} --help lists them; those of training: gpuaug --help"
+        near = nearest(words[0], COMMANDS)
+        hint = f"did you mean {near!r}?" if near else f"{prog} --help lists them; those of training: gpuaug --help"
         print(f"{prog}: there is no command {words[0]!r} here; {hint}", file=sys.stderr)
         return 2
     given = argparse.Namespace()
@@ -52,9 +52,9 @@ class Parser(argparse.ArgumentParser):
         found, rest = super().parse_known_args(args, namespace)
         if rest and self._defaults:  # that of a command, which knows its flags
             word, flag = rest[0].partition("=")[0], rest[0].startswith("-")
-            near = difflib.get_close_matches(word, self._option_string_actions, n=1) if flag else []
+            near = nearest(word, self._option_string_actions) if flag else ""
             what = f"there is no flag {word}" if flag else f"nothing is known of {word}"
-            self.error(f"{what}; did you mean {near[0]}?" if near else what)
+            self.error(f"{what}; did you mean {near}?" if near else what)
         return found, rest
 
     def error(self, message: str) -> NoReturn:

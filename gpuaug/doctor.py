@@ -20,6 +20,7 @@ import torch
 import gpuaug
 
 from .video.backends import BACKENDS
+from .video.decoder import usable_cores
 from .video.write import write_video
 
 CODECS: dict[str, tuple[str, str, dict[str, str]]] = {  # codec: (encoder, container, its options)
@@ -52,10 +53,9 @@ def report() -> int:
 
 
 def _machine() -> list[tuple[str, str]]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return [
         ("gpuaug", f"{gpuaug.__version__} on Python {platform.python_version()}, {platform.system()}"),
-        ("processor", f"{platform.machine()}, {cores} cores, torch uses {torch.get_num_threads()} threads"),
+        ("processor", f"{platform.machine()}, {usable_cores()} cores, torch uses {torch.get_num_threads()} threads"),
         ("memory", _memory()),
         ("torch", f"{torch.__version__}, CUDA {torch.version.cuda or 'not built in'}"),
         ("PyAV", f"{av.__version__}, FFmpeg's libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}"),

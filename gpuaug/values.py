@@ -124,8 +124,17 @@ def meant(name: object, known: Iterable[str]) -> str:
     >>> meant("wype", ["wipe", "push"])
     "; did you mean 'wipe'?"
     """
-    near = difflib.get_close_matches(str(name), list(known), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """The name that was probably meant, or "".
+
+    >>> nearest("wype", ["wipe", "push"]), nearest("mix", ["wipe", "push"])
+    ('wipe', '')
+    """
+    return next(iter(difflib.get_close_matches(str(name), list(known), 1)), "")
 
 
 def holds(ok: NDArray) -> bool:

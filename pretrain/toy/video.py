@@ -5,7 +5,6 @@ Legend: T frames.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 import gpuaug
 
+from ..common.environment import usable_cores
 from ..common.files import atomic, sweep
 from .sprites import CLASSES, RADIUS, TEXTURE, Actor, background, draw, follow, sprite
 
@@ -151,7 +151,7 @@ def write(film: Film) -> None:
 
 def write_all(films: Sequence[Film], *, workers: int | None, progress: bool | None) -> None:
     """Write all films with `workers` threads (None: one per core); a bar if `progress`, or on a terminal if None."""
-    pool = ThreadPoolExecutor(workers or os.cpu_count())
+    pool = ThreadPoolExecutor(workers or usable_cores())
     hidden = None if progress is None else not progress
     try:
         for _ in tqdm(pool.map(write, films), "toy videos", len(films), disable=hidden, unit="file"):

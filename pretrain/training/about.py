@@ -6,7 +6,6 @@ Used by session.py; imports loop, settings, data and models.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -17,7 +16,7 @@ from torch import nn
 import gpuaug
 
 from ..common.distributed import Group
-from ..common.environment import environment
+from ..common.environment import environment, usable_cores
 from ..data.annotations import training_subset
 from ..data.dataset import Dataset
 from ..data.rows import counted
@@ -105,7 +104,7 @@ def foresee(
         return int(beside * (step + loader.report()["bank_bytes"]))
 
     others = (draws.rows_per_sample - 1) * clips
-    crowd = max(1.0, beside * torch.get_num_threads() / _cores())
+    crowd = max(1.0, beside * torch.get_num_threads() / usable_cores())
     seconds = crowd * optim.accumulate * each.step_seconds(clips, others)
     least, free = needed(optim.batch), cost.free_bytes()
     several = f"each of {beside} processes " if beside > 1 else ""
@@ -128,10 +127,6 @@ def foresee(
     if seconds * steps > LONG_SECONDS:
         lines.append(f"that is long; {help_small}a smaller --size, --steps or --minutes make it shorter")
     return lines
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _halves(batch: int) -> Iterator[int]:

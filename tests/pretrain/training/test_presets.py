@@ -97,7 +97,7 @@ def told(monkeypatch):
 
     def tell(free, task="bsp", steps=100, beside=1, **optim):
         monkeypatch.setattr(cost, "free_bytes", lambda: free)
-        monkeypatch.setattr(about, "_cores", lambda: 2 * torch.get_num_threads())
+        monkeypatch.setattr(about, "usable_cores", lambda: 2 * torch.get_num_threads())
         made = settings(task=task)
         made = replace(made, optim=replace(made.optim, **{"batch": 16, **optim}))
         loader = types.SimpleNamespace(report=lambda: {"bank_bytes": 1_000_000})
