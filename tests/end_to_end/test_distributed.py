@@ -14,6 +14,7 @@ import torch
 from pretrain.models import checkpoint
 from pretrain.toy.dataset import make_actions
 from support.paths import PYTHONPATH, SUPPORT
+from support.processes import Program
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PYTHONPATH}
 
@@ -32,9 +33,8 @@ def pair(script, *arguments, status=0):
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
         address["LOCAL_WORLD_SIZE"] = "2"
-    words = [sys.executable, str(SUPPORT / script), *map(str, arguments)]
-    ranks = [{**ENVIRONMENT, **address, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in (0, 1)]
-    jobs = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=rank) for rank in ranks]
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in (0, 1)]
+    jobs = [Program(script, *arguments, **address, **rank) for rank in ranks]
     try:
         texts = [job.communicate(timeout=120)[1] for job in jobs]
     finally:
