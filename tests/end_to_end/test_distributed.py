@@ -46,12 +46,12 @@ def pair(script, *arguments, status=0):
 
 
 def test_gradients_are_those_of_one_process_on_the_joined_batch():
-    assert ["agrees" in text for text in pair("ranks.py")] == [True, True]
+    assert ["agrees" in text for text in pair("programs/ranks.py")] == [True, True]
 
 
 def test_one_process_a_node_goes_first_however_long_it_takes(tmp_path):
     """A time-out of three seconds for all else, and five seconds of work."""
-    pair("patience.py", tmp_path)
+    pair("programs/patience.py", tmp_path)
     assert (tmp_path / "order").read_text().split() == ["0", "1"]
 
 
