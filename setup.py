@@ -6,9 +6,12 @@ relative, do not show where only the description is read.
 
 import ast
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
 
 HERE = Path(__file__).parent
 
@@ -34,15 +37,34 @@ else:
 
 host_kernels = Extension(
     "gpuaug.kernels._host",
-    sources=[f"gpuaug/kernels/{name}.cpp" for name in ("host", "host_compose", "host_render")],
+    sources=[f"gpuaug/kernels/{name}.cpp" for name in ("host", "host_compose", "host_compose_wide", "host_render")],
     depends=[
         *(f"gpuaug/kernels/{name}.cuh" for name in ("pixel", "layers")),
-        *(f"gpuaug/kernels/{name}.h" for name in ("host", "host_rows", "host_layers", "host_direct", "host_passes")),
+        *(
+            f"gpuaug/kernels/{name}.h"
+            for name in ("host", "host_rows", "host_compose", "host_layers", "host_direct", "host_masks", "host_passes")
+        ),
     ],
     extra_compile_args=compile_args,
     extra_link_args=link_args,
     optional=True,  # without a compiler the NumPy reference serves, with one warning
 )
+
+
+class BuildKernels(build_ext):
+    """Compiles the files side by side: each takes a minute or more, and setuptools would wait for one after another."""
+
+    def build_extensions(self) -> None:
+        one_by_one = self.compiler.compile
+
+        def side_by_side(sources: list[str], **options: Any) -> list[str]:
+            with ThreadPoolExecutor() as pool:
+                made = pool.map(lambda file: one_by_one([file], **options), sources)
+                return [path for paths in made for path in paths]
+
+        self.compiler.compile = side_by_side
+        super().build_extensions()
+
 
 setup(
     name="gpuaug",
@@ -81,6 +103,7 @@ setup(
         "pretrain.shots": ["weights.pt"],
     },
     ext_modules=[host_kernels],
+    cmdclass={"build_ext": BuildKernels},
     install_requires=[
         "numpy>=1.26",
         "torch>=2.6",

@@ -1,4 +1,6 @@
-"""Run the benchmarks one after another: `python -m benchmarks [--device cpu|cuda] [--out DIR] [NAMES…]`.
+"""Run the benchmarks one after another: `python -m benchmarks [NAMES…] [--device cpu|cuda] [--out DIR]`.
+
+A single one is given its own options, too: `python -m benchmarks transitions --threads 1 --rounds 3`.
 
 `python -m benchmarks sass` measures nothing: it reads what the GPU's kernels are compiled to (benchmarks/sass.py).
 
@@ -38,27 +40,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
     parser.add_argument("--videos", type=Path, metavar="DIR", help="of videos, made once and kept (default: made anew)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="of the JSON files (default: benchmarks/results)")
-    args = parser.parse_args(given)
+    args, own = parser.parse_known_args(given)
     names = args.names or QUESTIONS
     if unknown := [name for name in names if name not in QUESTIONS + BY_NAME]:
         parser.error(f"NAMES must be of {', '.join(QUESTIONS + BY_NAME)}, got {unknown[0]}")
+    if own and len(names) != 1:
+        parser.error(f"options of a benchmark need its name alone before them, got {' '.join(own)}")
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda needs a CUDA device")
     if args.videos:
         os.environ[videos.READY] = str(args.videos.resolve())
     if args.out:
         os.environ[common.RESULTS] = str(args.out.resolve())  # a benchmark may start another process
-    failed = [name for name in names if not run(name, args.device)]
+    failed = [name for name in names if not run(name, args.device, own)]
     print(f"{len(names) - len(failed)} of {len(names)} benchmarks done" + "".join(f"; failed: {n}" for n in failed))
     return 1 if failed else 0
 
 
-def run(name: str, device: str) -> bool:
-    """Whether the benchmark went through."""
+def run(name: str, device: str, own: Sequence[str] = ()) -> bool:
+    """Whether the benchmark went through, with options of its own."""
     print(f"== {name}, {device}", flush=True)
     begin, threads = time.perf_counter(), torch.get_num_threads()
     try:
-        status = importlib.import_module(f".{name}", __package__).main(["--device", device])
+        status = importlib.import_module(f".{name}", __package__).main(["--device", device, *own])
     except (Exception, SystemExit) as error:
         traceback.print_exc()
         status = error.code if isinstance(error, SystemExit) else 1

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 import gpuaug
-from pretrain.common.environment import commit, versions
+from pretrain.common.environment import commit, usable_cores, versions
 
 ROOT = Path(__file__).parent
 RESULTS = "GPUAUG_RESULTS"  # environment variable: folder of the JSON files; without it, results/<version>
@@ -200,8 +200,7 @@ def machine() -> str:
     found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
     model = found.group(1) if found else platform.processor() or platform.machine()
     model = re.sub(r"\((r|tm)\)|@.*|\b(cpu|processor|\d+-core)\b", " ", model, flags=re.IGNORECASE)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    parts = [model, f"{cores}cores"]
+    parts = [model, f"{usable_cores()}cores"]
     if torch.cuda.is_available():
         parts.append(torch.cuda.get_device_name())
     return re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")

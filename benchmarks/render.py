@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import gpuaug
+from pretrain.common.environment import usable_cores
 
 from . import common
 from .peers import render as peers
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     suite.option("--no-compile", action="store_true", help="leave torch.compile out")
     args = suite.parse(argv)
     torch.set_num_threads(args.threads)
-    cores, load = os.cpu_count() or 1, os.getloadavg()[0]
+    cores, load = usable_cores(), os.getloadavg()[0]
     suite.facts |= {"load_at_start": round(load, 1), "cores": cores}
     if load > cores - args.threads + 0.5:  # waiting for neighbours, threads show them and not the code
         print(f"busy machine: load {load:.1f} on {cores} cores for {args.threads} threads; do not trust the ratios")

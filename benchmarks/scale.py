@@ -31,6 +31,7 @@ import numpy as np
 
 import gpuaug
 from pretrain.commands.train import main as train
+from pretrain.common.environment import usable_cores
 from pretrain.data.dataset import read_videos
 
 from . import common, videos
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = suite.parse(argv)
     for case in CASES:
         if suite.smoke:
-            case = case._replace(total=40, distinct=8, frames=300)
+            case = case._replace(flags=[*case.flags, "--batch", "4"], total=40, distinct=8, frames=300)
         one_case(suite, case._replace(total=min(case.total, args.videos or case.total)), args)
     return suite.finish()
 
@@ -103,7 +104,7 @@ def one_case(suite: common.Suite, case: Case, args: Any) -> None:
             suite.row(f"{title}: the same with {len(few)} videos", "s", values[small][:, 0])
             suite.row(f"{title}: memory above that", "MiB", values[large][:, 1] - base[1])
             suite.row(f"{title}: read by a first start", "MiB", np.array([first / MIB]), probe=args.probe)
-            suite.row(f"{title}: probing, on {os.cpu_count()} cores", "s", np.array([seconds]), probe=args.probe)
+            suite.row(f"{title}: probing, on {usable_cores()} cores", "s", np.array([seconds]), probe=args.probe)
             suite.row(f"{title}: read by a second start", "MiB", values[large][:, 2] - base[2])
             suite.row(f"{title}: of the first start's", "%", 100 * (values[large][:, 2] - base[2]) * MIB / first)
             share(suite, title, large, root / "cache")

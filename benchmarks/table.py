@@ -142,7 +142,7 @@ def draw(named: dict[str, dict[str, Any]], path: Path, *, width: float = 11.0) -
     axes.grid(axis="x", alpha=0.3)
     axes.margins(y=0.01)
     axes.margins(x=0.12)
-    axes.set_xlabel("times as fast as the peer, 1: equal (median and interquartile range; orange: slower)", fontsize=8)
+    axes.set_xlabel("times as fast as the peer, 1: equal\n(median and interquartile range; orange: slower)", fontsize=8)
     axes.tick_params(labelsize=8)
     figure.savefig(path, dpi=80)
     pyplot.close(figure)

@@ -8,14 +8,22 @@ is torch.compile of the eager one. What limits ours is named by two more candida
 same call on frames of a pixel, which is all that happens beside kernel and time maps. Times are those of the process on
 its processors.
 
+"As files": the pairs are files of raw frames, and so are the results; ffmpeg's xfade gets a call for each pair. Times
+are those of the wall.
+
 Then what kinds cost in `render`, which crops, resizes and normalises, in plain cross-fades of as many frames: rows with
-" / cross-fade" have the cost of a kind by that of a cross-fade, all frames in the middle, the time maps kept.
+" / cross-fade" have the cost of a kind by that of a cross-fade, all frames in the middle, the time maps kept. The same
+of arrays of the first kind, with their planning: there a cross-fade's weights are multiples of 1/16, which integers of
+16 bits multiply; "cross-fade of 15" has weights of any kind, as soft masks have. What moves is sampled, a cross-fade
+is not.
 """
 
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,9 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     for side in SIZES:
         mixed(suite, side, compiled=not args.no_compile)
+        files(suite, side)
         suite.save()
     for side in SIZES:
         costs(suite, side)
+        array_costs(suite, side)
         suite.save()
     return suite.finish()
 
@@ -100,6 +110,41 @@ def mixed(suite: common.Suite, side: int, *, compiled: bool) -> None:
         suite.row(f"{case}: {name} / gpuaug", "×", seconds[name] / seconds["gpuaug"], limit="share of the time")
 
 
+def files(suite: common.Suite, side: int) -> None:
+    """Rows of the same work from files to files, ours against ffmpeg's xfade."""
+    xfade = suite.peer("benchmarks.peers.xfade")
+    if xfade is None:
+        return
+    rng, kinds = np.random.default_rng(3), np.resize(list(xfade.NAMES), SAMPLES).tolist()
+    shape = (FRAMES, 3, side, side)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for n in range(SAMPLES):
+            for name in "ab":
+                rng.integers(0, 256, shape, np.uint8).tofile(folder / f"{n}.{name}")
+
+        def ours() -> None:
+            first, second = (
+                np.stack([np.fromfile(folder / f"{n}.{name}", np.uint8).reshape(shape) for n in range(SAMPLES)])
+                for name in "ab"
+            )
+            made = gpuaug.transition(first, second, kinds, length=FRAMES, start=0, duration=FRAMES, spatial_dims=(3, 4))
+            for n, clip in enumerate(made):
+                clip.tofile(folder / f"{n}.out")
+
+        runs: common.Candidates = {"gpuaug": ours, "ffmpeg xfade": lambda: xfade.cross(folder, kinds, FRAMES, side)}
+        sizes = set()
+        for run in runs.values():
+            run()
+            sizes |= {(folder / f"{n}.out").stat().st_size for n in range(SAMPLES)}
+        if sizes != {int(np.prod(shape))}:
+            raise AssertionError(f"results must have {np.prod(shape)} bytes, found {sorted(sizes)}")
+        seconds = common.measure(runs, rounds=min(3, suite.rounds), device="cpu")
+    case = f"{SAMPLES}×{FRAMES}×3×{side}², as files"
+    suite.times(case, seconds)
+    suite.against(case, seconds, "gpuaug", "ffmpeg xfade")
+
+
 def costs(suite: common.Suite, side: int) -> None:
     """Rows of kinds by a cross-fade, as `render` executes them: hard edges, and soft ones where there are masks."""
     rng, n, t = np.random.default_rng(1), 8, 8
@@ -109,21 +154,45 @@ def costs(suite: common.Suite, side: int) -> None:
     y, x = rng.uniform(0, 256 - extent), rng.uniform(0, 340 - extent)
     box, out = np.stack([y, x, y + extent, x + extent], -1), torch.empty(n, 3, t, side, side)
     plans = {"cross-fade": gpuaug.edits.crossfade(first, second, length=t, center=t // 2, overlap=t)}
-    for kind in COSTS:
-        for softness in (0.0, 0.3) if "softness" in gpuaug.transitions.KINDS[kind].draws else (0.0,):
-            name = f"{kind}, soft" if softness else kind
-            plans[name] = gpuaug.edits.transition(first, second, kind, length=t, start=0, duration=t, softness=softness)
+    for name, kind, softness in kinds_and_edges():
+        plans[name] = gpuaug.edits.transition(first, second, kind, length=t, start=0, duration=t, softness=softness)
     runs: common.Candidates = {
         name: functools.partial(
             gpuaug.render, bank, plan, size=(side, side), box=box, mean=[0.4] * 3, std=[0.2] * 3, out=out
         )
         for name, plan in plans.items()
     }
-    seconds = common.measure(runs, rounds=2 * suite.rounds + 1, device=CLOCK)
-    for name in plans:
+    by_crossfade(suite, f"render, {n}×{t}×{side}²", runs, 2 * suite.rounds + 1)
+
+
+def array_costs(suite: common.Suite, side: int) -> None:
+    """The same of arrays."""
+    rng = np.random.default_rng(2)
+    a, b = (torch.from_numpy(rng.integers(0, 256, (SAMPLES, FRAMES, 3, side, side), np.uint8)) for _ in range(2))
+    edit: Any = functools.partial(gpuaug.transition, a, b, length=FRAMES, start=0, spatial_dims=(3, 4))
+    runs: common.Candidates = {
+        "cross-fade": functools.partial(edit, "dissolve", duration=FRAMES),
+        "cross-fade of 15": functools.partial(edit, "dissolve", duration=FRAMES - 1),
+    }
+    for name, kind, softness in kinds_and_edges():
+        runs[name] = functools.partial(edit, kind, duration=FRAMES, softness=softness)
+    by_crossfade(suite, f"arrays, {SAMPLES}×{FRAMES}×3×{side}²", runs, suite.rounds)
+
+
+def kinds_and_edges() -> list[tuple[str, str, float]]:
+    """Names of candidates, their kinds and softness: masks have a hard edge and a soft one."""
+    soft = [(f"{kind}, soft", kind, 0.3) for kind in COSTS if "softness" in gpuaug.transitions.KINDS[kind].draws]
+    return [(kind, kind, 0.0) for kind in COSTS] + soft
+
+
+def by_crossfade(suite: common.Suite, case: str, runs: common.Candidates, rounds: int) -> None:
+    """A row for each candidate: its time by that of a cross-fade."""
+    seconds = common.measure(runs, rounds=rounds, device=CLOCK)
+    for name in runs:
         if name != "cross-fade":
-            ratio = seconds[name] / seconds["cross-fade"]
-            suite.row(f"render, {n}×{t}×{side}²: {name} / cross-fade", "×", ratio, limit="cost of a kind")
+            suite.row(
+                f"{case}: {name} / cross-fade", "×", seconds[name] / seconds["cross-fade"], limit="cost of a kind"
+            )
 
 
 if __name__ == "__main__":

@@ -7,16 +7,26 @@ import functools
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from . import __version__, probe
+from .values import nearest
 
 DOCTOR = "what this machine has, and what would make it faster"
 PROBE = "what is in a folder of videos, as a CSV"
+COMMANDS = ("doctor", "probe")
 SHOWN = 10  # unusable files that are told of
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "python -m gpuaug") -> int:
     """Run one command; returns 0 (done), 1 (failed) or 2 (wrong usage). `prog` is the program's name in help texts."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        near = nearest(words[0], COMMANDS)
+        hint = f"did you mean {near!r}?" if near else f"{prog} --help lists them; those of training: gpuaug --help"
+        print(f"{prog}: there is no command {words[0]!r} here; {hint}", file=sys.stderr)
+        return 2
+    given = argparse.Namespace()
     try:
         given = _parser(prog).parse_args(argv)
         status: int = given.run(given)
@@ -24,15 +34,35 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m gpuaug") -> i
     except SystemExit as end:  # argparse: 0 after --help, 2 for wrong usage
         return end.code if isinstance(end.code, int) else 2
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        kept = "; what was read is remembered" if getattr(given, "no_cache", True) is False else ""
+        print(f"stopped{kept}", file=sys.stderr)
         return 1
     except (OSError, ValueError, RuntimeError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
 
 
+class Parser(argparse.ArgumentParser):
+    """One whose errors are one line, with the nearest flag where one is misspelt, and which takes no shortened ones."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(allow_abbrev=False, **how)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, rest = super().parse_known_args(args, namespace)
+        if rest and self._defaults:  # that of a command, which knows its flags
+            word, flag = rest[0].partition("=")[0], rest[0].startswith("-")
+            near = nearest(word, self._option_string_actions) if flag else ""
+            what = f"there is no flag {word}" if flag else f"nothing is known of {word}"
+            self.error(f"{what}; did you mean {near}?" if near else what)
+        return found, rest
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
+
+
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=prog,
         description="GPU-native, on-the-fly video augmentation.",
         epilog="The program gpuaug has these commands and those of training.",
@@ -66,8 +96,12 @@ def _doctor(given: argparse.Namespace) -> int:
 def _probe(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
     if given.workers is not None and given.workers < 1:
         parser.error(f"--workers must be >= 1, got {given.workers}")
-    if given.out and not os.path.isdir(os.path.dirname(os.path.abspath(given.out))):
-        parser.error(f"--out: no such folder: {os.path.dirname(given.out)}")
+    if given.out:
+        folder = os.path.dirname(os.path.abspath(given.out))
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            parser.error(f"--out {given.out}: {folder} cannot be made ({error.strerror})")
     manifest = probe(given.paths, cache=False if given.no_cache else given.cache, workers=given.workers)
     if given.out:
         manifest.save(given.out)

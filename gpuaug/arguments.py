@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import values
 from .kernels.kernel_args import FrameTaps
-from .layers.columns import COLOR, Layers
+from .layers.columns import COLOR, FAR, Layers
 from .plan import Plan
 
 MOST_REDUCTION = 2.0  # source pixels per output pixel that bilinear sampling bears without antialias
@@ -52,20 +52,18 @@ def laid(layers: Layers) -> None:
     Raises:
         ValueError: naming the column, the first value that is wrong, and the rule.
     """
-    for name, most in (("progress", 1), ("softness", np.inf), ("color", 1)):
+    for name, most in (("progress", 1), ("softness", FAR), ("color", 1)):
         column = getattr(layers, name)
-        rule = (
-            f"layers.{name} must be "
-            + (f"in [0, {most}]" if most < np.inf else "≥ 0 and finite")
-            + f", got {name}={{}}"
+        values.require(
+            (column >= 0) & (column <= most), f"layers.{name} must be in [0, {most:g}], got {name}={{}}", column
         )
-        values.require((column >= 0) & (column <= most) & np.isfinite(column), rule, column)
-    place = layers.place
-    ordered = np.isfinite(place).all(-1) & (place[..., 0] <= place[..., 2]) & (place[..., 1] <= place[..., 3])
+    place, crop = layers.place, layers.crop
+    (y0, x0, y1, x1), far = np.moveaxis(place, -1, 0), np.finfo(np.float64).max  # finite, each a comparison
+    ordered = (y0 >= -far) & (y0 <= y1) & (y1 <= far) & (x0 >= -far) & (x0 <= x1) & (x1 <= far)
     if not ordered.all():
         raise ValueError(f"layers.place must be y0 ≤ y1, x0 ≤ x1 and finite, got {place[~ordered][0].tolist()}")
-    crop = layers.crop
-    inside = (crop[..., :2] >= 0).all(-1) & (crop[..., :2] < crop[..., 2:]).all(-1) & (crop[..., 2:] <= 1).all(-1)
+    y0, x0, y1, x1 = np.moveaxis(crop, -1, 0)
+    inside = (y0 >= 0) & (y0 < y1) & (y1 <= 1) & (x0 >= 0) & (x0 < x1) & (x1 <= 1)
     if not inside.all():
         raise ValueError(f"layers.crop must be 0 ≤ y0 < y1 ≤ 1 and so for x, got {crop[~inside][0].tolist()}")
 

@@ -254,7 +254,8 @@ def check_alike(arrays: Mapping[str, Any], looks: list[tuple[StridedClips, torch
         ("shape but for the frames", [(v.shape[:1], v.shape[2:]) for v, _, _ in looks]),
     ):
         if any(value != values[0] for value in values):
-            raise ValueError(f"{' and '.join(arrays)} must have one {name}, got {' and '.join(map(str, values))}")
+            shown = (getattr(value, "__name__", str(value)) for value in values)  # of libraries no path
+            raise ValueError(f"{' and '.join(arrays)} must have one {name}, got {' and '.join(shown)}")
 
 
 def alike(out: Tensor, arrays: Iterable[Any]) -> Any:

@@ -30,7 +30,7 @@ COLUMNS: list[tuple[str, type]] = [
     ("ready", np.bool_),  # a plan may show it now
 ]
 ROW = 4  # pixels: rows begin at multiples of 12 bytes, where a GPU loads whole words
-UNKNOWN = {"video": -1, "label": -1}  # where a window's description leaves a column out; 0 in the others
+EMPTY = {name: -1 if name in ("video", "label") else 0 for name, _ in COLUMNS}  # what a description leaves out
 
 
 class Starved(RuntimeError):
@@ -159,11 +159,14 @@ class ClipBank:
             slots: ids (n,).
             info: columns of the table, each a number or one per slot; those left out say "unknown" (−1) or 0.
         """
-        if unknown := set(info) - {name for name, _ in COLUMNS}:
+        if unknown := info.keys() - EMPTY.keys():
             raise ValueError(f"info must have columns of the bank's table, got {sorted(unknown)[0]!r}")
-        for name, _ in COLUMNS:
-            self._info[name][slots] = info.get(name, UNKNOWN.get(name, 0))
-        self._info["ready"][slots] = True
+        row = {**EMPTY, **info, "ready": True}
+        if len(slots) == 1 and not any(hasattr(value, "__len__") for value in row.values()):
+            self._info[slots[0]] = tuple(row.values())  # in the time of one column
+            return
+        for name, value in row.items():
+            self._info[name][slots] = value
 
     def release(self, slots: NDArray[np.int64]) -> None:
         """Plans may not be drawn with these slots until they are written, reserved or offered again."""

@@ -20,6 +20,7 @@ import torch
 import gpuaug
 
 from .video.backends import BACKENDS
+from .video.decoder import usable_cores
 from .video.write import write_video
 
 CODECS: dict[str, tuple[str, str, dict[str, str]]] = {  # codec: (encoder, container, its options)
@@ -40,8 +41,11 @@ def report() -> int:
     for name, value in [*_machine(), *_kernels(advice), *_gpu(advice)]:
         print(f"{name:<12} {value}")
     print(f"\n{'codec':<12} {_columns(COLUMNS)}")
+    why: list[str] = []
     for codec, answers in _codecs().items():
-        print(f"{codec:<12} {_columns(answers)}")
+        print(f"{codec:<12} {_columns([_short(answer, why) for answer in answers])}")
+    for number, reason in enumerate(why, 1):
+        print(f"  [{number}] {reason}")
     print("\nWhat would make it faster:" if advice else "\nNothing here holds it back.")
     for line in advice:
         print(f"  - {line}")
@@ -49,10 +53,10 @@ def report() -> int:
 
 
 def _machine() -> list[tuple[str, str]]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return [
         ("gpuaug", f"{gpuaug.__version__} on Python {platform.python_version()}, {platform.system()}"),
-        ("processor", f"{platform.machine()}, {cores} cores, torch uses {torch.get_num_threads()} threads"),
+        ("processor", f"{platform.machine()}, {usable_cores()} cores, torch uses {torch.get_num_threads()} threads"),
+        ("memory", _memory()),
         ("torch", f"{torch.__version__}, CUDA {torch.version.cuda or 'not built in'}"),
         ("PyAV", f"{av.__version__}, FFmpeg's libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}"),
     ]
@@ -146,6 +150,28 @@ def _codecs() -> dict[str, list[str]]:
     return table
 
 
+def _memory() -> str:
+    try:
+        return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
+    except (AttributeError, ValueError, OSError):  # no such system call
+        return "not known"
+
+
+def _short(answer: str, why: list[str]) -> str:
+    """The answer without its reason, which goes to the others of the table, each of which is told once.
+
+    >>> why = ["no such library"]
+    >>> [_short(answer, why) for answer in ("yes", "no (it broke)", "no (no such library)")], why
+    (['yes', 'no [2]', 'no [1]'], ['no such library', 'it broke'])
+    """
+    if not (answer.startswith("no (") and answer.endswith(")")):
+        return answer
+    reason = answer[4:-1]
+    if reason not in why:
+        why.append(reason)
+    return f"no [{why.index(reason) + 1}]"
+
+
 def _columns(answers: Sequence[str]) -> str:
     return " ".join(f"{answer:<28}" for answer in answers).rstrip()
 
@@ -182,4 +208,4 @@ def _version(prefix: str) -> str | None:
 
 def _one_line(error: object) -> str:
     text = " ".join(str(error).split())
-    return text if len(text) <= 100 else text[:97] + "…"
+    return text if len(text) <= 300 else text[:297] + "…"

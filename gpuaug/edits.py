@@ -264,12 +264,9 @@ def _freeze(counts: Sequence[int], n: int, /, length: int, start: ArrayLike, dur
 
 def _samples(plans: Sequence[Plan], parameters: dict[str, ArrayLike]) -> int:
     """The batch size of plans and parameters; a single sample or value serves a whole batch."""
-    sizes = {plan.shape[0] for plan in plans}
+    sizes = {f"plan {k}": plan.shape[0] for k, plan in enumerate(plans, 1)}
     for name, value in parameters.items():
         shape = values.array(name, value).shape
         if len(shape) == (2 if name == "frames" else 1):  # a list of frames is one value
-            sizes.add(shape[0])
-    sizes -= {1}
-    if len(sizes) > 1:
-        raise ValueError(f"plans and parameters must have one number of samples (or one sample), got {sorted(sizes)}")
-    return sizes.pop() if sizes else 1
+            sizes[name] = shape[0]
+    return values.batch(sizes)

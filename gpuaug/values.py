@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -100,6 +102,39 @@ def per_sample(name: str, value: ArrayLike, n: int, *, whole: bool = True) -> ND
     if array.ndim > 1 or (array.ndim == 1 and len(array) not in (1, n)):
         raise ValueError(f"{name} must be a scalar or one value per sample ({n}), got shape {array.shape}")
     return array.reshape(-1, 1) if array.ndim else array[()]
+
+
+def batch(sizes: dict[str, int]) -> int:
+    """The one number of samples of plans and parameters, given by name; a single one serves a whole batch.
+
+    >>> batch({"plan 1": 3, "start": 1})
+    3
+    """
+    found = {size: name for name, size in reversed(sizes.items()) if size != 1}
+    if len(found) > 1:
+        who = ", ".join(f"{found[size]} has {size}" for size in sorted(found))
+        rule = "plans and parameters must have one number of samples (or one sample)"
+        raise ValueError(f"{rule}, got {sorted(found)}: {who}")
+    return next(iter(found), 1)
+
+
+def meant(name: object, known: Iterable[str]) -> str:
+    """What to say behind a name that is none of those known: the nearest of them, or nothing.
+
+    >>> meant("wype", ["wipe", "push"])
+    "; did you mean 'wipe'?"
+    """
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """The name that was probably meant, or "".
+
+    >>> nearest("wype", ["wipe", "push"]), nearest("mix", ["wipe", "push"])
+    ('wipe', '')
+    """
+    return next(iter(difflib.get_close_matches(str(name), list(known), 1)), "")
 
 
 def holds(ok: NDArray) -> bool:

@@ -10,7 +10,7 @@ from pretrain.__main__ import LIBRARY, main
 from pretrain.commands.demo import expected
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md")), ROOT / "docs" / "formats.md"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 SHOWN = "\n".join(page.read_text(encoding="utf-8").replace("\\\n", " ") for page in PAGES)
 SHOWN = SHOWN.replace("python -m pretrain", "gpuaug")
 LINES = re.findall(r"^    (?:.* )?gpuaug (\w+)([^\n|`#]*)", SHOWN, re.M)
@@ -51,3 +51,22 @@ def test_every_flag_that_is_shown_exists(capsys):
         shown = capsys.readouterr().out
         for flag in re.findall(r"(?<!\S)(--?[a-z][a-z-]*)", rest):
             assert re.search(rf"(?<![\w-]){flag}\b", shown), f"{command} has no {flag}"
+
+
+def test_no_flag_that_is_required_is_missing(capsys):
+    """What a command says that it lacks, given nothing, stands in every line that shows it."""
+    asked = 0
+    for command, rest in LINES:
+        if "--dry-run" in rest or "--resume" in rest:
+            continue
+        kind = re.match(r" (detection|proposals|grounding|steps)", rest)
+        with contextlib.suppress(SystemExit):
+            main([command, *([kind[1]] if kind else [])])
+        said = capsys.readouterr().err
+        found = re.search(r"arguments are required: (.*)", said)
+        words = found[1].split(", ") if found else re.findall(r"error: (--[\w-]+) must be", said)
+        for flag in (word for word in words if word.startswith("-")):
+            asked += 1
+            names = {"--task": ["--task", "--recipe", "--config"]}.get(flag, flag.split("/"))  # -o/--out
+            assert any(re.search(rf"(?<!\S){name}(?=[\s=]|$)", rest) for name in names), f"{command}{rest} lacks {flag}"
+    assert asked > 20

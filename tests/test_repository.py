@@ -40,6 +40,7 @@ def test_every_public_name_has_a_docstring():
     assert not undocumented
 
 
+@pytest.mark.end_to_end
 @pytest.mark.parametrize("missing", [["cupy"], ["nvidia.dali"], ["cupy", "nvidia.dali"]])
 def test_it_imports_and_works_without_nvidias_libraries(missing):
     """The modules are made unimportable, and everything that needs no GPU is used."""

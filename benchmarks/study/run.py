@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from pretrain.commands import evaluate as evaluate_command
 from pretrain.commands import extract as extract_command
 from pretrain.commands import localize, train
+from pretrain.common.environment import usable_cores
 from pretrain.common.files import write_json
 from pretrain.features.store import Features, Store
 from pretrain.models import checkpoint
@@ -215,7 +216,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--rows", nargs="+", choices=list(ROWS), default=USUAL, help="(default: all but BSP regression dc)")
     add("--seeds", nargs="+", type=int, default=[0, 1, 2], help="(default 0 1 2)")
     add("--clips", type=int, default=5_120, help="that each pre-training learns from (default %(default)s)")
-    add("--jobs", type=int, default=os.cpu_count(), help="at once, of one thread each (default: one per core)")
+    add("--jobs", type=int, default=usable_cores(), help="at once, of one thread each (default: one per core)")
     add("--actions", help="trimmed videos in class folders (default: toy)")
     add("--untrimmed", help="untrimmed videos (default: toy)")
     add("--annotations", help="of the untrimmed ones, ActivityNet JSON (default: toy)")

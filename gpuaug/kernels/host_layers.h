@@ -29,6 +29,7 @@ struct Piece {  // a tap of a frame
     int begin, end;      // where it shows
     const float* shown;  // its share of every output pixel there, or, where it is `even`, `level`
     bool even;
+    bool hard;           // shares are 0 or 1, of all that there is
     float level;
     int group, members;  // first of so many pieces that are mixed before they are sampled
     int source;          // the piece in whose `row` its pixels are …
@@ -77,6 +78,7 @@ template <int MASK> GPUAUG_FN void share_masked(Piece& piece, Rest& rest, const 
     const bool all = begin == rest.begin && end == rest.end;
     if (MASK != OPEN && rest.even && rest.level == 1.f && all && piece.solid && piece.down == 1.f) {
         share_pixels<MASK, true>(piece.share, rest.values, piece, plane, begin, end);
+        piece.hard = MASK == HARD;
     } else {
         if (rest.even)
             for (int x = rest.begin; x < rest.end; ++x) rest.values[x] = rest.level;
@@ -87,7 +89,7 @@ template <int MASK> GPUAUG_FN void share_masked(Piece& piece, Rest& rest, const 
 
 GPUAUG_FN void share_row(Piece& piece, Rest& rest, int y, int outputs) {
     const Layer& layer = piece.layer;
-    piece.begin = piece.end = 0;
+    piece.begin = piece.end = 0, piece.hard = false;
     int begin = rest.begin > piece.from ? rest.begin : piece.from, end = rest.end < piece.to ? rest.end : piece.to;
     if (piece.down == 0.f || begin >= end) return;
     const u16* RESTRICT plane = piece.plane ? piece.plane + (i64)y * outputs : nullptr;

@@ -42,6 +42,18 @@ GPUAUG_FN void add_passes(float* RESTRICT pixels, const Pass& a, const Pass& b, 
     }
 }
 
+// … = of two passes that read the same columns the one which has all of the pixel.
+template <int CH, int STRIDE> GPUAUG_FN void choose_pass(float* RESTRICT pixels, const Pass& a, const Pass& b, int begin, int end) {
+    const Place* RESTRICT places = a.piece->places;
+    const i64 apart = b.row - a.row;  // in one block of scratch memory
+    for (int x = begin; x < end; ++x) {
+        float value[STRIDE];
+        const i64 all = -(i64)(to_bits(b.weight[x]) >> 23 & 1);  // of the bits of 1 or 0; no branch that noise would fool
+        weighted<CH, STRIDE, false>(value, a.row + (all & apart), places[x], 1.f);
+        for (int c = 0; c < STRIDE; ++c) pixels[x * STRIDE + c] = value[c];
+    }
+}
+
 // … += one pass whose output pixels are source pixels, or means of several samples.
 template <int CH, int STRIDE, bool SAFE> GPUAUG_FN void add_others(float* RESTRICT pixels, const Pass& a, int begin, int end) {
     const Piece& piece = *a.piece;
@@ -99,8 +111,8 @@ GPUAUG_FN int common(const Pass& a, const Pass& b) {
     return (a.piece->end < b.piece->end ? a.piece->end : b.piece->end) - begin;
 }
 
-// Two passes: together where both show.
-template <int CH, int STRIDE, bool SAFE> GPUAUG_FN void show_both(float* pixels, Filled& filled, const Pass& a, const Pass& b) {
+// Two passes: together where both show. `alone`: there are no others.
+template <int CH, int STRIDE, bool SAFE> GPUAUG_FN void show_both(float* pixels, Filled& filled, const Pass& a, const Pass& b, bool alone) {
     const Piece &first = *a.piece, &second = *b.piece;
     const bool plain = !first.copies && !second.copies && first.layer.across == 1 && second.layer.across == 1;
     const int size = plain ? common(a, b) : 0, end = first.end < second.end ? first.end : second.end, begin = end - size;
@@ -109,7 +121,9 @@ template <int CH, int STRIDE, bool SAFE> GPUAUG_FN void show_both(float* pixels,
         show<ONE, CH, STRIDE, SAFE>(pixels, filled, b, b, second.begin, second.end);
         return;
     }
-    if (first.leader == second.leader)
+    if (alone && second.hard && first.leader == second.leader && fresh<STRIDE>(pixels, filled, begin, end))
+        choose_pass<CH, STRIDE>(pixels, a, b, begin, end);
+    else if (first.leader == second.leader)
         show<SAME, CH, STRIDE, SAFE>(pixels, filled, a, b, begin, end);
     else
         show<TWO, CH, STRIDE, SAFE>(pixels, filled, a, b, begin, end);

@@ -183,8 +183,9 @@ def axes(
         )  # mirrored, output pixels are counted from the other end
     start = low - base + step / 2 - 0.5 - offset * step
     signed = np.where(end < begin, -step, step)
-    least = np.maximum(low + inset - 0.5, 0) - base  # a box of less than a pixel at the edge: the outermost pixel alone
-    found = np.broadcast_arrays(base, start, signed, least, high - inset - base - 0.5, np.float64(2.0**23))
+    least, most = (np.maximum(end - 0.5, 0) - base for end in (low + inset, high - inset))
+    # not below 0: a box of less than a pixel at the edge shows the outermost pixel alone
+    found = np.broadcast_arrays(base, start, signed, least, most, np.float64(2.0**23))
     return np.stack(found, -1).astype(np.float32)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..layers import cover
-from ..layers.columns import COLOR, Layers
+from ..layers.columns import ALL, COLOR, Layers
 from ..layers.fields import TOP
 
 FIELDS = 16  # of 32 bits in a Layer
@@ -46,13 +46,17 @@ def samples(box: NDArray[np.float64], place: NDArray[np.float64], size: tuple[in
 
     What is put on the whole of the output has one: `render` bounds its reduction, or was told not to.
     """
+    if (place == ALL).all():
+        return np.ones((*place.shape[:-1], 2), np.int64)
     outputs = np.maximum((place[..., 2:] - place[..., :2]) * np.array(size), 1e-6)
     reduction = np.abs(box[..., 2:] - box[..., :2]) / outputs
     count = np.clip(np.ceil(reduction / REDUCTION - 1e-6), 1, MOST_SAMPLES).astype(np.int64)
-    return np.where((place == [0, 0, 1, 1]).all(-1, keepdims=True), 1, count)
+    return np.where((place == ALL).all(-1, keepdims=True), 1, count)
 
 
 def cropped(box: NDArray[np.float64], crop: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Boxes (…, 4) of what crops, in parts of them, leave of given ones."""
+    """Boxes (…, 4) of what crops, in parts of them, leave of given ones; those themselves where they leave all."""
+    if (crop == ALL).all():
+        return box
     begin, extent = np.tile(box[..., :2], 2), np.tile(box[..., 2:] - box[..., :2], 2)
     return begin + crop * extent

@@ -17,6 +17,7 @@ TAPS |= {"place": np.float64, "crop": np.float64, "color": np.float64}  # (N, T,
 WIDTH = {"place": (4,), "crop": (4,), "color": (3,)}
 ALL = (0.0, 0.0, 1.0, 1.0)  # a place, or a crop
 MAP = ("field", "angle", "center_y", "center_x", "number", "seed", "reverse")  # the columns of `maps`
+FAR = 1e6  # what numbers of masks reach, far beyond what can be seen, and near enough for float32 to tell them apart
 COLOR = -1  # the clip of a tap that shows a colour
 
 
@@ -31,7 +32,7 @@ class Layers:
     Attributes:
         map: int64 (N, T, K), row of `maps`, −1: no mask.
         progress: float64 (N, T, K), p in [0, 1].
-        softness: float64 (N, T, K), ≥ 0: how much of the time that all of the mask takes, an edge takes to pass.
+        softness: float64 (N, T, K), in [0, 1e6]: how much of the time that a mask takes, an edge takes to pass.
         smooth: bool (N, T, K): m·m·(3 − 2m) instead of m, the mask's value.
         place: float64 (N, T, K, 4): y0, x0, y1, x1, where the tap's picture is put, in parts of the output, which it
             may leave; (0, 0, 1, 1) is all of it. Beside it a tap shows nothing, and the first one its outermost pixels.
@@ -88,8 +89,12 @@ class Layers:
 
 def together(parts: Sequence[Layers]) -> list[Layers]:
     """The same layers with one common table of maps and pictures."""
-    found: list[Layers] = []
+    owners = [part for part in parts if len(part.maps)]
+    if len(owners) < 2:  # one table serves all
+        only = (owners or parts)[0]
+        return [replace(part, maps=only.maps, pictures=only.pictures) for part in parts]
     tables, pictures = [], tuple(picture for part in parts for picture in part.pictures)
+    found: list[Layers] = []
     rows = own = 0
     for part in parts:
         table = part.maps.copy()
@@ -97,9 +102,22 @@ def together(parts: Sequence[Layers]) -> list[Layers]:
         tables.append(table)
         found.append(replace(part, map=np.where(part.map < 0, -1, part.map + rows)))
         rows, own = rows + len(table), own + len(part.pictures)
-    maps, place = np.unique(np.concatenate(tables), axis=0, return_inverse=True)
-    place = np.append(place.reshape(-1), -1)  # some versions give (M, 1); −1 stays −1
+    maps, place = _unique(np.concatenate(tables))
     return [replace(part, map=place[part.map], maps=maps, pictures=pictures) for part in found]
+
+
+def unique(layers: Layers) -> Layers:
+    """The same layers with every time map once, so that it is made once."""
+    if len(layers.maps) < 2:
+        return layers
+    maps, place = _unique(layers.maps)
+    return replace(layers, map=place[layers.map], maps=maps)
+
+
+def _unique(maps: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The different rows, and where each is now; the last place is that of −1."""
+    rows, place = np.unique(maps, axis=0, return_inverse=True)
+    return rows, np.append(place.reshape(-1), -1)  # some versions give (M, 1)
 
 
 @dataclass(frozen=True, eq=False)

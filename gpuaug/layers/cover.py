@@ -57,7 +57,8 @@ def shares(
         if masked.any():
             s = time[layers.map[masked, k]].astype(np.float64)
             edge, width = limit[masked, k, None, None], soft[masked, k, None, None]
-            mask = np.clip((edge - s) / np.where(width > 0, width * TOP, 1), 0, 1)
+            with np.errstate(over="ignore"):  # of edges that are all but hard
+                mask = np.clip((edge - s) / np.where(width > 0, width * TOP, 1), 0, 1)
             mask = np.where(width > 0, mask, s < edge)
             smooth = layers.smooth[masked, k, None, None]
             share[masked] *= np.where(smooth, mask * mask * (3 - 2 * mask), mask)

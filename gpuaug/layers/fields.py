@@ -32,7 +32,8 @@ def _angle(y: Array, x: Array) -> Array:
 
 def _random(y: Array, x: Array, seed: int) -> Array:
     """A number in [0, 1) for whole numbers y and x; an integer hash, the same on every machine."""
-    value = (y.astype(np.int64) * 73856093 ^ x.astype(np.int64) * 19349663 ^ seed * 83492791) & 0x7FFFFFFF
+    own = seed * 83492791 & 0x7FFFFFFF  # of Python's numbers, which may have more than 64 bits
+    value = (y.astype(np.int64) * 73856093 ^ x.astype(np.int64) * 19349663 ^ own) & 0x7FFFFFFF
     for _ in range(3):
         value = (value * 48271 + 11) % 2147483647
         value ^= value >> 13
@@ -71,14 +72,16 @@ def _clouds(y: Array, x: Array, number: float, seed: int) -> Array:
         v, u = (np.asarray((p + 4) / 2 * number * 2**octave) for p in (y, x))
         i, j = np.floor(v), np.floor(u)
         b, a = ((p * p * (3 - 2 * p)) for p in (v - i, u - j))
-        rows, columns = (np.arange(p.min(), p.max() + 2) for p in (i, j))
-        corner = _random(rows[:, None], columns[None], seed + octave)
-        i, j = (i - rows[0]).astype(int), (j - columns[0]).astype(int)
-        if i.shape[1] == 1 and j.shape[0] == 1:  # along the axes: every row of corners once
-            line = (1 - a) * corner[:, j[0]] + a * corner[:, j[0] + 1]
-            top, bottom = line[i[:, 0]], line[i[:, 0] + 1]
+        if i.shape[1] == 1 and j.shape[0] == 1:  # along the axes: every corner once
+            rows, row = np.unique(np.concatenate([i[:, 0], i[:, 0] + 1]), return_inverse=True)
+            columns, column = np.unique(np.concatenate([j[0], j[0] + 1]), return_inverse=True)
+            corner = _random(rows[:, None], columns[None], seed + octave)
+            line = (1 - a) * corner[:, column[: j.size]] + a * corner[:, column[j.size :]]
+            top, bottom = line[row[: i.size]], line[row[i.size :]]
         else:
-            top, bottom = ((1 - a) * corner[i + d, j] + a * corner[i + d, j + 1] for d in (0, 1))
+            corners = (_random(i + d, j + e, seed + octave) for d in (0, 1) for e in (0, 1))
+            northwest, northeast, southwest, southeast = corners
+            top, bottom = (1 - a) * northwest + a * northeast, (1 - a) * southwest + a * southeast
         total += ((1 - b) * top + b * bottom) / 2**octave
     return total
 

@@ -21,7 +21,16 @@ def compact(shown: Columns) -> Columns:
     if weight.shape[2] == 1:
         return shown
     visible = weight != 0
+    if visible.all():
+        return shown
     taps = max(1, int(visible.sum(2).max(initial=1)))
+    if (visible[:, :, :-1] >= visible[:, :, 1:]).all():  # in order already
+        hidden = ~visible[:, :, 1:taps]
+        moved = [column[:, :, :taps].copy() for column in shown]
+        for column in moved[:WEIGHT] + moved[WEIGHT + 1 :]:
+            rest, first = column[:, :, 1:], column[:, :, :1]
+            rest[hidden] = np.broadcast_to(first, rest.shape)[hidden]
+        return moved
     order = np.argsort(~visible, axis=2, kind="stable")[:, :, :taps]
     n, t = np.ogrid[: weight.shape[0], : weight.shape[1]]
     n, t = n[:, :, None], t[:, :, None]
@@ -75,6 +84,8 @@ def between(shown: Columns, row: NDArray, low: NDArray, high: NDArray, part: NDA
 
 def opacities(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     """What makes layers of weights that are summed up: each by the sum up to it."""
+    if weight.shape[2] == 1 and (weight == 1).all():
+        return weight
     total = np.cumsum(weight, 2, dtype=np.float64)
     if not (np.abs(total[:, :, -1] - 1) < 1e-5).all() or (weight < 0).any():
         raise ValueError("weights of a plan must be ≥ 0 and sum to 1 to be laid under or over others")

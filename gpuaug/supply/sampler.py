@@ -153,19 +153,19 @@ class SegmentSampler:
         return self.length / (segment.end_seconds - segment.start_seconds) if whole else self.fps
 
     def _place(self, segment: Segment) -> tuple[Window, ...]:
-        rng = np.random.default_rng([self.seed, self.rank, self._visits, 1])
-        self._visits += 1
+        number, self._visits = self._visits, self._visits + 1
         room = segment.end_seconds - segment.start_seconds
         if self.placement == "whole":
             window = Window(segment.path, segment.start_seconds, self._rate(segment), self.length)
             return (window,) * self.windows
         frames = max(1, min(self.length, int(room * self.fps + 1e-6)))
         slack = max(0.0, room - frames / self.fps)
-        share = (np.arange(self.windows) + 0.5) / self.windows
         if self.placement == "random":
-            share = np.sort(rng.random(self.windows))
+            share = np.sort(np.random.default_rng([self.seed, self.rank, number, 1]).random(self.windows))
         elif self.placement == "ends" and self.windows > 1:
             share = np.linspace(0, 1, self.windows)
+        else:
+            share = (np.arange(self.windows) + 0.5) / self.windows
         starts = segment.start_seconds + share * slack
         return tuple(Window(segment.path, float(start), self.fps, frames) for start in starts)
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .. import values
 from ..plan import Plan, where
 from ..render import blend
 from . import given
@@ -80,9 +81,8 @@ class PairTransform(ClipTransform):
         super().__init__(p, generator, **shown, num_classes=num_classes, pairs=pairs)
         if pairs not in ("roll", "permutation"):
             raise ValueError(f"pairs must be 'roll' or 'permutation', got pairs={pairs!r}")
-        if num_classes is not None and num_classes < 1:
-            raise ValueError(f"num_classes must be ≥ 1, got num_classes={num_classes}")
-        self.num_classes, self.pairs = num_classes, pairs
+        self.num_classes = None if num_classes is None else values.positive("num_classes", num_classes)
+        self.pairs = pairs
 
     def mix(self, rng: np.random.Generator, own: Plan, other: Plan) -> Plan:
         """The plan of N clips `own` with `other` ones."""

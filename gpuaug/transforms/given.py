@@ -47,6 +47,8 @@ def accept(inputs: tuple[Any, ...]) -> Given:
         return _given(whole[key], {name: value for name, value in whole.items() if name != key}, put)
     if not isinstance(whole, (tuple, list)) or not whole or not isinstance(whole[0], Tensor):
         kind = type(whole).__name__
+        if isinstance(whole, (tuple, list)) and whole:
+            kind = f"a {kind} that begins with {type(whole[0]).__name__}"
         raise ValueError(f"the input must be clips, (clips, target) or a dict with clips, got {kind}")
     rest = whole[1:]
     target = rest[0] if rest else None

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from .. import edits, transitions
 from ..plan import Plan, fade
+from ..transitions.looks import time_maps
 from .base import PairTransform, real_range, whole_range
 
 
@@ -52,7 +53,7 @@ class RandomTransition(PairTransform):
             weights,
             durations,
             {**transitions.RANGES, **ranges},
-            luma,
+            None if luma is None else time_maps(luma),
         )
         if alone := [name for name in weights if name in ("time", *transitions.FAMILIES["time"]) and weights[name]]:
             raise ValueError(f"kinds must be of two clips, got {alone[0]!r}: RandomJump, RandomFreeze, … are of one")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import values
+from ..layers.columns import FAR
 from .easing import EASINGS, ease
 from .kinds import FAMILIES, LUMA
 from .times import FAMILY, JUMP, RAMP, SUDDEN
@@ -66,15 +67,23 @@ def draw(
     length = values.positive("length", length)
     if length < 2:
         raise ValueError(f"length must be ≥ 2 to hold a transition, got length={length}")
-    ranges, spare = {**RANGES, **ranges}, _spare(length, frames)
+    ranges, spare = _ranges(ranges), _spare(length, frames)
     kind = _kinds(rng, n, weights, _unfit(spare, length, ranges))
     given = None if start is None else np.broadcast_to(values.integers("start", start), n)
     if given is not None:
         values.require((given >= 1) & (given < length), f"start must be in [1, {length - 1}], got start={{}}", given)
     room = (length - 1 if given is None else length - given) * np.ones(n, np.int64)
     kind[~np.isin(kind, SUDDEN) & (room < 2)] = "cut"
-    share, many = (np.array(column, np.float64) for column in zip(*durations))
-    if (np.diff(share) < 0).any() or (np.diff(many) < 0).any() or share[0] != 0 or share[-1] != 1 or many[0] < 2:
+    table = values.reals("durations", durations)
+    share, many = table.T if table.ndim == 2 and table.shape[1] == 2 else np.zeros((2, 1))
+    if (
+        not np.isfinite(table).all()
+        or (np.diff(share) < 0).any()
+        or (np.diff(many) < 0).any()
+        or share[0] != 0
+        or share[-1] != 1
+        or many[0] < 2
+    ):
         raise ValueError(f"durations must be (share, frames) that rise from share 0 to 1, frames ≥ 2, got {durations}")
     reach = np.interp(room + 1, many, share, right=1.0)  # the share of those that fit
     long = np.round(np.interp(rng.random(n) * np.maximum(reach, share[many == many[0]].max()), share, many))
@@ -107,6 +116,23 @@ def draw(
 _SIZES: dict[str, tuple[int, ...]] = {"softness": (), "angle": (), "center": (2,), "color": (3,)}
 
 
+_BOUNDS = {"softness": (0, FAR), "angle": (-FAR, FAR), "center": (-FAR, FAR), "color": (0, 1)}
+_BOUNDS |= {"number": (1, FAR), "skip": (1, FAR), "rate": (1 / FAR, FAR)}
+
+
+def _ranges(given: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Those given, and RANGES for the rest."""
+    for name, value in given.items():
+        if name not in RANGES:
+            raise ValueError(f"ranges must be of {', '.join(RANGES)}, got {name!r}{values.meant(name, RANGES)}")
+        pair, (low, high) = values.reals(f"ranges of {name}", value), _BOUNDS[name]
+        if pair.shape != (2,) or not low <= pair[0] <= pair[1] <= high:
+            raise ValueError(
+                f"ranges of {name} must be two numbers in [{low:g}, {high:g}] that rise, got {name}: {value}"
+            )
+    return {**RANGES, **given}
+
+
 def _spare(length: int, frames: int | None) -> int:
     """Frames of the first clip beyond those of the output."""
     spare = 0 if frames is None else values.positive("frames", frames) - length
@@ -117,9 +143,7 @@ def _spare(length: int, frames: int | None) -> int:
 
 def _unfit(spare: int, length: int, ranges: Mapping[str, tuple[float, float]]) -> dict[str, str]:
     """Kinds for which the first clip may be too short, and how many frames it needs, in words."""
-    (skip, most), (slow, fast) = ranges["skip"], ranges["rate"]
-    if not (1 <= skip <= most and 0 < slow <= fast < np.inf):
-        raise ValueError(f"ranges of skip must be ≥ 1, of rate > 0, got skip {ranges['skip']}, rate {ranges['rate']}")
+    skip, slow = ranges["skip"][0], ranges["rate"][0]
     need = {JUMP: int(skip), RAMP: int(np.ceil((slow - 1) * (length - 1)))}
     return {name: f"length + {more} = {length + more}" for name, more in need.items() if more > spare}
 
@@ -130,7 +154,8 @@ def _kinds(rng: np.random.Generator, n: int, weights: Mapping[str, float], unfit
     chance: dict[str, float] = {}
     for name, weight in weights.items():
         if name not in FAMILIES and name not in known:
-            raise ValueError(f"weights must be of families or kinds of gpuaug.transitions, got {name!r}")
+            near = values.meant(name, [*FAMILIES, *known])
+            raise ValueError(f"weights must be of families or kinds of gpuaug.transitions, got {name!r}{near}")
         if not 0 <= weight < np.inf:
             raise ValueError(f"weights must be ≥ 0 and finite, got {name}: {weight}")
         if name in unfit and weight > 0:

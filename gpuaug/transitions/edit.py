@@ -5,7 +5,6 @@ Legend: N samples, T output frames, K taps.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -13,16 +12,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import values
-from ..layers import fields, taps
+from ..layers import columns, fields, taps
 from ..layers.columns import ALL, COLOR, MAP, Layers, Marks
 from ..plan import Plan, alike, columns_of, fade, where, with_columns
 from ..values import TooShort, per_sample, require
 from .easing import EASINGS, ease
 from .kinds import FIRST, KINDS, LABELS, LUMA, NAMES, PAINT, SECOND, Motion
-from .looks import Looks
+from .looks import Looks, time_maps
 from .times import JUMP, SUDDEN, TIMES, Clock, shown
 
 MASK_EDGES = ("linear", "smooth")
+MANY = 1 << 20  # output frames, more than one means to ask for
 
 
 def transition(
@@ -66,12 +66,12 @@ def transition(
         start: int in [0, length].
         duration: int in [0, length − start]; 0 for cuts and jumps, ≥ 2 for the others of the family "time".
         easing: "linear", "smooth", "in", "out" or "back".
-        softness: float ≥ 0 of masks: how long an edge takes to pass, in parts of the rest; 0 is a hard edge.
+        softness: float in [0, 1e6] of masks: how long an edge takes to pass, in parts of the rest; 0 is a hard edge.
         edge: "linear" or "smooth": how a soft edge goes from 0 to 1.
         angle: degrees clockwise by which a mask is turned.
-        center: (2,) or (N, 2): y, x of a mask, or of what is scaled, in parts of the output.
+        center: (2,) or (N, 2) in [-1e6, 1e6]: y, x of a mask, or of what is scaled, in parts of the output.
         color: (3,) or (N, 3) in [0, 1]: of fades through a colour, and behind doors.
-        number: > 0: of stripes, cells, turns of a mask.
+        number: in [1e-6, 1e6]: of stripes, cells, turns of a mask.
         seed: int ≥ 0 of random masks.
         skip: int ≥ 1, how many frames a jump leaves out.
         rate: > 0: of a speed ramp.
@@ -90,8 +90,12 @@ def transition(
     given = {"start": (start, 0), "duration": (duration, 0), "softness": (softness, 0), "angle": (angle, 0)}
     given |= {"number": (number, 0), "seed": (seed, 0), "center": (center, 1), "color": (color, 1)}
     given |= {"skip": (skip, 0), "rate": (rate, 0)}
-    given |= {"luma": (luma, 2)} if luma is not None else {}
-    n = _samples([first, second], [kinds, easings, edges], given)
+    named = {"first": first.shape[0], "second": second.shape[0]}
+    named |= {"kind": len(kinds), "easing": len(easings), "edge": len(edges)}
+    if luma is not None:
+        luma = time_maps(luma)
+        given["luma"] = luma, 2
+    n = _samples(named, given)
     kinds, easings, edges = (np.broadcast_to(names, n) for names in (kinds, easings, edges))
     length = values.positive("length", length)
     start, duration = per_sample("start", start, n), per_sample("duration", duration, n)
@@ -116,6 +120,9 @@ def transition(
     require(skip >= 1, "skip must be ≥ 1, got skip={}", skip)
     require((rate > 0) & np.isfinite(rate), "rate must be > 0 and finite, got rate={}", rate)
 
+    if length >= MANY:  # before so many frames are made
+        rule = f"second must have {{}} frames for this start, got {second.shape[1]}"
+        require(timed | (length - start <= second.shape[1]), rule, length - start, TooShort)
     i = np.arange(length)[None]
     t = np.where(duration > 0, (i - start + 1) / np.maximum(duration, 1), i >= start)
     p = ease(np.clip(t, 0.0, 1.0), easings)
@@ -167,7 +174,7 @@ def _together(first: Plan, second: Plan, kinds: NDArray, motion: Motion, mixed: 
                 table[:, 1], table[:, -1] = (table[:, 1] + layer.angle) % 360, layer.reverse
                 layers.map[own, :, k] = (sum(map(len, maps)) + np.arange(len(own)))[:, None]
                 maps.append(table)
-    layers = replace(layers, maps=np.concatenate(maps), pictures=tuple(looks.pictures))
+    layers = columns.unique(replace(layers, maps=np.concatenate(maps), pictures=tuple(looks.pictures)))
     return _filled(Plan(np.full(shape, COLOR), np.zeros(shape), weight, layers), source, first, second, mixed)
 
 
@@ -176,15 +183,24 @@ def _filled(stack: Plan, source: NDArray, first: Plan, second: Plan, mixed: NDAr
 
     What a clip shows in a frame may be several taps, masked or placed, only where it is the lowest layer, as it is.
     """
+    everywhere = _everywhere(stack)
+    hidden = _hidden(stack, everywhere)
+    if all(plan.layers is None and plan.shape[2] == 1 and (plan.weight == 1).all() for plan in (first, second)):
+        made = columns_of(stack)
+        made[taps.WEIGHT] = np.where(hidden, np.float32(0), made[taps.WEIGHT])
+        for plan, number in ((first, FIRST), (second, SECOND)):
+            for i, column in ((taps.CLIP, plan.clip), (taps.TIME, plan.time)):
+                made[i] = np.where((source == number)[:, None], column, made[i])
+        return with_columns(stack, taps.compact(made))
     stack, first, second = alike([stack, first, second])
     made = columns_of(stack)
-    made[taps.WEIGHT] = np.where(_hidden(stack), np.float32(0), made[taps.WEIGHT])
+    made[taps.WEIGHT] = np.where(hidden, np.float32(0), made[taps.WEIGHT])
     lowest = [column[:, :, :1] for column in made]
     between = []
     for name, plan, number in (("first", first, FIRST), ("second", second, SECOND)):
         own = columns_of(plan)
         used = (source == number)[:, None] & mixed[:, :, None] & (made[taps.WEIGHT] != 0)
-        whole = used[:, :, 0] & ~used[:, :, 1:].any(2) & _everywhere(stack)[:, :, 0]
+        whole = used[:, :, 0] & ~used[:, :, 1:].any(2) & everywhere[:, :, 0]
         bad = used.any(2) & ~whole & ~_single(plan)
         if bad.any():
             n, t = np.argwhere(bad)[0]
@@ -211,8 +227,11 @@ def _filled(stack: Plan, source: NDArray, first: Plan, second: Plan, mixed: NDAr
 def _everywhere(plan: Plan) -> NDArray[np.bool_]:
     """(N, T, K): whether a tap is put on all of the output, uncropped and without a mask."""
     assert plan.layers is not None
-    placed, cropped = ((column != ALL).any(-1) for column in (plan.layers.place, plan.layers.crop))
-    return ~placed & ~cropped & (plan.layers.map < 0)
+    whole = plan.layers.map < 0
+    for column in (plan.layers.place, plan.layers.crop):
+        for i, bound in enumerate(ALL):  # which takes NumPy less long than `all` along four values
+            whole &= column[..., i] == bound
+    return whole
 
 
 def _single(plan: Plan) -> NDArray[np.bool_]:
@@ -220,9 +239,9 @@ def _single(plan: Plan) -> NDArray[np.bool_]:
     return (plan.weight[:, :, 1:] == 0).all(2) & _everywhere(plan)[:, :, 0]
 
 
-def _hidden(plan: Plan) -> NDArray[np.bool_]:
+def _hidden(plan: Plan, everywhere: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(N, T, K): whether a later tap covers everything."""
-    covers = (plan.weight == 1) & _everywhere(plan)
+    covers = (plan.weight == 1) & everywhere
     above = np.cumsum(covers[:, :, ::-1], 2)[:, :, ::-1] - covers
     return above > 0
 
@@ -236,30 +255,27 @@ def _marks(first: Plan, second: Plan, kinds: NDArray, mixed: NDArray, later: NDA
     return Marks(kind, np.where(later, b.shot + after, a.shot))
 
 
-def _samples(plans: Sequence[Plan], names: Sequence[NDArray], given: dict[str, tuple[ArrayLike, int]]) -> int:
-    """The batch size of plans and parameters, each with the axes that one value has."""
-    sizes = {plan.shape[0] for plan in plans} | {len(each) for each in names}
+def _samples(sizes: dict[str, int], given: dict[str, tuple[ArrayLike, int]]) -> int:
+    """The batch size of plans and names, and of parameters, each with the axes that one value has."""
+    sizes = dict(sizes)
     for name, (value, axes) in given.items():
         shape = values.array(name, value).shape
         if len(shape) == axes + 1:
-            sizes.add(shape[0])
+            sizes[name] = shape[0]
         elif len(shape) != axes:
             raise ValueError(f"{name} must have {axes} axes, or one more for samples, got shape {shape}")
-    sizes -= {1}
-    if len(sizes) > 1:
-        raise ValueError(f"plans and parameters must have one number of samples (or one sample), got {sorted(sizes)}")
-    return sizes.pop() if sizes else 1
+    return values.batch(sizes)
 
 
 def _names(name: str, given: str | Sequence[str], known: Collection[str]) -> NDArray[np.str_]:
     """The names, (1,) or (N,)."""
+    if not isinstance(given, (str, Sequence, np.ndarray)) or isinstance(given, bytes) or np.ndim(given) > 1:
+        raise ValueError(f"{name} must be a name or one per sample, got {type(given).__name__}: {name}={given!r:.50}")
     found = np.array([given] if isinstance(given, str) else list(given), dtype=object)
     for each in found:
         if not isinstance(each, str) or each not in known:
-            near = difflib.get_close_matches(str(each), known, 1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
             choice = list(known) if len(known) < 9 else "gpuaug.transitions.NAMES"
-            raise ValueError(f"{name} must be of {choice}, got {name}={each!r}{meant}")
+            raise ValueError(f"{name} must be of {choice}, got {name}={each!r}{values.meant(each, known)}")
     if not len(found):
         raise ValueError(f"{name} must be a name or one per sample, got none")
     return found.astype(str)

@@ -92,6 +92,21 @@ def is_disposable(codec: str, packet: av.Packet, prefixed: bool) -> bool:
     return is_b_picture(codec, packet, prefixed)
 
 
+def only_disposable_slices(packet: av.Packet) -> bool:
+    """Whether an H.264 packet, prefixed in four bytes, is certainly nothing but slices that no other picture refers to.
+
+    A decoder that skips those does nothing with it, and finds no error in it.
+    """
+    view = memoryview(packet)
+    at, size = 0, len(view)
+    data = view.tobytes() if size > 4 and view[4] == 1 else b""
+    while at + 4 < size and data[at + 4 : at + 5] == b"\1":  # nal_ref_idc 0, a slice
+        begin, at = at + 4, at + 4 + int.from_bytes(data[at : at + 4], "big")
+        if data.find(b"\0\0\1", begin, at) >= 0:  # where decoders would look for another NAL unit
+            return False
+    return at == size and not packet.has_sidedata("new_extradata")
+
+
 def _h264_slice_type(head: memoryview) -> int:
     bits = int.from_bytes(head, "big")
     left = 8 * len(head)

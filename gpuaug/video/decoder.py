@@ -83,7 +83,7 @@ class Decoder:
             raise ValueError(f"timeout_seconds must be > 0, got timeout_seconds={timeout_seconds}")
         self.device = torch.device(device)
         self.size, self.fit = size, fit
-        self.threads = threads or _cores()
+        self.threads = threads or usable_cores()
         self._backends = open_backends(backend, self.device, self.threads, timeout_seconds)
         self._pool = Pool(self.threads, "gpuaug-index")
         self._indices: OrderedDict[str, tuple[int, int, FrameIndex]] = OrderedDict()
@@ -251,5 +251,6 @@ def _another(kind: type[Decoder], arguments: dict[str, Any]) -> Decoder:
     return kind(**arguments)
 
 
-def _cores() -> int:
+def usable_cores() -> int:
+    """Of the machine's cores, those that this process may use: a job of a cluster has a few of many."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

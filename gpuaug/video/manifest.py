@@ -12,6 +12,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from .backends.damage import damaged_frames
+from .decoder import usable_cores
 from .demux import Unusable, check_file, one_line
 from .frame_index import read_index
 from .probe_cache import Cache
@@ -80,7 +81,7 @@ def probe(
         FileNotFoundError: one of `paths` does not exist. ValueError: a CSV has no column path, or breaks its form.
     """
     found = list(dict.fromkeys(_find([paths] if isinstance(paths, str | os.PathLike) else paths)))
-    with Cache(cache) as known, ThreadPoolExecutor(workers or 4 * (os.cpu_count() or 1)) as pool:
+    with Cache(cache) as known, ThreadPoolExecutor(workers or 4 * usable_cores()) as pool:
         videos: dict[str, Video] = {}
         stats: dict[str, os.stat_result] = {}
         for path, _ in found:
@@ -155,7 +156,8 @@ def _find(paths: Iterable[PathLike]) -> Iterator[tuple[str, str | None]]:
     for given in paths:
         path = os.fspath(given)
         if not os.path.lexists(path):
-            raise FileNotFoundError(f"no such file or folder: {path}")
+            remote = "; only local files are read" if "://" in str(path) else ""
+            raise FileNotFoundError(f"no such file or folder: {path}{remote}")
         if os.path.isdir(path):
             yield from _search(path)
         elif path.lower().endswith(".csv"):

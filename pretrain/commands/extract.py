@@ -36,7 +36,7 @@ EXAMPLES = (
 )
 
 
-@command("extract")
+@command("extract", goes_on=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 done, with a report; 1 nothing could be done; 2 wrong usage."""
     settings: ExtractSettings

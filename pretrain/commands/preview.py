@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         batch = loader.batch(0)
         record.say(f"drawing {samples} samples")
         shown = pictures(batch.clips, net.mean, net.std)
-        page = load_cards(settings.task)(batch, shown, window_names(loader.bank, train_set), train_set)
+        page = load_cards(settings.task)(batch, shown, window_names(loader.bank, batch.plan, train_set), train_set)
         failures = loader.report()["failures"]
     file = Path(settings.run.out) / "preview.html"
     lead = f"{train_set}; seed {settings.run.seed}; {len(page)} samples."

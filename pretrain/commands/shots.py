@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +19,8 @@ from tqdm import tqdm
 
 import gpuaug
 
-from ..common.cli import Failed, Parser, command, prog
-from ..common.files import new_text, readable
+from ..common.cli import Failed, Parser, command, next_step, prog
+from ..common.files import local, new_text, readable
 from ..reports.contact_sheet import section, write_sheet
 from ..shots.detect import Detector
 from ..shots.formats import CLEAN, SUFFIXES, clean, write
@@ -61,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     mine = list(names.items())[part::parts]
     for path, name in tqdm(mine, "videos", unit="video", disable=None if len(mine) > 1 else True):
         try:
+            if not path.exists():  # else FFmpeg might take it for an address
+                raise VideoError(f"there is no such file{local(path)}")
             source = Source(path)
             with tqdm(total=source.expected, desc=readable(path.name), unit="frame", leave=False, disable=None) as bar:
                 found = detector(path, pictures=not args.no_page, progress=bar.update)
@@ -70,22 +73,26 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         for suffix in args.formats:
             write(args.out / f"{name}.{suffix}", str(path), found)
-        segments += clean(str(path), path.resolve().parent.name, found, least=args.least)
+        segments += clean(_told(path, args.videos), path.resolve().parent.name, found, least=args.least)
         whole += not found.boundaries
         if not args.no_page:
             sections.append(section(readable(str(path)), found))
-    if not args.no_page:
+    done = len(mine) - failed
+    if done and not args.no_page:
         page = args.out / (f"shots-{part}of{parts}.html" if parts > 1 else "shots.html")
         write_sheet(page, sections)
         print(page)
     if args.clean:
         with new_text(args.clean) as file:
             csv.writer(file, lineterminator="\n").writerows([CLEAN, *segments])
-        done = len(mine) - failed
         print(
             f"{args.clean}: {len(segments)} shots; {whole} of {done} videos have no boundary, {done - whole} have some"
         )
-    print(f"{len(mine) - failed} videos done, {failed} cannot be read: {args.out}")
+    print(f"{done} video{'s' * (done != 1)} done, {failed} cannot be read: {args.out}")
+    if done and args.clean:
+        folder = args.videos[0] if _one_folder(args.videos) else "VIDEOS"
+        words = ("--annotations", args.clean, "--background", "none", "--out", "run")
+        next_step("train", "--task", "TASK", "--videos", folder, *words)
     return 1 if failed else 0
 
 
@@ -106,6 +113,15 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
         count = taken[path.stem] = taken.get(path.stem, 0) + 1
         named[path] = path.stem if count == 1 else f"{path.stem}-{count}"
     return named
+
+
+def _one_folder(videos: Sequence[Path]) -> bool:
+    return len(videos) == 1 and videos[0].is_dir()
+
+
+def _told(path: Path, videos: Sequence[Path]) -> str:
+    """How --clean calls a file: as train finds it, by its place in the one folder of videos, or by its whole path."""
+    return os.path.relpath(path, videos[0]) if _one_folder(videos) else os.path.abspath(path)
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -51,10 +51,13 @@ def few(lines: Iterable[str], most: int = 10) -> list[str]:
     return found[:most] + [f"and {len(found) - most:,} more"] * (len(found) > most)
 
 
-def command(name: str) -> Callable[[Callable[[Sequence[str] | None], int | None]], Main]:
+def command(name: str, *, goes_on: bool = False) -> Callable[[Callable[[Sequence[str] | None], int | None]], Main]:
     """Decorator of a `main(argv=None)`: exit status 0 done, 1 failed, 2 wrong usage; bad input prints one line.
 
     Errors of the program itself keep their traceback; so does everything where GPUAUG_TRACEBACK is set.
+
+    Args:
+        goes_on: the same command, given again, keeps what was done; told after ^C.
     """
 
     def decorate(main: Callable[[Sequence[str] | None], int | None]) -> Main:
@@ -75,7 +78,7 @@ def command(name: str) -> Callable[[Callable[[Sequence[str] | None], int | None]
 
                 message = readable(" ".join(str(error).split())) or type(error).__name__
             except KeyboardInterrupt:
-                message = "interrupted"
+                message = "interrupted" + "; the same command goes on with what is left" * goes_on
             print(f"{name}: {message}", file=sys.stderr)
             return 1
 
@@ -124,15 +127,23 @@ def parse(parser: Parser, argv: Sequence[str] | None, kinds: Kinds, recipe: Reci
     Wrong usage ends the program with status 2 and one line, as argparse does.
     """
     later = {each.name for kind in kinds.values() for each in flags_of(kind) if each.metadata["later"]}
-    values = {name: default.value for name, default in (recipe or {}).items() if name not in later}
+    recipe = {name: default for name, default in (recipe or {}).items() if name not in later}
+    values = {name: default.value for name, default in recipe.items()}
+    configured: dict[str, Any] = {}
     given = vars(parser.parse_args(_without_old_names(sys.argv[1:] if argv is None else argv, kinds)))
     if config := given.pop("config", None):
         parser.origin = f"--config {config}: "
-        values |= vars(parser.parse_args(_words(parser, read_config(config), kinds)))
+        configured = vars(parser.parse_args(_words(parser, read_config(config), kinds)))
         parser.origin = ""
+    values |= configured
     for each in (each for kind in kinds.values() for each in flags_of(kind) if each.name in given):
         values = {name: value for name, value in values.items() if name not in each.metadata["instead_of"]}
     values |= given
+    for name, default in recipe.items():
+        if default.follows and name not in given:
+            before = {default.follows: recipe[default.follows].value, **(configured if name in configured else {})}
+            scale = values[default.follows] / (before[default.follows] or 1)  # 0 is refused where settings are made
+            values[name] = tuple(round(pixels * scale) for pixels in values[name])
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
@@ -164,7 +175,8 @@ def read_config(path: str | Path) -> dict[str, Any]:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(f"--config must be a run's config.json or a JSON object of flags, {path}: {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise ValueError(f"--config must be a run's config.json or a JSON object of flags, {path}: {why}") from None
     flags = content.get("flags", content) if isinstance(content, dict) else None
     if not isinstance(flags, dict):
         raise ValueError(f"--config must be a run's config.json or a JSON object of flags, {path} is neither")

@@ -23,11 +23,12 @@ DEVICES = "auto, cpu, cuda or cuda:1 …; auto is a GPU if there is one, for eve
 
 @dataclass(frozen=True)
 class Group:
-    """This process's place: rank in 0 … world − 1, device index `local` on its machine."""
+    """This process's place: rank in 0 … world − 1, device index `local` among the `beside` processes of its machine."""
 
     rank: int = 0
     world: int = 1
     local: int = 0
+    beside: int = 1
     patient: Any = None  # torch's group for waits that have no time-out worth the name
 
     @property
@@ -99,7 +100,10 @@ def start(device: str, timeout: timedelta | None = None) -> Group:
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=timeout)
     patient = dist.new_group(backend="gloo", timeout=PATIENCE)
-    return Group(int(os.environ["RANK"]), world, int(os.environ.get("LOCAL_RANK", "0")), patient)
+    local, beside = (
+        int(os.environ.get(name, usual)) for name, usual in (("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
+    )
+    return Group(int(os.environ["RANK"]), world, local, beside, patient)
 
 
 def sync_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:

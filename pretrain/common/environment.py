@@ -23,7 +23,12 @@ def environment(device: torch.device) -> dict[str, Any]:
     """Versions, machine, and the commit of this source tree if it is one."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     machine = {"device": str(device), "gpu": gpu, "cpu": platform.processor() or platform.machine()}
-    return {"commit": commit(), "versions": versions(), "machine": {**machine, "cores": os.cpu_count()}}
+    return {"commit": commit(), "versions": versions(), "machine": {**machine, "cores": usable_cores()}}
+
+
+def usable_cores() -> int:
+    """Of the machine's cores, those that this process may use: a job of a cluster has a few of many."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:

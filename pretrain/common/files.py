@@ -103,3 +103,12 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def local(path: str | Path) -> str:
+    """What to add where a file is missing: that addresses are not read; "" if it is none.
+
+    >>> local("https://host/a.mp4"), local(Path("s3://bucket/a.mp4")), local("C:/a.mp4"), local("a.mp4")
+    ('; only local files are read', '; only local files are read', '', '')
+    """
+    return "; only local files are read" if re.match(r"[A-Za-z][\w+.-]+:/", str(path)) else ""

@@ -22,10 +22,15 @@ Kinds = Mapping[str, "type[DataclassInstance]"]  # title of a group of flags →
 
 @dataclass(frozen=True)
 class Default:
-    """A default that a recipe gives to a setting, and where it comes from, such as "[P] figures"."""
+    """A default that a recipe gives to a setting, and where it comes from, such as "[P] figures".
+
+    `follows` names a setting in proportion to which these pixels grow and shrink: where another `size` is given than
+    the recipe's, its pictures in the bank are of another size too.
+    """
 
     value: Any
     source: str = ""
+    follows: str = ""
 
 
 Recipe = Mapping[str, Default]  # by the name of a field

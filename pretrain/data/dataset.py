@@ -67,8 +67,12 @@ class Dataset:
     def __str__(self) -> str:
         actions = sum(segment.label >= 0 for segment in self.segments)
         used, empty = len(self.classes) - len(self.empty_classes), bool(self.empty_classes)
-        parts = [f"{len(self.videos)} videos, {used}{f' of {len(self.classes)}' * empty} classes"]
-        parts.append(f"{actions} labelled and {len(self.segments) - actions} other segments")
+        classes = f", {used}{f' of {len(self.classes)}' * empty} classes" if self.classes else ""
+        parts, others = [f"{len(self.videos)} videos{classes}"], len(self.segments) - actions
+        mixed = f"{actions} labelled and {others} other segments"
+        parts.append(
+            mixed if actions and others else f"{len(self.segments)} segments, {'all' if actions else 'none'} labelled"
+        )
         parts += [f"{self.counts[name]} {name}" for name in sorted(self.counts) if name not in ("action", "background")]
         return "; ".join([*parts, f"{len(self.skipped)} skipped"] if self.skipped else parts)
 
@@ -247,7 +251,7 @@ def _match(
         by_name[os.path.basename(path)].append(path)
         by_name[Path(path).stem].append(path)
     found: dict[str, Video] = {}
-    owner: dict[str, str] = {}
+    owned: set[str] = set()
     first: dict[Any, str] = {}  # name of a file, links included; for a second one its actions would be background
     skipped = []
     for video, entry in entries.items():
@@ -259,14 +263,14 @@ def _match(
                 match = match or by_name.get(name, [])
         if len(match) == 1:
             found[video] = by_path[match[0]]
-            owner[match[0]] = video
+            owned.add(match[0])
             if (other := first.setdefault(identity(match[0]), video)) != video:
                 raise BadFile(match[0], "", f"must be annotated under one name, got {other!r} and {video!r}")
         elif match:
             skipped.append((video, f"{len(match)} files have this name: {match[0]}, {match[1]} …"))
         else:
             skipped.append((video, f"annotated, but no such file in {folder}"))
-    return found, skipped + [(v.path, v.error or "not annotated") for path, v in by_path.items() if path not in owner]
+    return found, skipped + [(v.path, v.error or "not annotated") for path, v in by_path.items() if path not in owned]
 
 
 def _contradiction(entry: Entry, video: Video) -> list[str]:

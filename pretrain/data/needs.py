@@ -23,6 +23,7 @@ class Needs:
         same_class: what needs two videos of one class.
         background: what needs segments without an action beside those with one.
         otherwise: how to do without, as "give --boundaries ds ss".
+        given_by: how labels are given.
         any_held_out: held-out videos may have other classes than those of training.
     """
 
@@ -31,6 +32,7 @@ class Needs:
     same_class: str = ""
     background: str = ""
     otherwise: str = ""
+    given_by: str = LABELS
     any_held_out: bool = False
 
 
@@ -51,12 +53,11 @@ def lacking(dataset: Dataset, needs: Needs, flag: str = "--videos") -> str:
         videos[segment.label].add(segment.video)
     background = bool(videos.pop(-1, None))
     classes = [dataset.classes[label] for label in sorted(videos)]
-    helps = f"{LABELS}{f', or {needs.otherwise}' if needs.otherwise else ''}"
+    helps = f"{needs.given_by}{f', or {needs.otherwise}' if needs.otherwise else ''}"
     count = len(dataset.videos)
     have = f"the {count} video{'s' if count != 1 else ''} ha{'ve' if count != 1 else 's'}"
     wanted = [each for each in (needs.label, needs.two_classes, needs.same_class, needs.background) if each]
     if wanted and not classes:
-        helps = "--annotations says where actions are" if needs.background else helps
         return f"{flag} must have labels for {' and '.join(dict.fromkeys(wanted))}, {have} none: {helps}"
     if needs.two_classes and len(classes) < 2:
         return f"{flag} must have videos of two classes for {needs.two_classes}, {have} only {classes[0]!r}: {helps}"

@@ -132,11 +132,12 @@ def check_settings(store: Store, settings: Mapping[str, Any]) -> None:
     """ValueError if `store` holds features of other settings, or of unknown ones."""
     old = read_settings(store.out)
     if not old and store.keys():
-        raise ValueError(f"out must be new or have its {store.settings_file.name}, got {store.out} without")
+        raise ValueError(f"--out must be new or have its {store.settings_file.name}, got {store.out} without")
     for key, value in settings.items():
-        if old and _essence(old.get(key)) != _essence(value):
-            both = f"{_essence(old.get(key))} there and {_essence(value)} asked for"
-            raise ValueError(f"out must be new or hold features of the same {key}, got {store.out} with {both}")
+        there, asked = _essence(old.get(key)) if old else None, _essence(value)
+        if old and there != asked:
+            both = "; ".join(_differences(there, asked)) or f"{there} there, {asked} asked for"
+            raise ValueError(f"--out must be new or hold features of the same {key}, {store.out} has others: {both}")
 
 
 def metadata(
@@ -173,6 +174,24 @@ def metadata(
         "damaged_frames": dict(mapping_of(store.settings_file, "damaged_frames", before.get("damaged_frames", {}))),
         "trained_on": sorted({*before.get("trained_on", ()), *seen}),
     }
+
+
+def _differences(there: Any, asked: Any) -> list[str]:
+    """What differs between lists of as many models, a part for each; hashes by their first digits.
+
+    >>> _differences([{"size": 64, "sha256": "6dba9204eb60fa76"}], [{"size": 64, "sha256": "e4eed4c4f53521dc"}])
+    ['sha256 6dba9204eb there, e4eed4c4f5 asked for']
+    """
+    if not (isinstance(there, list) and isinstance(asked, list) and len(there) == len(asked)):
+        return []
+    found = []
+    for one, other in zip(there, asked):
+        if not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+            return []
+        for key in sorted(k for k in {*one, *other} if one.get(k) != other.get(k)):
+            values = (str(each.get(key))[:10] if key == "sha256" else each.get(key) for each in (one, other))
+            found.append("{} {} there, {} asked for".format(key, *values))
+    return found
 
 
 def _essence(value: Any) -> Any:

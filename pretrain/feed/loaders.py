@@ -149,15 +149,24 @@ def _common(feed: FeedSettings, draws: Draws, pictures: EncoderInput) -> dict[st
     }
 
 
-def passes(draws: Draws, feed: FeedSettings, samples_per_segment: float, *, resident: bool) -> str:
+def passes(
+    draws: Draws, feed: FeedSettings, samples_per_segment: float, *, resident: bool, filling: float = 0.0
+) -> str:
     """How often the data are decoded while so many samples of each segment are shown.
+
+    Args:
+        resident: the bank keeps all of the data.
+        filling: passes that fill the bank, however little of it is shown.
 
     >>> feed = FeedSettings(batch=32, size=112, fps=15.0, window_frames=16, windows_per_segment=5, reuse_max=1)
     >>> passes(Draws(), feed, 40, resident=False)
     '8 passes'
+    >>> feed = FeedSettings(batch=32, size=112, fps=15.0, window_frames=16, windows_per_segment=5)
+    >>> [passes(Draws(), feed, 40, resident=False, filling=each) for each in (0.5, 3.0)]
+    ['0.5 to 1 passes at reuse 8 to 32', 'at least 3 passes, which fill the bank,']
     """
     if resident:
-        return "decoded once and kept"
+        return "one pass, decoded once and kept,"  # of segments that are no longer than a window
     most, low = feed.reuse_max, feed.reuse_min
     if most is None:
         return "passes at any reuse"
@@ -166,6 +175,10 @@ def passes(draws: Draws, feed: FeedSettings, samples_per_segment: float, *, resi
         shown = samples_per_segment * draws.windows_per_sample / draws.rows_per_sample / feed.windows_per_segment
     if most == 1:
         return f"{shown:.3g} passes"
-    if feed.deterministic or low >= most:
+    once = feed.deterministic or low >= most
+    if filling > shown / (most if once else low):
+        fewer = " (fewer with a smaller --bank-gib)" if feed.bank_gib else ""
+        return f"at least {filling:.3g} passes, which fill the bank{fewer},"
+    if once:
         return f"{shown / most:.3g} passes at reuse {most}"
-    return f"{shown / most:.3g} to {shown / low:.3g} passes at reuse {low} to {most}"
+    return f"{max(filling, shown / most):.3g} to {shown / low:.3g} passes at reuse {low} to {most}"

@@ -33,7 +33,9 @@ class FeedSettings:
         old="place",
     )
     bank_gib: float | None = setting(
-        None, "memory for decoded windows, GiB; without it what four batches need, within reason", above=0
+        None,
+        "memory for decoded windows, GiB, all of it filled; without it what four batches need, within reason",
+        above=0,
     )
     bank_size: tuple[int, int] | None = setting(
         None,
@@ -47,7 +49,10 @@ class FeedSettings:
     )
     reuse_min: int = setting(8, "samples that show a window before an idle decoder replaces it", least=1)
     reuse_max: int | None = setting(
-        32, "the most; 1: only the frames shown are decoded; above, data that fit the bank are kept", least=1
+        32,
+        "the most; 1: only the frames shown are decoded; above, data that fit the bank are kept where no segment is "
+        "longer than a window",
+        least=1,
     )
     deterministic: bool = setting(False, "same seed, same batches: wait for decoding instead of racing it")
     seed: int = setting(0, "of everything random")

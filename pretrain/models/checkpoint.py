@@ -129,12 +129,13 @@ def load_encoder(path: str | Path) -> Encoder:
     """
     if hub.is_folder(path):
         return Encoder.from_pretrained(path, local_files_only=True)
-    path = locate(path)
-    state = read(path)
+    return _encoder(read(path), locate(path))
+
+
+def _encoder(state: dict[str, Any], path: Path) -> Encoder:
     about = state["config"]["encoder"]
-    made = encoder(about["name"], frames=about["frames"], size=about["size"])
-    if about["name"] == "r2plus1d_34":  # whose shapes depend on the weights that it started from
-        made = encoder(about["name"], init=path, frames=about["frames"], size=about["size"])
+    init = path if about["name"] == "r2plus1d_34" else None  # its shapes depend on the weights that it started from
+    made = encoder(about["name"], init=init, frames=about["frames"], size=about["size"])
     made.load_state_dict({k.removeprefix("encoder."): v for k, v in state["model"].items() if k.startswith("encoder.")})
     made.about = _about(state)
     return made.eval()
@@ -160,7 +161,7 @@ def export(run: str | Path, out: str | Path) -> None:
         )
         model.about = _about(state)
     else:
-        model = load_encoder(run)
+        model = _encoder(state, locate(run))
     part, old = out.with_name(f".{out.name}.part"), out.with_name(f".{out.name}.old")
     for path in (part, old):
         shutil.rmtree(path, ignore_errors=True)

@@ -28,7 +28,9 @@ class EncoderSettings:
 
     encoder: str = required("tsm_resnet18, r2plus1d_18, …, timm:NAME, hf:NAME")
     init: str | None = setting(
-        None, "weights to start from: torchvision, TSM, TSP, our checkpoints and folders", metavar="FILE"
+        None,
+        "weights to start from: torchvision, TSM, TSP, our checkpoints and folders; none: random ones",
+        metavar="FILE",
     )
     size: int = required("height and width of its input in pixels", least=1)
     frames: int = required("frames of a clip", least=1)

@@ -16,7 +16,8 @@ MOST = 400  # boundaries of a video on the page; it says how many there are besi
 def section(name: str, shots: Shots) -> dict[str, Any]:
     """What the page shows of a video; pictures as text, so that `shots` can go."""
     shown, count = shots.boundaries[:MOST], len(shots.boundaries)
-    note = f"{count} boundaries in {shots.frames} frames, {float(shots.rate):g} per second"
+    found = {0: "no boundary", 1: "1 boundary"}.get(count, f"{count} boundaries")
+    note = f"{found} in {shots.frames} frames, {float(shots.rate):g} per second"
     if count > MOST:
         note += f"; the first {MOST} are shown"
     return {"name": name, "note": note, "strips": [_strip(shots, each) for each in shown]}
@@ -24,25 +25,32 @@ def section(name: str, shots: Shots) -> dict[str, Any]:
 
 def write_sheet(path: Path, sections: Sequence[dict[str, Any]]) -> None:
     """Write the page; every picture is inside the file."""
-    lead = "The last frame before and the first frames after every boundary; of gradual ones also its ends."
+    lead = (
+        "The last frame before and the first frames after every boundary; of gradual ones also its ends. Below them: "
+    )
+    lead += "its kind, its frame or frames from 0, when it is, and the network's score, up to 1."
     save_page(path, PAGES.get_template("shots.html.j2").render(title="Shots", lead=lead, videos=sections))
 
 
 def _strip(shots: Shots, boundary: Boundary) -> dict[str, Any]:
     first, last, kind, score = boundary
     seconds = shots.seconds_T[first]
-    text = f"{kind} {first}" + ("" if kind in INSTANT else f"…{last}") + f", {seconds:.2f} s, {score:.2f}"
+    text = f"{kind} {first}" + ("" if kind in INSTANT else f"…{last}") + f", {seconds:.2f} s, score {score:.2f}"
     return {"pictures": list(_pictures(shots, boundary)), "text": text}
 
 
-def _pictures(shots: Shots, boundary: Boundary) -> Iterator[tuple[int, str]]:
+def _pictures(shots: Shots, boundary: Boundary) -> Iterator[tuple[int, str, str]]:
+    """(frame, picture, what it shows) of those that were kept, or of one close by."""
     first, last, kind, _ = boundary
-    wanted = (
-        (first - 1, first, first + 1) if kind in INSTANT else (first - 1, first, (first + last) // 2, last, last + 1)
-    )
+    if kind in INSTANT:
+        wanted = {first: f"the first after the {kind}", first + 1: "the one after that"}
+    else:
+        wanted = {(first + last) // 2: "its middle", first: "the first mixed one", last: "the last mixed one"}
+        wanted[last + 1] = f"the first after the {kind}"
+    wanted[first - 1] = f"the last before the {kind}"
     told: set[int] = set()
-    for frame in wanted:
+    for frame, role in sorted(wanted.items()):
         near = min(shots.pictures, key=lambda each: abs(each - frame), default=None)
         if near is not None and abs(near - frame) <= 3 and near not in told:
             told.add(near)
-            yield near, jpeg_uri(shots.pictures[near], quality=80)
+            yield near, jpeg_uri(shots.pictures[near], quality=80), f", {role}" if near == frame else ""

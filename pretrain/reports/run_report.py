@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from ..common.files import readable
+from ..tasks.task import meanings
 from . import figures
 from .feature_change import Differences
 from .run_files import RunFiles, mapping, number, read_run, read_wrong, texts
@@ -104,6 +105,7 @@ def write(run: Path, out: Path, sets: Mapping[str, Differences], others: Sequenc
         runs=[_compared(name, each) for name, each in runs.items()] if others else [],
         pictures={name: _picture(figure, folder / f"{name}.png", _alt(name, found)) for name, figure in drawn.items()},
         confusions=confusions,
+        kinds=_kinds(config),
         wrong=wrong,
         changes=[_change(name, found) for name, found in sets.items()],
         limited_by=limited_by,
@@ -129,6 +131,12 @@ def named(folders: Sequence[Path], files: Sequence[RunFiles]) -> dict[str, RunFi
     short = [folder.resolve().name for folder in folders]
     whole = short if len(set(short)) == len(short) else list(map(str, folders))
     return dict(zip(whole, files))
+
+
+def _kinds(config: Mapping[str, Any]) -> dict[str, str]:
+    """What the task's short names stand for, those that the run has."""
+    there = {name for names in mapping(config.get("names")).values() for name in texts(names)}
+    return {kind: text for kind, text in meanings(str(config.get("task"))).items() if kind in there}
 
 
 def _compared(name: str, found: RunFiles) -> list[str]:

@@ -115,7 +115,8 @@ def _bars(card: Card, colors: dict[int, str]) -> Iterator[Bar]:
             if weight == 0:
                 continue
             height = weight * HEIGHT
-            text = f"{card.seconds_TK[t, k]:.2f} s" + ("" if weight == 1 else f" × {weight:.2f}")
+            share = f"{weight:.2f}"  # what rounds to the whole is shown as it
+            text = f"{card.seconds_TK[t, k]:.2f} s" + ("" if share == "1.00" else f" × {share}")
             clip, room = int(plan.clip[0, t, k]), height >= 10
             yield Bar(
                 t, t * (WIDTH + 2), top, height, colors[clip], text if room else "", f"{card.names[clip]} at {text}"
@@ -130,10 +131,10 @@ def pictures(clips_NCTYX: torch.Tensor, mean: Sequence[float], std: Sequence[flo
     return (value.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 4, 1).numpy()
 
 
-def window_names(bank: gpuaug.ClipBank, dataset: Dataset) -> dict[int, Source]:
-    """slot → file and class of its window, and its times."""
+def window_names(bank: gpuaug.ClipBank, plan: gpuaug.Plan, dataset: Dataset) -> dict[int, Source]:
+    """slot → file and class of its window, and its times; of what the plan shows, which may be used up by now."""
     found = {}
-    for slot in np.flatnonzero(bank.info["ready"]).tolist():
+    for slot in np.unique(plan.clip[plan.clip >= 0]).tolist():
         row = bank.info[slot]
         label = dataset.classes[row["label"]] if row["label"] >= 0 else "no label"
         file = Path(dataset.videos[row["video"]].path).name

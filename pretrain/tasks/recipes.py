@@ -43,7 +43,7 @@ def _bsp(row: str, encoder: str = "tsm_resnet18", needs: Mapping[str, str] | Non
         "window_frames": Default(104, "[ours] four for each of the 26 steps that a sample reaches over"),
         "reuse_min": Default(1, "[P, C] every video once in an epoch"),
         "reuse_max": Default(1, "[P, C]"),
-        "bank_size": Default((331, 1324), "[C] pictures are stored 331 high; here their short side is"),
+        "bank_size": Default((331, 1324), "[C] pictures are stored 331 high; here their short side is", "size"),
         "val_every": Default(1.0, "[C] epoch"),
     }
     own = {name: Default(value, "[P]") for name, value in flags.items()}
@@ -132,7 +132,8 @@ def _small(**flags: Any) -> Recipe:
     """What is small for every task; the networks learn from scratch, so by AdamW."""
     common: dict[str, Any] = {"encoder": "tsm_resnet18", "size": 64, "epochs": 20.0}
     common |= {"optimizer": "adamw", "weight_decay": 0.01, "schedule": "cosine", "milestones": (), "warmup": 1.0}
-    return {name: Default(value, "[small]") for name, value in {**common, **flags}.items()}
+    follows = {"bank_size": "size"}
+    return {name: Default(value, "[small]", follows.get(name, "")) for name, value in {**common, **flags}.items()}
 
 
 # For a CPU, or a first look at data of one's own: minutes instead of days, and no result of a paper [ours].

@@ -78,6 +78,13 @@ def load_cards(name: str) -> Callable[..., list[Card]]:
     return importlib.import_module(TASKS[name].removesuffix("task") + "card").cards
 
 
+def meanings(name: str) -> dict[str, str]:
+    """What the short names of a task's kinds of sample stand for; of another task, or one without such names, none."""
+    if name not in TASKS:
+        return {}
+    return getattr(importlib.import_module(TASKS[name].removesuffix("task") + "card"), "MEANING", {})
+
+
 def recipe(task: Task) -> dict[str, Default]:
     """All defaults of a task: those of its own options, and its recipe."""
     own = {each.name: Default(each.default) for each in flags_of(task.Settings) if each.default is not MISSING}

@@ -5,7 +5,6 @@ Legend: T frames.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ from tqdm import tqdm
 
 import gpuaug
 
-from ..common.files import atomic
+from ..common.environment import usable_cores
+from ..common.files import atomic, sweep
 from .sprites import CLASSES, RADIUS, TEXTURE, Actor, background, draw, follow, sprite
 
 # x264's fast assembly gives other bytes now and then, even for the same frames on the same machine
@@ -144,13 +144,14 @@ def write(film: Film) -> None:
     suffix, encoder, options = ENCODERS[film.codec]
     how: dict[str, Any] = {"container": suffix[1:], "pixel_format": "yuvj420p" if encoder == "mjpeg" else "yuv420p"}
     frames = chain.from_iterable(shoot(film))
+    sweep(film.path)
     with atomic(film.path) as part:
         gpuaug.write_video(part, frames, film.rate, encoder, options=options, reproducible=True, **how)
 
 
 def write_all(films: Sequence[Film], *, workers: int | None, progress: bool | None) -> None:
     """Write all films with `workers` threads (None: one per core); a bar if `progress`, or on a terminal if None."""
-    pool = ThreadPoolExecutor(workers or os.cpu_count())
+    pool = ThreadPoolExecutor(workers or usable_cores())
     hidden = None if progress is None else not progress
     try:
         for _ in tqdm(pool.map(write, films), "toy videos", len(films), disable=hidden, unit="file"):

@@ -16,7 +16,7 @@ from torch import nn
 import gpuaug
 
 from ..common.distributed import Group
-from ..common.environment import environment
+from ..common.environment import environment, usable_cores
 from ..data.annotations import training_subset
 from ..data.dataset import Dataset
 from ..data.rows import counted
@@ -75,11 +75,21 @@ def dry_run(settings: TrainSettings, task: Task) -> list[str]:
 
 
 def foresee(
-    settings: TrainSettings, task: Task, model: nn.Module, loader: gpuaug.Loader, steps: int, each: cost.Cost
+    settings: TrainSettings,
+    task: Task,
+    model: nn.Module,
+    loader: gpuaug.Loader,
+    steps: int,
+    each: cost.Cost,
+    *,
+    beside: int = 1,
 ) -> list[str]:
     """What a run on the CPU will take, and the flags that help where that is much.
 
-    `steps`: those that are left; 0 where the run's length is not in steps.
+    Args:
+        steps: those that are left; 0 where the run's length is not in steps.
+        each: of one clip, in a process that is alone.
+        beside: processes of this machine, which share its memory and cores.
 
     Errors (ValueError): a step needs more memory than there is.
     """
@@ -90,18 +100,20 @@ def foresee(
     states = 1 if optim.optimizer == "sgd" else 2
 
     def needed(batch: int) -> int:
-        return int(
-            each.step_bytes(clips * batch // optim.batch, learning, states=states) + loader.report()["bank_bytes"]
-        )
+        step = each.step_bytes(clips * batch // optim.batch, learning, states=states)
+        return int(beside * (step + loader.report()["bank_bytes"]))
 
     others = (draws.rows_per_sample - 1) * clips
-    seconds = optim.accumulate * each.step_seconds(clips, others)
+    crowd = max(1.0, beside * torch.get_num_threads() / usable_cores())
+    seconds = crowd * optim.accumulate * each.step_seconds(clips, others)
     least, free = needed(optim.batch), cost.free_bytes()
-    size = f"{optim.batch} samples of {clips // optim.batch * net.frames} × {net.size}² with {net.name}"
+    several = f"each of {beside} processes " if beside > 1 else ""
+    size = f"{several}{optim.batch} samples of {clips // optim.batch * net.frames} × {net.size}² with {net.name}"
     help_small = "" if settings.preset else "--preset small, or "
     if free is not None and least > free:
         fits = next((batch for batch in _halves(optim.batch) if 1.4 * needed(batch) < free), 0)
         fewer = f"--batch {fits} --accumulate {optim.batch * optim.accumulate // fits}" if fits else "a smaller --size"
+        fewer = f"fewer processes, {fewer}" if beside > 1 else fewer
         raise ValueError(
             f"--batch {optim.batch}: a step needs at least {least / 1e9:.1f} GB ({size}), and {free / 1e9:.1f} GB are "
             f"free; {help_small}{fewer}"

@@ -228,8 +228,7 @@ class Loop:
         """Grows by one whenever a validation is due."""
         if self.validation is None:
             return 0
-        every = self.settings.val_every
-        return int(self.step / self.epoch_steps / every) if every else int(10 * min(1.0, self.progress))
+        return schedule.validations_due(self.step, self.step / self.epoch_steps, self.progress, self.settings.val_every)
 
     def _validate(self) -> bool:
         """Validate and log; is this the best model so far?"""

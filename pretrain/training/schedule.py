@@ -1,4 +1,7 @@
-"""Learning rates over a run, as factors of the base rate. Positions are in epochs or in shares of the run."""
+"""What happens when in a run: learning rates, as factors of the base rate, and validations.
+
+Positions are in epochs or in shares of the run.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["constant", "step", "cosine", "plateau"]
+LEAST_BETWEEN = 20  # steps from one validation to the next, where nobody says how often
 FIRST = 1e-5  # factor of the first step of a warm-up [C of TSP]; 0 would waste the step
 
 
@@ -49,6 +53,17 @@ def factor(
     if kind == "constant":
         return rise
     raise ValueError(f"kind must be constant, step, cosine or plateau, got kind={kind!r}")
+
+
+def validations_due(step: int, epochs: float, progress: float, every: float | None) -> int:
+    """How many validations are due by a step: one every so many epochs; without that 10 in a run, 20 steps apart.
+
+    >>> [validations_due(step, 0.0, step / 50, None) for step in (5, 19, 20, 49, 50)]
+    [0, 0, 1, 2, 2]
+    """
+    if every:
+        return int(epochs / every)
+    return min(int(10 * min(1.0, progress)), step // LEAST_BETWEEN)
 
 
 @dataclass

@@ -132,3 +132,12 @@ def quality(result: dict[str, Any]) -> float:
     """One number to choose the best model by: the mean of all accuracies, or the negative loss if there are none."""
     values = [each["value"] for each in result.values() if isinstance(each, dict) and "confusion" in each]
     return float(np.mean(values)) if values else -result["loss"]
+
+
+def told(quality: float) -> str:
+    """In words, by its sign: accuracies are not negative.
+
+    >>> told(0.5), told(-3.2)
+    ('score 0.500', 'loss 3.200')
+    """
+    return f"score {quality:.3f}" if quality >= 0 else f"loss {-quality:.3f}"

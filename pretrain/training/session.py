@@ -27,6 +27,7 @@ from .about import config, foresee, summary
 from .loop import Loop, Model
 from .optimizer import Optimizer, peak_rates
 from .run_folder import RunFolder
+from .scores import told
 from .settings import KINDS, TrainSettings, check_files
 from .validation import Validation
 
@@ -105,17 +106,24 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
         if not settings.run.minutes:
             draws, count = task.draws(settings.options, settings.feed.windows_per_segment), len(train_set.segments)
             samples = epochs * settings.run.clips_per_segment
-            shown = passes(draws, settings.feed, samples, resident=loader.resident)
-            record.say(f"{epochs:.4g} epochs = {loop.total} steps = {shown} over {count:,} segments")
+            filling = loader.report()["slots"] * group.world / loader.pass_windows
+            shown = passes(draws, settings.feed, samples, resident=loader.resident, filling=filling)
+            record.say(f"{epochs:.4g} epochs, {loop.total} steps: {shown} over {count:,} segments")
         if state is not None:
             loop.load(state, source)
         elif record.writes:
             for old in checkpoint.those_in(record.folder):  # --overwrite: a later --resume must not find them
                 old.unlink()
+        refused = ""
         if each and loop.progress < 1:
             steps = 0 if settings.run.minutes else loop.total - loop.step
-            for line in foresee(settings, task, model, loader, steps, each):
-                record.say(line)
+            try:
+                for line in foresee(settings, task, model, loader, steps, each, beside=group.beside):
+                    record.say(line)
+            except ValueError as error:
+                refused = str(error)
+        if refused := group.gather(refused)[0]:  # by the first process, and by all, so that none waits for it in vain
+            raise ValueError(refused)
         record.rewind(loop.step)
         if state is not None:
             record.say(f"resumed after step {loop.step}")
@@ -141,7 +149,7 @@ def run(settings: TrainSettings, task: Task, *, device: torch.device, group: Gro
     elif over:
         record.say(f"{record.folder} had finished after step {loop.step}: nothing was left to do")
     else:
-        best = f", best held-out score {loop.best:.3f}" if val_set is not None and math.isfinite(loop.best) else ""
+        best = f", best held-out {told(loop.best)}" if val_set is not None and math.isfinite(loop.best) else ""
         if record.writes:
             checkpoint.export(record.folder, record.folder / WEIGHTS)
             record.json(f"{WEIGHTS}/{overlap.RECORD}", trained_on)

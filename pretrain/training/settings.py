@@ -10,6 +10,7 @@ from typing import Any
 from ..common import cli
 from ..common.cli import Parser, add_config, add_flags, make, read_config
 from ..common.distributed import DEVICES
+from ..common.files import local
 from ..common.settings import BadSetting, Kinds, Recipe, check, deviations, flags_of, option, required, saved, setting
 from ..data.segments import Background
 from ..feed.settings import AugmentSettings, FeedSettings
@@ -76,7 +77,10 @@ class RunSettings:
     device: str = setting("auto", DEVICES)
     log_every: int = setting(10, "how often a line is logged", least=1, metavar="STEPS")
     val_every: float | None = setting(
-        None, "validation; always at the end too; without it 10 times a run", above=0, metavar="EPOCHS"
+        None,
+        "validation; always at the end too; without it 10 times a run, but at least 20 steps apart",
+        above=0,
+        metavar="EPOCHS",
     )
     val_batches: int | None = setting(
         None, "held-out batches per validation, 0: none; without it every held-out segment, once", least=0
@@ -165,9 +169,9 @@ def parse(
     def begun(**about: Any) -> Parser:
         parser = Parser(prog=prog, **about)
         parser.add_argument("--task", choices=sorted(TASKS), help="with --help: shows its own flags and defaults")
-        text = "a row of a paper as published, and its task; flags beside it deviate, and are named (docs/fidelity.md)"
         text = "small: other defaults, for a CPU or a first look, of no paper; flags beside it win"
         parser.add_argument("--preset", choices=PRESETS, help=text)
+        text = "a row of a paper as published, and its task; flags beside it deviate, and are named (docs/fidelity.md)"
         parser.add_argument("--recipe", choices=RECIPES, metavar="NAME", help=f"{text}: {', '.join(RECIPES)}")
         add_config(parser)
         return parser
@@ -194,6 +198,8 @@ def parse(
     add_flags(parser, kinds, recipes)
     values = cli.parse(parser, argv, kinds, recipes.get(name))
     try:
+        if values.get("init") == "none":  # as extract has it; the deviations of a recipe tell of it
+            values["init"] = None
         if values.get("dry_run"):
             values = {"videos": (), "out": "", **values}
         if name is None:
@@ -241,4 +247,4 @@ def check_files(settings: TrainSettings) -> None:
     named += [("init", settings.encoder.init), *((name, getattr(settings.options, name, None)) for name in names)]
     for name, path in named:
         if path and not Path(path).exists():
-            raise ValueError(f"{option(name)} must be a file or folder that exists, there is no {path}")
+            raise ValueError(f"{option(name)} must be a file or folder that exists, there is no {path}{local(path)}")

@@ -89,15 +89,25 @@ def test_every_benchmark_is_run():
 
 def test_one_that_fails_does_not_stop_the_others(monkeypatch, capsys):
     monkeypatch.setattr(command, "QUESTIONS", ("bad", "good"))
-    monkeypatch.setattr(command, "run", lambda name, device: name == "good")
+    monkeypatch.setattr(command, "run", lambda name, device, own: name == "good")
     assert command.main([]) == 1
     assert capsys.readouterr().out == "1 of 2 benchmarks done; failed: bad\n"
+
+
+def test_a_single_one_is_given_its_own_options(monkeypatch):
+    asked = []
+    monkeypatch.setattr(command, "run", lambda *given: asked.append(given) or True)
+    assert command.main(["transitions", "--threads", "1", "--rounds", "3"]) == 0
+    assert asked == [("transitions", "cpu", ["--threads", "1", "--rounds", "3"])]
 
 
 def test_wrong_usage_is_one_line(capsys):
     with pytest.raises(SystemExit, match="2"):
         command.main(["nothing"])
     assert "NAMES must be of" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["edits", "transitions", "--threads", "1"])
+    assert "need its name alone before them, got --threads 1" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         suite().parse(["--rounds", "0"])
     assert capsys.readouterr().err.endswith("--rounds must be >= 1, got 0\n")

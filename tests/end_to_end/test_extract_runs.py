@@ -3,9 +3,6 @@
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,7 +11,7 @@ import pytest
 
 from pretrain.commands.extract import main
 from pretrain.features.store import Features
-from support.paths import PYTHONPATH, SUPPORT
+from support.processes import Program
 from support.tiny_extraction import TINY, film, folder_of, install, make_films, shown
 
 
@@ -108,7 +105,7 @@ def test_features_of_other_settings_are_not_mixed(films, tmp_path, capsys):
     run = ["--videos", folder_of(films), "--out", str(tmp_path), *TINY]
     assert main(run) == 0
     assert main([*run, "--stride", "2"]) == 1
-    assert re.search(r"same stride_frames, got .* with 4 there and 2 asked for", capsys.readouterr().err)
+    assert re.search(r"same stride_frames, .* has others: 4 there, 2 asked for", capsys.readouterr().err)
     (tmp_path / "features.json").unlink()
     assert main(run) == 1
 
@@ -144,9 +141,7 @@ def test_an_hdf5_file_grows(films, tmp_path, capsys):
 
 def program(*arguments, **environment):
     """The command as a process of its own."""
-    command = [sys.executable, str(SUPPORT / "tiny_extraction.py"), *map(str, arguments)]
-    env = {**os.environ, "PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return Program("tiny_extraction.py", *arguments, **environment)
 
 
 def test_a_killed_run_goes_on(films, tmp_path):
@@ -162,7 +157,7 @@ def test_a_killed_run_goes_on(films, tmp_path):
     while len(list(out.glob("*.npy"))) < 20 and killed.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    killed.send_signal(signal.SIGKILL)
+    killed.kill()
     killed.communicate()
     before = {path.name: path.stat().st_mtime_ns for path in out.glob("[!.]*.npy")}
     assert 20 <= len(before) < 300, "the run must be killed in its middle"

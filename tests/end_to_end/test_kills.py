@@ -13,7 +13,7 @@ import torch
 import pretrain.training.loop
 from pretrain.models import checkpoint
 from support import tiny_training
-from support.paths import quick_processes
+from support.processes import quick_processes
 
 FLAGS = ["--checkpoint-every", 2, "--schedule", "cosine"]
 BSP_FLAGS = ["--val-every", 8, "--bank-gib", 0.0057, "--reuse-max", 12, "--boundaries", "dc", "sc", "ss"]

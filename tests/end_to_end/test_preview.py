@@ -54,6 +54,19 @@ def test_untrimmed(task, cards, tmp_path):
     assert all(title.startswith("Pair ") == (task == "pal") for title in titles)
 
 
+@pytest.mark.parametrize("reuse", ["1", "2"])
+def test_names_and_times_are_of_the_windows_shown(reuse, tmp_path):
+    """Also where a window is used up by what shows it, as TSP's recipe has it: the card's title is from the target."""
+    videos = tiny_training.make_long_videos(tmp_path / "videos")
+    flags = [*tiny_training.FLAGS, *tiny_training.untrimmed_flags("tsp", videos), "--reuse-max", reuse]
+    assert preview.main([*flags, "--out", str(tmp_path), "-n", "6"]) == 0
+    page = (tmp_path / "preview.html").read_text(encoding="utf-8")
+    told = re.findall(r"<h2>\d+\. .*?<small>(\S+), ([\d.]+) … [\d.]+ s</small>", page)
+    shown = re.findall(r'alt="frame 1 of 8: (\S+): .*? at ([\d.]+) s', page)
+    assert len(told) == 6
+    assert told == shown
+
+
 def test_wrong_usage(tmp_path, capsys):
     flags = [*tiny_training.FLAGS, "--videos", str(tmp_path), "--out", str(tmp_path)]
     assert preview.main([*flags, "--samples", "0"]) == 2

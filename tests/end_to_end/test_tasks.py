@@ -1,11 +1,8 @@
 """PAL and TSP through the whole loop, on tiny untrimmed videos: learning, exact resume, two processes, bad files."""
 
 import json
-import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -18,7 +15,7 @@ import pretrain.features.extractor
 from pretrain.commands import extract, similarity
 from pretrain.models import checkpoint
 from support import tiny_training
-from support.paths import PYTHONPATH, SUPPORT
+from support.processes import Program
 from support.tiny_training import lines
 
 TASKS = sorted(tiny_training.UNTRIMMED_FLAGS)
@@ -125,8 +122,6 @@ def start_two(task, videos, out, *flags, record=None):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
-    path = {"OMP_NUM_THREADS": "1", "PYTHONPATH": PYTHONPATH}
-    ranks = [{**os.environ, **path, **address, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in (0, 1)]
     words = [
         *tiny_training.untrimmed_flags(task, videos),
         "--out",
@@ -138,8 +133,9 @@ def start_two(task, videos, out, *flags, record=None):
         *flags,
     ]
     told = ["--record", record] if record else []
-    words = [sys.executable, SUPPORT / "tiny_training.py", *told, *words, "--holdout", 0.4]
-    return [subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True, env=rank) for rank in ranks]
+    words = [*told, *words, "--holdout", 0.4]
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in (0, 1)]
+    return [Program("tiny_training.py", *words, **address, **rank) for rank in ranks]
 
 
 @pytest.mark.parametrize(("task", "flags"), [("pal", []), ("pal", ["--no-sync-bn"]), ("tsp", [])])

@@ -272,7 +272,7 @@ def test_a_run_goes_on_with_data_that_were_moved(videos, tmp_path, capsys):
     assert train("--videos", tmp_path / "here", "--out", tmp_path / "run", *flags, "--steps", 2) == 0
     (tmp_path / "here").rename(tmp_path / "there")
     assert train("--videos", tmp_path / "there", "--out", tmp_path / "run", *flags, "--steps", 4, "--resume") == 0
-    assert "epochs = 4 steps = 2 passes over 24 segments" in capsys.readouterr().err
+    assert "epochs, 4 steps: 2 passes over 24 segments" in capsys.readouterr().err
     same(*(checkpoint.read(tmp_path / name / checkpoint.NAME) for name in ("whole", "run")))
 
 

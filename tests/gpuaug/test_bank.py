@@ -150,6 +150,21 @@ def test_sizes_below_one_are_refused(name):
         ClipBank(1, 4, 2, 2, reuse_max=0)
 
 
+@pytest.mark.parametrize("slots", [[2], np.array([2]), [0, 2]])
+@pytest.mark.parametrize("form", [int, lambda number: np.array([number])], ids=["numbers", "arrays"])
+def test_a_reserved_row_is_the_same_however_it_is_given(slots, form):
+    bank = full_bank(slots=3)
+    bank.release(np.arange(3))
+    bank.reserve(slots, {"video": form(7), "start_seconds": 1.5, "frames": form(3)})
+    expected = np.zeros(1, bank.info.dtype)
+    for name, value in {"video": 7, "label": -1, "start_seconds": 1.5, "frames": 3, "ready": True}.items():
+        expected[name] = value
+    assert all(row == expected[0] for row in bank.info[slots])
+    assert bank.slots().tolist() == list(slots)
+    with pytest.raises(ValueError, match="columns of the bank's table, got 'colour'"):
+        bank.reserve(slots, {"colour": 1})
+
+
 def test_released_slots_are_not_drawn_until_they_are_offered():
     bank = full_bank(slots=3)
     bank.release(np.array([0, 2]))

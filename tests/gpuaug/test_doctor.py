@@ -56,6 +56,7 @@ def test_a_broken_backend_is_a_reason_not_a_crash(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("env") is None, reason="needs env")
+@pytest.mark.end_to_end
 def test_it_works_without_compiler_and_nvidias_libraries():
     code = """
 import sys
@@ -70,3 +71,27 @@ sys.exit(main(["doctor"]))
     )
     assert answer.returncode == 0, answer.stderr
     assert "none found" in answer.stdout
+
+
+def test_a_reason_is_told_once_below_the_table(monkeypatch, capsys):
+    monkeypatch.setattr(
+        doctor, "_codecs", lambda: {"h264": ["yes", "no (no library)"], "vp9": ["yes", "no (no library)"]}
+    )
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("no library") == 1
+    assert [line.split() for line in out.splitlines() if "[1]" in line][:2] == [
+        ["h264", "yes", "no", "[1]"],
+        ["vp9", "yes", "no", "[1]"],
+    ]
+    assert "GiB" in out.split("memory")[1].splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"), [("doctr", "did you mean 'doctor'?"), ("train", "those of training: gpuaug --help")]
+)
+def test_a_command_that_is_none_of_the_librarys(word, hint, capsys):
+    assert main([word, "--videos", "x"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"python -m gpuaug: there is no command {word!r} here; ")
+    assert line.endswith(hint)

@@ -14,10 +14,11 @@ import numpy as np
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from ..bitstream import LARGEST_PLACEHOLDER, REORDERING, is_disposable, recovers_later
+from ..bitstream import LARGEST_PLACEHOLDER, REORDERING, recovers_later
 from ..demux import VideoFile, packets, prepare, raise_if_of_the_system
 from ..frame_index import FrameIndex
 from ..times import DEEPEST
+from .read_ahead import in_groups
 
 # Codecs in which a picture marked as "no reference" can be left out without touching any other. (In HEVC such a picture
 # may serve higher temporal layers.)
@@ -104,20 +105,18 @@ class OpenFile:
         coming: dict[int | None, int] = {}  # stamps of pictures that have not come out: the numbers of their packets
         held: list[tuple[int, VideoFrame]] = []  # numbers of packets, and frames that may turn out to be wrong
         clean, until = False, NEVER  # until: number of the packet from which on nothing is right
-        context.skip_frame = "DEFAULT"
+        skipping, context.skip_frame = False, "DEFAULT"
         if key and self.cold:
             until = self._proved(opening, self.cold // 2)
         first = int(self.index.key_packet_K[key]) if key else 0
-        for place, packet in enumerate(chain((opening,), stored, (None,)), first):
-            pts = packet.pts if packet else None
+        groups = in_groups(self.index, chain((opening,), stored), first, last, set(want) if skip else None)
+        for place, packet, pts, skipped in groups:
             if packet and marked and packet.is_corrupt and not self._leads(pts, opening.pts):
                 until = min(until, place)
-            if packet:
-                skipped = skip and pts not in want and is_disposable(codec, packet, prefixed)
-                if skip:
-                    context.skip_frame = "NONREF" if skipped else "DEFAULT"
-                if pts in number_of and not skipped:
-                    coming[pts] = number_of[pts]
+            if skipped is not skipping:
+                context.skip_frame, skipping = "NONREF" if skipped else "DEFAULT", skipped
+            if pts in number_of and not skipped:
+                coming[pts] = number_of[pts]
             try:
                 frames = context.decode(packet)
             except av.FFmpegError as error:

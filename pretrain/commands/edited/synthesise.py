@@ -54,7 +54,7 @@ class SynthesiseSettings:
             raise BadSetting("quality", "the lesser number first", f"{self.quality[0]} {self.quality[1]}")
 
 
-@command("synthesise")
+@command("synthesise", goes_on=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """0 done, 1 failed, 2 wrong usage."""
     about = {"usual": USUAL, "usage": "VIDEOS [VIDEOS …] -o DIR --count N", "examples": EXAMPLES}

@@ -32,8 +32,19 @@ def cards(
         named = {int(target["video"][n, start]): f"action, {action}", int(target["video"][n, 0]): background}
         part = "first of the two (query)" if n < pairs else "second (key)"
         title = f"Pair {n % pairs + 1}, {part}: {action} pasted on {background}"
-        note = f"its clips {first} to {last} at {start} to {stop - 1}, {target['opacity'][n]:.0%} opaque (β)"
+        own, place = _span("clip", first, last), _span("", start, stop - 1)
+        note = f"its {own} in place of {place}, {target['opacity'][n]:.0%} opaque (β)"
         picture, sample = pictures_NTYXC[n, middle], rows(by_video, [n])
         times = seconds(rows(plan, [n]), names)
         found.append(Card(title, picture, sample, named, times, kind="composite", note=note, span=(start, stop)))
     return found
+
+
+def _span(word: str, first: int, last: int) -> str:
+    """Clips as a reader counts them, from 1.
+
+    >>> _span("clip", 2, 2), _span("clip", 0, 3), _span("", 0, 3)
+    ('clip 3', 'clips 1 to 4', '1 to 4')
+    """
+    many = f"{word}s " if word else ""
+    return f"{word} {first + 1}".strip() if first == last else f"{many}{first + 1} to {last + 1}"

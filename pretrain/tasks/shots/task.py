@@ -54,7 +54,7 @@ class Settings:
 RECIPE: Recipe = {
     "encoder": Default("shots", "[ours]"),
     "size": Default(SIZE, "[ours] as many pixels as [T]"),
-    "bank_size": Default((40, 40), "[ours]"),
+    "bank_size": Default((40, 40), "[ours]", "size"),
     "fit": Default("stretch", "[T]"),
     "crop": Default("multiscale", "[ours]"),
     "fps": Default(30.0, "[ours]"),

@@ -60,7 +60,7 @@ RECIPE: Recipe = {
     "window_placement": Default("random", "[P]; evenly spaced in validation"),
     "reuse_min": Default(1, "[P, C]"),
     "reuse_max": Default(1, "[P, C] every clip once"),
-    "bank_size": Default((128, 171), "[C]; [P] keeps the aspect ratio: --fit inside --bank-size 228 228"),
+    "bank_size": Default((128, 171), "[C]; [P] keeps the aspect ratio: --fit inside --bank-size 228 228", "size"),
     "fit": Default("stretch", "[C]"),
     "crop": Default("random", "[P, C] 112² and flip"),
     "batch": Default(32, "[P, C] per GPU"),
@@ -85,7 +85,12 @@ def window_frames(settings: Settings) -> int:
 
 def needs(settings: Settings) -> Needs:
     """Actions to tell apart, and background where batches are to have as much of it."""
-    return Needs(label="TSP", background="--balance" if settings.balance else "", otherwise="leave out --balance")
+    return Needs(
+        label="TSP",
+        background="--balance" if settings.balance else "",
+        otherwise="leave out --balance" if settings.balance else "",
+        given_by="--annotations says where actions are",
+    )
 
 
 def draws(settings: Settings, windows: int) -> Draws:

@@ -104,6 +104,7 @@ def test_what_is_tested_is_what_runs(compiled):
     assert not any("ftz" in option or "fast" in option for option in compiled[0])
 
 
+@pytest.mark.slow
 def test_compiled_code_is_kept_and_checked(compiled, tmp_path):
     code = cuda.kept_code(BLEND, "sm_90")
     (file,) = (tmp_path / "gpuaug" / "kernels").iterdir()

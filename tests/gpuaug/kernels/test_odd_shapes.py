@@ -165,3 +165,13 @@ def test_the_right_edge_does_not_depend_on_what_memory_held(monkeypatch):
             np.full(size, np.nan, np.float32)
         got = render(bank, Plan.take(0, [0]), size=(5, 37))
         torch.testing.assert_close(got[0, :, 0] * 255, expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("box", [[0, 0, 0.4, 0.4], [0, 0, 0.2, 3], [30.7, 44.6, 31, 45], [0, 0.3, 0.3, 0]])
+def test_a_box_of_less_than_half_a_pixel_at_an_edge_shows_the_outermost_one(implementation, box):
+    """And not the row before, which is another frame's, or nobody's."""
+    bank = random_frames(np.random.default_rng(8), (3, 4, 31, 45, 3), torch.uint8)
+    plan = Plan.take([1, 2], [0.0, 3.0])
+    given = {"size": (3, 5), "box": np.array([box, box], float)}
+    got = render(bank.to(implementation), plan, **given)
+    np.testing.assert_allclose(got.cpu(), reference.render(bank.numpy(), plan, **given), atol=1e-5)

@@ -196,7 +196,8 @@ def test_reductions_beyond_two_are_averaged():
     ("column", "value", "message"),
     [
         ("progress", 1.5, r"layers.progress must be in \[0, 1\], got progress=1.5"),
-        ("softness", -1.0, "layers.softness must be ≥ 0 and finite, got softness=-1.0"),
+        ("softness", -1.0, r"layers.softness must be in \[0, 1e\+06\], got softness=-1.0"),
+        ("softness", 1e300, r"layers.softness must be in \[0, 1e\+06\], got softness=1e\+300"),
         ("color", np.nan, r"layers.color must be in \[0, 1\], got color=nan"),
         ("place", np.inf, "layers.place must be y0 ≤ y1, x0 ≤ x1 and finite"),
         ("crop", 2.0, "layers.crop must be 0 ≤ y0 < y1 ≤ 1"),

@@ -80,6 +80,7 @@ def test_decoder_names_each_with_its_reason(folder):
         assert failure.reason.startswith(reasons.get(Path(failure.path).name, "no such file"))
 
 
+@pytest.mark.end_to_end
 def test_files_that_may_not_be_read(assets):
     """As another user where this one is root, who may read everything."""
     with tempfile.TemporaryDirectory() as name:

@@ -5,6 +5,7 @@ The reference is the sequential decode on one thread. What cannot be muxed, or r
 
 from __future__ import annotations
 
+import functools
 from fractions import Fraction
 
 import av
@@ -57,8 +58,23 @@ def encoders():
     return sorted(set(found))
 
 
-def write(path, name, size, b_frames):
-    """A file of 40 frames; raises what FFmpeg says where the encoder or the container cannot do that."""
+@functools.lru_cache(1)
+def frames(size, form):
+    """Those that every file of an encoder has: making them takes as long as encoding them."""
+    made = []
+    for k in range(COUNT):
+        frame = av.VideoFrame.from_ndarray(picture(k, *size), format="rgb24")
+        if form == "pal8":
+            level, ones = np.arange(256), np.full(256, 255)
+            indices = np.tile(((np.arange(size[1]) // 8 * 3 + k) % 256).astype(np.uint8), (size[0], 1))
+            palette = np.stack([ones, level * 7, level, level * 3], -1).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray((indices, palette), format="pal8")
+        made.append(frame.reformat(format=form))
+    return made
+
+
+def write(path, name, size, b_frames, count=COUNT):
+    """A file of so many frames; raises what FFmpeg says where the encoder or the container cannot do that."""
     formats = [form.name for form in av.Codec(name, "w").video_formats or []]
     form = next((one for one in FORMATS if one in formats), formats[0] if formats else "yuv420p")
     form = FORMS.get(name, form)
@@ -69,14 +85,7 @@ def write(path, name, size, b_frames):
         stream = file.add_stream(name, rate=25, options=options)
         stream.height, stream.width = size
         stream.pix_fmt, stream.codec_context.thread_count = form, 1
-        for k in range(COUNT):
-            frame = av.VideoFrame.from_ndarray(picture(k, *size), format="rgb24")
-            if form == "pal8":
-                level, ones = np.arange(256), np.full(256, 255)
-                indices = np.tile(((np.arange(size[1]) // 8 * 3 + k) % 256).astype(np.uint8), (size[0], 1))
-                palette = np.stack([ones, level * 7, level, level * 3], -1).astype(np.uint8)
-                frame = av.VideoFrame.from_ndarray((indices, palette), format="pal8")
-            frame = frame.reformat(format=form)
+        for k, frame in enumerate(frames(size, form)[:count]):
             frame.pts, frame.time_base = k, Fraction(1, 25)
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
@@ -112,7 +121,7 @@ def test_encoder(name, tmp_path, record_property):
 def _fits(folder, name, size):
     for suffix in ("nut", "mov", "avi", "mkv", "apng", "webp", "mp4"):
         try:
-            write(folder / f"fits.{suffix}", name, size, False)
+            write(folder / f"fits.{suffix}", name, size, False, 3)
         except UNREADABLE:
             continue
         return True

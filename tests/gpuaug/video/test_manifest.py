@@ -193,29 +193,48 @@ class TestCommand:
 
     def test_a_folder(self, folder, tmp_path, capsys):
         (folder / "bad.mp4").touch()
-        assert self.run(folder, "-o", tmp_path / "m.csv") == 0
+        assert self.run(folder, "-o", tmp_path / "new" / "m.csv") == 0
         out, err = capsys.readouterr()
         assert out.startswith("5 usable videos, 0.00 hours, 2 classes; 1 unusable\nwritten to ")
         assert err == f"  {folder}/bad.mp4: empty file\n"
-        assert len(Manifest.load(tmp_path / "m.csv").videos) == 6
+        assert len(Manifest.load(tmp_path / "new" / "m.csv").videos) == 6
 
     @pytest.mark.parametrize(
         ("arguments", "status", "message"),
         [
             (["nowhere"], 1, "error: no such file or folder: nowhere\n"),
+            (["s3://b/a.mp4"], 1, "error: no such file or folder: s3://b/a.mp4; only local files are read\n"),
+            (["x", "--nocache"], 2, "probe: error: there is no flag --nocache; did you mean --no-cache?\n"),
+            (["x", "--no-cach"], 2, "probe: error: there is no flag --no-cach; did you mean --no-cache?\n"),
+            (["x", "--zzz=3"], 2, "probe: error: there is no flag --zzz\n"),
             ([], 2, "the following arguments are required: PATH"),
-            (["x", "-o", "no/such/folder/m.csv"], 2, "--out: no such folder: no/such/folder"),
+            (
+                ["x", "-o", "/dev/null/m/m.csv"],
+                2,
+                "--out /dev/null/m/m.csv: /dev/null/m cannot be made (Not a directory)",
+            ),
             (["x", "--workers", "0"], 2, "--workers must be >= 1, got 0"),
             (["--help"], 0, ""),
         ],
     )
     def test_usage(self, arguments, status, message, capsys):
         assert self.run(*arguments) == status
-        assert message in capsys.readouterr().err
+        err = capsys.readouterr().err
+        assert message in err
+        assert err.count("\n") == (status > 0), "one line"
+
+    def test_stopped(self, folder, capsys, monkeypatch):
+        def stop(*_, **__):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(command, "probe", stop)
+        assert [self.run(folder), self.run(folder, "--no-cache")] == [1, 1]
+        assert capsys.readouterr().err == "stopped; what was read is remembered\nstopped\n"
 
     def test_nothing_usable_is_a_failure(self, tmp_path):
         assert self.run(tmp_path) == 1
 
+    @pytest.mark.end_to_end
     def test_as_a_program(self):
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         call = [sys.executable, "-m", "gpuaug"]

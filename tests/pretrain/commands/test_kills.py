@@ -15,8 +15,8 @@ from PIL import Image
 import gpuaug
 from pretrain.commands import extract, localize, report
 from support import tiny_extraction
-from support.paths import quick_processes
 from support.planted import plant
+from support.processes import quick_processes
 
 KILLS = 6
 

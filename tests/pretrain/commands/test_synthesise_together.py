@@ -20,7 +20,7 @@ from support.edited import (
     run_alone,
     whole,
 )
-from support.paths import quick_processes
+from support.processes import quick_processes
 
 pytestmark = pytest.mark.end_to_end
 

@@ -49,7 +49,7 @@ def test_the_librarys_own_program_has_its_commands(capsys):
         [name, text] for name, text in LIBRARY.items()
     ]
     assert library.main(["train"]) == 2
-    assert "invalid choice: 'train'" in capsys.readouterr().err
+    assert "there is no command 'train' here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,15 @@ def test_bad_input_is_one_line_and_status_1(error, text, capsys, monkeypatch):
     monkeypatch.delenv("GPUAUG_TRACEBACK", raising=False)
     assert broken() == 1
     assert capsys.readouterr().err == text + "\n"
+
+
+def test_what_goes_on_says_so(capsys):
+    @command("x", goes_on=True)
+    def broken(argv=None):
+        raise KeyboardInterrupt
+
+    assert broken() == 1
+    assert capsys.readouterr().err == "x: interrupted; the same command goes on with what is left\n"
 
 
 def test_bugs_keep_their_traceback():

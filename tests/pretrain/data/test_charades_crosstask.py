@@ -73,6 +73,7 @@ def test_frame_scores(tmp_path):
         '{"segment_seconds": 0.2, "results": {"a": [NaN]}}': "'a': score must be finite, got nan",
         '{"segment_seconds": 0.2, "results": {"a": ["x"]}}': "'a': score must be a number",
         '{"segment_seconds": 0.2, "results": {"abcdefghijk": [], "v_abcdefghijk": []}}': "must occur once, with",
+        '{"segment_seconds": 0.2, "results": {"a": 3}}': "results",
     }.items():
-        with pytest.raises(BadFile, match=message):
+        with pytest.raises(BadFile, match=rf"bad\.json: .*{message}"):
             cc.read_frame_scores(put(tmp_path / "bad.json", data))

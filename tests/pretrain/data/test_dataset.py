@@ -76,6 +76,7 @@ def test_all_forms_give_the_same_segments(tmp_path, toys, options):
     assert truth.classes == sorted({a["label"] for record in database(toys).values() for a in record["annotations"]})
     assert sum(s.label >= 0 for s in truth.segments) == sum(len(r["annotations"]) for r in database(toys).values())
     assert truth.skipped == []
+    assert truth.ids == [""] * 8  # they are known by their paths
     assert truth.counts["background too short"] > 0
     for name, path in write_forms(tmp_path, toys).items():
         if name == "tsp.csv":
@@ -89,6 +90,7 @@ def test_all_forms_give_the_same_segments(tmp_path, toys, options):
         else:
             dataset = read_annotations(path, toys, **options)
         assert rows_of(dataset) == rows_of(truth), name
+        assert sorted(dataset.ids) == sorted(database(toys)), name
         assert dataset.counts == truth.counts
 
 

@@ -67,6 +67,12 @@ def test_activitynet_truth(tmp_path):
     assert math.isnan(annotations.read_activitynet_truth(zero, subset="validation")[1]["empty"])
 
 
+@pytest.fixture(scope="module")
+def results_folder(tmp_path_factory):
+    """One for all examples: numbering a folder for each takes longer than the test."""
+    return tmp_path_factory.mktemp("r")
+
+
 @given(
     st.lists(
         st.tuples(
@@ -79,15 +85,16 @@ def test_activitynet_truth(tmp_path):
         max_size=8,
     )
 )
-def test_activitynet_results_round_trip(tmp_path_factory, rows):
+def test_activitynet_results_round_trip(results_folder, rows):
     rows = sorted([(v, s, s + n, label, score) for v, s, n, label, score in rows], key=lambda row: row[0])
     predictions = Segments.of(rows)
     for name in ("p.json", "p.json.gz"):
-        path = tmp_path_factory.mktemp("r") / name
+        path = results_folder / name
         results.write_activitynet_results(path, predictions)
         assert same(results.read_activitynet_results(path), predictions)
         assert (path.read_bytes()[:2] == b"\x1f\x8b") == name.endswith("gz")
         assert [p.name for p in path.parent.iterdir()] == [name]  # no part file stays
+        path.unlink()
 
 
 def test_ids_lose_the_leading_v_and_gzip_is_seen_by_content(tmp_path):

@@ -7,7 +7,8 @@ from pretrain.data.dataset import Dataset, Segment
 from pretrain.data.needs import Needs, lacking
 
 PAIRS = Needs(two_classes="dc", same_class="sc", otherwise="give --boundaries ds ss")
-BALANCE = Needs(label="actions", background="balance", otherwise="leave out --balance")
+WHERE = "--annotations says where actions are"
+BALANCE = Needs(label="actions", background="balance", otherwise="leave out --balance", given_by=WHERE)
 
 
 def labelled(*labels):
@@ -49,3 +50,16 @@ def test_what_is_lacking_is_said_with_the_flag_that_helps(dataset, needs, words)
     assert not found or found.startswith("--val-videos must have ")
     for each in words:
         assert each in found
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "words"),
+    [
+        ([0, 0], ["a"], "2 videos, 1 classes; 2 segments, all labelled"),
+        ([-1, -1], [], "2 videos; 2 segments, none labelled"),
+        ([0, -1], ["a"], "2 videos, 1 classes; 1 labelled and 1 other segments"),
+    ],
+)
+def test_a_data_set_in_words_tells_of_what_there_is(labels, classes, words):
+    segments = [Segment(f"{k}", 0.0, 1.0, label, k) for k, label in enumerate(labels)]
+    assert str(Dataset(segments, classes, [Video(f"{k}") for k in range(len(labels))])) == words

@@ -59,6 +59,7 @@ def write(path: Path, entries: dict) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_training_takes_the_training_subset(toys, tmp_path):
     training, validation = of_subset(toys, "training"), of_subset(toys, "validation")
     assert (len(training), len(validation)) == (40, 20)
@@ -209,7 +210,7 @@ def test_classes_are_counted_after_skipping(tmp_path, capsys):
     train_set, held_out = read_data(settings, task, Group(), RunFolder(tmp_path / "run"))
     error = capsys.readouterr().err
     assert "nothing to train on of 2 classes: down, zoom\n" in error
-    assert "training: 3 videos, 1 of 3 classes; 3 labelled and 0 other segments; 8 skipped\n" in error
+    assert "training: 3 videos, 1 of 3 classes; 3 segments, all labelled; 8 skipped\n" in error
     assert str(held_out).startswith("1 videos, 1 of 3 classes;")
     assert train_set.classes == ["down", "up", "zoom"]
-    assert str(Dataset([], [], [])).startswith("0 videos, 0 classes;")
+    assert str(Dataset([], [], [])).startswith("0 videos; 0 segments")

@@ -155,6 +155,22 @@ def test_rows_of_a_published_list_are_counted_without_videos(tmp_path, capsys):
     assert capsys.readouterr().err == "train: --dry-run needs --annotations\n"
 
 
+def test_the_truth_of_text_files_is_of_their_subset_and_has_actions_only(tmp_path):
+    for name, text in {"Dive_val": "v1 1 2\nv2 3 4\n", "Ambiguous_val": "v1 5 6\n", "Dive_test": "v3 1 2\n"}.items():
+        (tmp_path / f"{name}.txt").write_text(text)
+    truth, durations = read_truth(tmp_path, subset="val")
+    assert truth.video.tolist() == ["v1", "v2"]
+    assert durations.keys() == {"v1", "v2"}
+    assert set(read_truth(tmp_path, subset=None)[1]) == {"v1", "v2", "v3"}
+    with pytest.raises(gpuaug.BadFile, match="must have videos of the subset 'training', has test, val"):
+        read_truth(tmp_path, subset="training")
+    table = tmp_path / "own.csv"
+    table.write_text("path,start_seconds,end_seconds,label\na.mp4,1,2,dive\na.mp4,2,4,\nb.mp4,0,1,\n")
+    truth, durations = read_truth(table, subset="validation")  # of no subsets all of it is
+    assert (truth.label.tolist(), truth.segment.tolist()) == (["dive"], [[1, 2]])
+    assert set(durations) == {"a.mp4", "b.mp4"}
+
+
 def test_crosstask_is_split_by_its_list(tmp_path):
     path, _, _ = published(tmp_path, "CrossTask")
     val_list = tmp_path / "videos_val.csv"

@@ -134,6 +134,8 @@ def test_pairs_counts():
         (lambda: Segments.of([("v", 0, 1, "A", np.inf)]), "must be finite"),
         (lambda: detection.detection_map(Segments.of([]), PREDICTIONS), "truth must hold at least one segment"),
         (lambda: detection.detection_map(TRUTH, PREDICTIONS, thresholds=[0.5, 1.5]), r"tIoU in \(0, 1\]"),
+        (lambda: detection.detection_map(TRUTH, PREDICTIONS, thresholds=[0, 0.5]), r"tIoU in \(0, 1\]"),
+        (lambda: detection.detection_map(TRUTH, PREDICTIONS, thresholds=[]), r"tIoU in \(0, 1\]"),
         (lambda: detection.detection_map(TRUTH, PREDICTIONS, ties="random"), "ties must be 'later' or 'earlier'"),
         (lambda: detection.detection_map(TRUTH, PREDICTIONS, zero_length="x"), "zero_length must be one of"),
         (lambda: detection.average_recall(TRUTH, PREDICTIONS, max_proposals=0), "max_proposals must be above 0"),
@@ -143,6 +145,13 @@ def test_pairs_counts():
 def test_errors_name_argument_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_no_proposals_have_no_recall_at_any_number():
+    for limit, last in ((20, 20), (None, 0)):
+        found = average_recall(TRUTH, Segments.of([]), max_proposals=limit)
+        np.testing.assert_allclose(found.an_A, np.arange(1, 101) / 100 * last)
+        assert (found.recall_IA.shape, found.recall_IA.any()) == ((10, 100), False)
 
 
 def test_without_a_limit_every_proposal_counts():

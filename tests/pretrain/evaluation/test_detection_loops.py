@@ -160,6 +160,7 @@ def test_by_length_one_bucket_is_the_whole(truth, rows):
     assert parts[">0"] == pytest.approx(whole)
 
 
+@pytest.mark.slow
 def test_turn_on_thumos14(shared_data):
     truth, predictions = thumos(shared_data)
     found = detection.detection_map(truth, predictions, thresholds=THUMOS)

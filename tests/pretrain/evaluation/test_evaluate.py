@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,12 +57,48 @@ def test_json_on_standard_output_is_only_json(files, capsys):
     assert list(data["by_length"]["seconds"]) == [">0"]
 
 
+@pytest.mark.parametrize(("convention", "name"), [("detad", "average mAP_N"), ("plain", "average mAP")])
+def test_lengths_are_told_by_the_name_of_their_measure(files, capsys, convention, name):
+    status, out, _ = run(capsys, "detection", *files, "--length-convention", convention)
+    assert status == 0
+    assert {line.split(",")[0] for line in out.splitlines() if line.startswith("average mAP") and "," in line} == {name}
+
+
 def test_proposals(files, capsys):
     status, out, _ = run(capsys, "proposals", *files, "--max-proposals", 2)
     assert status == 0
     assert out.splitlines()[-2].split()[0] == "AUC"
     status, out, _ = run(capsys, "proposals", *files, "--max-proposals", 2, "--json", "-")
-    assert json.loads(out)["auc"] == pytest.approx(0.20575, abs=1e-8)
+    told = json.loads(out)
+    assert told["auc"] == pytest.approx(0.20575, abs=1e-8)
+    assert set(told) == {"task", "truth", "predictions", "thresholds", "auc", "an", "ar", "recall", "notes"}
+    assert told["thresholds"] == pytest.approx(np.arange(0.5, 1, 0.05).tolist())
+
+
+def test_proposals_need_no_labels(files, capsys):
+    read = json.loads(gzip.decompress(Path(files[3]).read_bytes()))
+    for row in (row for rows in read["results"].values() for row in rows):
+        del row["label"]
+    Path(files[3]).write_bytes(gzip.compress(json.dumps(read).encode()))
+    status, out, _ = run(capsys, "proposals", *files, "--max-proposals", 2, "--json", "-")
+    assert (status, json.loads(out)["auc"]) == (0, pytest.approx(0.20575, abs=1e-8))
+    status, _, err = run(capsys, "detection", *files)
+    assert status == 1
+    assert "label" in err
+
+
+def test_all_subsets(files, capsys):
+    truth = json.loads(Path(files[1]).read_text())
+    moved = next(video for video in truth["database"].values() if video["annotations"])
+    moved["subset"] = "training"
+    Path(files[1]).write_text(json.dumps(truth))
+    found = {}
+    for subset in ("all", "validation"):
+        status, out, _ = run(capsys, "detection", *files, "--subset", subset, "--json", "-")
+        assert status == 0
+        found[subset] = json.loads(out)["average_map"]
+    assert found["all"] == pytest.approx(0.444166667, abs=1e-6)  # as with one subset
+    assert found["validation"] != found["all"]
 
 
 def test_exclude(files, capsys, tmp_path):

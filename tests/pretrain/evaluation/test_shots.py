@@ -87,3 +87,10 @@ def test_intervals_hold_the_value_and_shrink_with_more_boundaries():
     low, high = narrow["f1"]
     assert low <= measures(many, 100.0)["f1"] <= high
     assert high - low < wide["f1"][1] - wide["f1"][0]
+
+
+def test_intervals_are_the_same_each_time():
+    videos = {"v": judge(FOUND, TRUTH), "w": judge(FOUND, TRUTH)}
+    told = intervals(videos, 2.0)
+    assert told == intervals(videos, 2.0) == intervals(videos, 2.0, rounds=1000, seed=0)
+    assert told != intervals(videos, 2.0, seed=1)

@@ -83,6 +83,34 @@ def test_epochs_in_passes(draws, options, samples, said):
     assert passes(draws, replace(FEED, **options), samples, resident=False) == said
 
 
+@pytest.mark.parametrize(
+    ("deterministic", "filling", "said"),
+    [
+        (True, 1.5, "2 passes at reuse 32"),
+        (True, 2.5, "at least 2.5 passes, which fill the bank,"),
+        (False, 2.5, "2.5 to 8 passes at reuse 8 to 32"),
+        (False, 33.7, "at least 33.7 passes, which fill the bank,"),
+    ],
+)
+def test_a_bank_is_filled_however_few_segments_there_are(deterministic, filling, said):
+    feed = replace(FEED, deterministic=deterministic)
+    assert passes(Draws(), feed, 64, resident=False, filling=filling) == said
+    given = passes(Draws(), replace(feed, bank_gib=2.0), 64, resident=False, filling=filling)
+    assert given == said.replace("bank,", "bank (fewer with a smaller --bank-gib),")
+
+
+def test_a_bank_larger_than_the_data_holds_many_windows_of_each_segment_that_is_longer_than_one(decoder):
+    """A large --bank-gib: nine windows of each, for two batches; and as many as segments, where they fit a window."""
+    feed = replace(FEED, batch=12, slots=180, reuse_max=32, deterministic=True)
+    for seconds, decoded, resident in ((8.0, 180, False), (FEED.window_frames / FEED.fps, 20, True)):
+        segments = [gpuaug.Segment(str(k), 0.0, seconds, k % 4, k) for k in range(20)]
+        with training_loader(segments, *made(bsp, bsp.Settings()), feed, AugmentSettings(), INPUT) as loader:
+            loader.batch(0)
+            loader.batch(1)
+            assert (loader.report()["decoded_windows"], loader.resident) == (decoded, resident)
+            assert loader.pass_windows == 20
+
+
 def test_passes_told_are_those_that_come_about(decoder):
     feed = replace(FEED, batch=12, reuse_min=4, reuse_max=4)
     with training_loader(data(200), *made(bsp, bsp.Settings()), feed, AugmentSettings(), INPUT) as loader:

@@ -109,6 +109,7 @@ def test_durations_must_fit():
         BoundaryMatching(3, length=4, durations=5)
 
 
+@pytest.mark.slow
 def test_fit_is_reproducible_and_learns():
     rng = np.random.default_rng(0)
     values, maps = [], []

@@ -38,7 +38,7 @@ def generated(videos, count=200, width=256):
     return subset, read
 
 
-@pytest.mark.parametrize("mode", ["rescale", "windows"])
+@pytest.mark.parametrize("mode", ["rescale", pytest.param("windows", marks=pytest.mark.slow)])
 def test_features_in_memory_are_bounded(mode):
     peaks = []
     for memory in (0, 2**20, 2**30):

@@ -63,6 +63,7 @@ def test_timm_image_model_per_frame():
     torch.testing.assert_close(net(clip.flip(2)), net(clip))  # an average of frames knows no order
 
 
+@pytest.mark.slow
 def test_video_mae(tmp_path):
     transformers = pytest.importorskip("transformers")
     options = {"num_hidden_layers": 1, "hidden_size": 48, "num_attention_heads": 3, "intermediate_size": 48}
@@ -128,6 +129,7 @@ def test_tsm_loads_the_authors_form(tmp_path):
     assert all(torch.equal(value, before[key] + 1) for key, value in net.state_dict().items())
 
 
+@pytest.mark.slow
 def test_r2plus1d_34_loads_the_form_of_tsp(tmp_path):
     import torchvision.models.video.resnet as tv_resnet
 

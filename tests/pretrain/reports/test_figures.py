@@ -20,6 +20,7 @@ from pretrain.features.store import Features, Store
 from pretrain.reports import figures
 from pretrain.reports.feature_change import Differences, auc, crossed, differences
 from pretrain.reports.run_files import read_run
+from pretrain.tasks.task import meanings
 from pretrain.toy.dataset import make_actions
 from support import tiny_training
 
@@ -153,7 +154,7 @@ def picture(figure, path):
     image = np.asarray(Image.open(figures.save(figure, path)).convert("RGB"))
     width, height = figure.get_size_inches()
     assert image.shape == (round(height * 110), round(width * 110), 3)
-    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 50
+    assert len(np.unique(image @ np.array([65536, 256, 1]))) > 50  # colours as numbers: rows take ten times as long
     return image
 
 
@@ -258,6 +259,15 @@ def test_page(run, planted, tmp_path, capsys):
     assert "AUC" in page
     low, high = summary["validation"]["boundary"]["low"], summary["validation"]["boundary"]["high"]
     assert f"{low:.3f}–{high:.3f}" in page
+
+
+def test_the_page_says_what_short_names_stand_for(run, tmp_path):
+    run = Path(shutil.copytree(run, tmp_path / "run"))
+    assert report.main([str(run)]) == 0
+    page = (run / "report.html").read_text(encoding="utf-8")
+    for kind, text in meanings("bsp").items():
+        assert f"<b>{kind}</b>: {text}" in page
+    assert meanings("pal") == meanings(NASTY) == {}
 
 
 def test_page_of_a_killed_run(run, tmp_path, capsys):

@@ -100,6 +100,21 @@ def test_timeline(tmp_path):
     assert "20.0 s" in found.texts("text")
 
 
+def test_the_names_of_actions_that_overlap_are_seen(tmp_path):
+    """What is drawn later covers what is below: an action's start may not be covered by one that began before."""
+    spans = [("second", 4.0, 9.0), ("first", 0.0, 5.0), ("whole", 0.0, 20.0)]
+    actions = [(Segment("v", start, end, k, 0), name) for k, (name, start, end) in enumerate(spans)]
+    found = page(tmp_path, card(timeline=Timeline(20.0, actions, (6.0, 7.6), [])))
+    assert [text.split(",")[0] for text in found.texts("title")[1:]] == ["whole", "first", "second"]
+
+
+def test_what_rounds_to_the_whole_of_a_frame_is_shown_as_it(tmp_path):
+    usual = card()
+    plan = gpuaug.Plan(usual.plan.clip, usual.plan.time, usual.plan.weight * np.float32(0.999))
+    found = page(tmp_path, dataclasses.replace(usual, plan=plan))
+    assert found.texts("text") == ["0.00 s", "0.10 s × 0.75", "1.10 s", "1.20 s"]
+
+
 def test_names_of_files_and_classes_stay_text(tmp_path):
     line = Timeline(20.0, [(Segment(NASTY, 5.0, 9.0, 0, 0), NASTY)], (6.0, 7.6), [])
     usual = card()

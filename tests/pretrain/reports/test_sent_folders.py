@@ -46,21 +46,34 @@ def files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_names_of_scores_stay_in_the_folder(tmp_path):
-    names = [
-        "/../../../evil",
-        "../evil",
-        "/tmp/evil",
-        "a/b",
-        "A_b",
-        "..",
-        ".",
-        "",
-        "x" * 400,
-        "nul\0",
-        "caf\udce9",
-        "é",
-    ]
+class Blank:
+    def get_figwidth(self):
+        return 1
+
+
+@pytest.fixture
+def blank(monkeypatch):
+    """Pictures are empty files: drawing them takes most of a report's time, and not every test is about them."""
+    monkeypatch.setattr(figures, "save", save_empty)
+    monkeypatch.setattr(figures, "svg", lambda figure: "")
+    for name in ("curves", "speed", "confusion"):
+        monkeypatch.setattr(figures, name, lambda *_: Blank())
+
+
+def save_empty(figure, path, **_):
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"")
+    return path
+
+
+ODD_NAMES = ["x" * 400, "nul\0", "caf\udce9"]
+NAMES = ["/../../../evil", "../evil", "/tmp/evil", "a/b", "A_b", "..", ".", "", "é", *ODD_NAMES]
+
+
+@pytest.mark.parametrize("names", [NAMES, pytest.param(ODD_NAMES, marks=pytest.mark.slow)], ids=["not drawn", "drawn"])
+def test_names_of_scores_stay_in_the_folder(tmp_path, names, request):
+    if names is NAMES:
+        request.getfixturevalue("blank")
     run = copy.deepcopy(RUN)
     run["log.jsonl"][-1]["validation"] = {"loss": 1.0} | dict.fromkeys(names, SCORE)
     write(tmp_path / "run", run)
@@ -74,7 +87,9 @@ def test_names_of_scores_stay_in_the_folder(tmp_path):
 
 
 @pytest.mark.parametrize("link", ["report.html", "figures/curves.png", "figures", "part"])
-def test_links_are_not_written_through(tmp_path, capsys, link):
+def test_links_are_not_written_through(tmp_path, capsys, link, request):
+    if link in ("report.html", "part"):
+        request.getfixturevalue("blank")
     run = write(tmp_path / "run", RUN)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/file").write_text("mine")
@@ -90,7 +105,7 @@ def test_links_are_not_written_through(tmp_path, capsys, link):
     assert files(tmp_path / "mine") == {"file": b"mine"}
 
 
-def test_broken_lines_are_named_and_left_out(tmp_path, capsys):
+def test_broken_lines_are_named_and_left_out(tmp_path, capsys, blank):
     run = write(tmp_path / "run", RUN)
     bad = [
         b"{",
@@ -112,7 +127,7 @@ def test_broken_lines_are_named_and_left_out(tmp_path, capsys):
     assert [row["step"] for row in read_run(run).rows] == [1, 2, 2]
 
 
-def test_an_unknown_limit_is_shown_without_advice(tmp_path):
+def test_an_unknown_limit_is_shown_without_advice(tmp_path, blank):
     run = copy.deepcopy(RUN)
     run["summary.json"]["limited_by"] = "the <moon>"
     assert report.main([str(write(tmp_path / "run", run))]) == 0
@@ -122,7 +137,7 @@ def test_an_unknown_limit_is_shown_without_advice(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["log.jsonl", "config.json"])
-def test_a_pipe_does_not_hang(tmp_path, name, capsys):
+def test_a_pipe_does_not_hang(tmp_path, name, capsys, blank):
     run = write(tmp_path / "run", RUN)
     (run / name).unlink()
     os.mkfifo(run / name)
@@ -170,18 +185,19 @@ def mutated(rng):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
-def test_any_value_may_be_anything(tmp_path, seed, capsys, recwarn):
+def test_any_value_may_be_anything(tmp_path, seed, capsys, recwarn, monkeypatch):
+    """Each picture is drawn once, as PNG or as SVG."""
+    if seed % 2:
+        monkeypatch.setattr(figures, "save", save_empty)
+    else:
+        monkeypatch.setattr(figures, "svg", lambda figure: "")
     run = write(tmp_path / "run", mutated(random.Random(seed)))
     assert report.main([str(run)]) in (0, 1)
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_what_the_page_needs_is_of_its_type(tmp_path, monkeypatch):
+def test_what_the_page_needs_is_of_its_type(tmp_path, blank):
     """All places, without pictures: what is read of a run has the types that the page needs."""
-    monkeypatch.setattr(figures, "save", lambda figure, path, **_: write_png(path))
-    monkeypatch.setattr(figures, "svg", lambda figure: "")
-    for name in ("curves", "speed", "confusion"):
-        monkeypatch.setattr(figures, name, lambda *_: Blank())
     for seed in range(300):
         run = write(tmp_path / "run", mutated(random.Random(1000 + seed)))
         whole = any(isinstance(row, dict) and number(row.get("step")) is not None for row in json_lines(run))
@@ -193,17 +209,6 @@ def json_lines(run):
     return [clean(json.loads(line)) for line in (run / "log.jsonl").read_text().splitlines()]
 
 
-class Blank:
-    def get_figwidth(self):
-        return 1
-
-
-def write_png(path):
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(b"")
-    return path
-
-
 def sent_features(folder, rows):
     folder.mkdir()
     store = Store(folder)
@@ -213,7 +218,7 @@ def sent_features(folder, rows):
     return folder
 
 
-def test_features_of_one_video_cost_themselves(tmp_path, capsys):
+def test_features_of_one_video_cost_themselves(tmp_path, capsys, blank):
     rng = np.random.default_rng(0)
     rows = {f"v{k}": rng.normal(size=(40, 6)).astype(np.float32) for k in range(4)}
     rows["v1"][3, 2] = np.nan

@@ -1,7 +1,10 @@
 """Whole videos: the same in parts as at once, frames by number, lists of every kind, bad files by name."""
 
 import csv
+import dataclasses
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ import torch
 import gpuaug
 from pretrain.__main__ import main
 from pretrain.data.annotations import read_published
+from pretrain.data.dataset import read_annotations
+from pretrain.reports.contact_sheet import section
 from pretrain.shots import detect, formats, frames
 from pretrain.shots.boundaries import FAMILIES, Boundary
 from pretrain.shots.network import CONTEXT, FEATURES, SIZE, Outputs, ShotNetwork
@@ -149,12 +154,74 @@ def test_the_command_names_bad_files_and_goes_on(weights, clip, tmp_path, capsys
     )
     assert main([*words, "--least", "0"]) == 2
     found = read_published(table)
-    assert set(found.videos) == {str(folder / "a.mkv")}
+    assert set(found.videos) == {"a.mkv"}, "by its place in the folder, as train --videos takes it"
     assert found.segments.label.tolist() == ["videos"] * len(found.segments)
     assert found.segments.segment.min() == 0
     assert found.segments.segment.max() == pytest.approx(60 / 25)
     assert f"{table}: {len(found.segments)} shots; " in capsys.readouterr().out
     assert main([*words, "--shard", "2/2"]) == 2
+
+
+@pytest.mark.parametrize("form", ["folder", "files"])
+def test_clean_segments_are_found_by_train(form, weights, clip, tmp_path, capsys, monkeypatch):
+    """As docs/shots.md has it: both commands in one folder, with the videos' folder named from there."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("run", "swim"):
+        Path("videos", name).mkdir(parents=True)
+        gpuaug.write_video(f"videos/{name}/a.mkv", clip[:60], 25, "ffv1", pixel_format="bgr0")
+    given = ["videos"] if form == "folder" else ["videos/run/a.mkv", "videos/swim/a.mkv"]
+    words = ["--weights", str(weights), "--out", "lists", "--formats", "json", "--no-page", "--clean", "clean.csv"]
+    assert main(["shots", *given, *words, "--least", "1"]) == 0
+    where = "videos" if form == "folder" else "VIDEOS"
+    assert f"--videos {where} --annotations clean.csv --background none" in capsys.readouterr().err
+    found = read_annotations("clean.csv", "videos", clip_seconds=0.0, background="none", cache=False)
+    assert [(Path(video.path).parts[-2], segment.label) for video, segment in zip(found.videos, found.segments)] == [
+        ("run", 0),
+        ("swim", 1),
+    ]
+    assert not found.skipped
+
+
+def test_a_page_is_made_of_what_was_read_and_no_other_is_replaced_by_none(weights, clip, tmp_path, capsys):
+    gpuaug.write_video(
+        tmp_path / "a.mkv", np.concatenate([clip[:40], 255 - clip[:40]]), 25, "ffv1", pixel_format="bgr0"
+    )
+    words = ["--weights", str(weights), "--out", str(tmp_path / "out"), "--formats", "json"]
+    table = tmp_path / "clean.csv"
+    assert main(["shots", str(tmp_path / "a.mkv"), *words, "--clean", str(table)]) == 0
+    told = capsys.readouterr()
+    assert f"train --task TASK --videos VIDEOS --annotations {table} --background none" in told.err
+    assert set(read_published(table).videos) == {str(tmp_path / "a.mkv")}
+    assert "1 video done, 0 cannot be read" in told.out
+    page = (tmp_path / "out" / "shots.html").read_text()
+    assert main(["shots", str(tmp_path / "none.mkv"), *words]) == 1
+    told = capsys.readouterr()
+    assert told.err == f"shots: {tmp_path / 'none.mkv'} cannot be read: there is no such file\n"
+    assert told.out == f"0 videos done, 1 cannot be read: {tmp_path / 'out'}\n"
+    assert (tmp_path / "out" / "shots.html").read_text() == page
+    assert main(["shots", "https://localhost/a.mp4", *words]) == 1
+    assert "there is no such file; only local files are read" in capsys.readouterr().err
+
+
+def test_the_page_says_what_its_pictures_and_numbers_are():
+    pictures = dict.fromkeys(range(18, 72), np.zeros((4, 4, 3), np.uint8))
+    made = section("a.mkv", dataclasses.replace(shots(), pictures=pictures))
+    assert made["note"] == "3 boundaries in 100 frames, 25 per second"
+    cut, dissolve, _ = made["strips"]
+    assert re.fullmatch(r"cut 20, 0\.80 s, score 0\.\d\d", cut["text"])
+    assert [(frame, role) for frame, _, role in cut["pictures"]] == [
+        (19, ", the last before the cut"),
+        (20, ", the first after the cut"),
+        (21, ", the one after that"),
+    ]
+    assert [role for *_, role in dissolve["pictures"]][1:4] == [
+        ", the first mixed one",
+        ", its middle",
+        ", the last mixed one",
+    ]
+    assert section("b", dataclasses.replace(shots(), boundaries=[]))["note"].startswith("no boundary in 100")
+    other = section("a", dataclasses.replace(shots(), pictures={22: pictures[22]}))  # close by, in place of 19 to 21
+    assert [(frame, role) for frame, _, role in other["strips"][0]["pictures"]] == [(22, "")]
 
 
 def test_weights_that_are_none(tmp_path, weights):

@@ -89,8 +89,11 @@ def test_pal_shows_the_two_composites_of_a_pair_one_below_the_other(bank, datase
         assert card.plan.clip[0, start, card.plan.weight[0, start] > 0.5] == action
         assert set(card.plan.clip[0, [j for j in range(J) if not start <= j < stop]].ravel()) == {background}
         assert set(card.plan.clip[0].ravel()) == {action, background} == set(card.names)
-        first, last = (int(x) for x in re.search(r"clips (\d) to (\d) at", card.note).groups())
-        assert (first, last) == (target["source"][n][start], target["source"][n][stop - 1])
+        first, last, place, end = re.fullmatch(
+            r"its clips? (\d)(?: to (\d))? in place of (\d)(?: to (\d))?, .*", card.note
+        ).groups()
+        assert (int(first), int(last or first)) == tuple(target["source"][n][[start, stop - 1]] + 1), "counted from 1"
+        assert (int(place), int(end or place)) == (start + 1, stop)
 
 
 def test_tsp_shows_the_clip_on_its_videos_time_line(bank, dataset):

@@ -57,6 +57,28 @@ def test_the_optimizer_asked_for_with_its_decay(name, kind):
         assert all(group["momentum"] == 0.9 for group in optimizer.torch.param_groups)
 
 
+def test_biases_and_norms_have_rates_and_decay_of_their_own():
+    """A bias outside of norms takes `bias_factor` times its part's rate; of decay "weights" neither it nor norms."""
+    net = model()
+    net["encoder"]["norm"] = nn.BatchNorm1d(1)
+    optimizer = made(net, stem="stem", lr_head=0.5, lr_stem=0.01, bias_factor=2, weight_decay=0.25, decay="weights")
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    groups = optimizer.torch.param_groups
+    found = {
+        names[id(p)]: (group["lr"], group["peak"], group["weight_decay"]) for group in groups for p in group["params"]
+    }
+    assert found == {
+        "head.weight": (0.5, 0.5, 0.25),
+        "head.bias": (1.0, 1.0, 0),
+        "encoder.stem.weight": (0.01, 0.01, 0.25),
+        "encoder.stem.bias": (0.02, 0.02, 0),
+        "encoder.rest.weight": (0.1, 0.1, 0.25),
+        "encoder.rest.bias": (0.2, 0.2, 0),
+        "encoder.norm.weight": (0.1, 0.1, 0),
+        "encoder.norm.bias": (0.1, 0.1, 0),
+    }
+
+
 @pytest.mark.parametrize(("clip", "moved"), [(1.0, 0.25), (0.0, 2500.0), (20_000.0, 2500.0)])
 def test_gradients_are_clipped_to_the_norm_and_no_further(clip, moved):
     """One parameter with a gradient of 10,000, at half of the rate 0.5."""

@@ -95,12 +95,13 @@ class Run(nn.Module):
 def told(monkeypatch):
     """What `foresee` says of 100 steps, where a clip takes a second, 10 MB are kept of it, and so much is free."""
 
-    def tell(free, task="bsp", steps=100, **optim):
+    def tell(free, task="bsp", steps=100, beside=1, **optim):
         monkeypatch.setattr(cost, "free_bytes", lambda: free)
+        monkeypatch.setattr(about, "usable_cores", lambda: 2 * torch.get_num_threads())
         made = settings(task=task)
         made = replace(made, optim=replace(made.optim, **{"batch": 16, **optim}))
         loader = types.SimpleNamespace(report=lambda: {"bank_bytes": 1_000_000})
-        return about.foresee(made, load(task), Run(), loader, steps, cost.Cost(10_000_000, 1.0))
+        return about.foresee(made, load(task), Run(), loader, steps, cost.Cost(10_000_000, 1.0), beside=beside)
 
     return tell
 
@@ -134,6 +135,20 @@ def test_too_little_memory_is_refused_with_the_flags_that_help(told):
     assert "memory may run out" in told(300_000_000)[1]
     with pytest.raises(ValueError, match="a smaller --size"):
         told(1000)
+
+
+def test_processes_of_one_machine_share_its_memory_and_cores(told):
+    parameters = sum(each.numel() * 4 for each in Run().parameters())
+    size = 3 * (16 * 10_000_000 + 2 * parameters + 1_000_000) / 1e9
+    (line, *_) = told(10**10, beside=3)
+    assert f"at least {size:.1f} GB (each of 3 processes 16 samples" in line
+    assert "a step takes about 72 s" in line, "three on two cores' time: half as long again as the 48 s of one"
+    assert "a step takes about 48 s" in told(10**10, beside=2)[0]
+    with pytest.raises(
+        ValueError, match=r"0.8 GB .*0.7 GB are free; --preset small, or fewer processes, --batch 4 --acc"
+    ):
+        told(700_000_000, beside=3)
+    assert told(700_000_000)
 
 
 def test_the_cost_of_a_clip_leaves_the_encoder_as_it_is():

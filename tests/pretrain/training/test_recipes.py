@@ -8,7 +8,7 @@ from pretrain.common.settings import flags_of
 from pretrain.tasks.recipes import RECIPES
 from pretrain.tasks.task import load
 from pretrain.training.optimizer import peak_rates
-from pretrain.training.settings import KINDS, parse
+from pretrain.training.settings import KINDS, check_files, parse
 
 NEEDED = ["--videos", "x", "--out", "y"]
 TEACHERS = ["--teacher-action", "a", "--teacher-boundary", "b"]
@@ -48,6 +48,17 @@ def test_flags_beside_a_recipe_override_it_and_are_named():
     assert told("--task", "bsp", "--batch", 64).deviations == ()
     heads = [told("--recipe", "tac-anet", "--init", "w", "--lr-head", rate).deviations for rate in (0.006, 0.007)]
     assert heads == [(), ("--lr-head 0.007, not 0.002 [C] on ActivityNet; .004 on THUMOS14",)], "one of the grid"
+
+
+def test_init_none_is_what_extract_takes_it_for(tmp_path):
+    """Random weights: told of where a recipe begins with others, and no file is looked for."""
+    row = ["--recipe", "tsp-anet", "--videos", tmp_path, "--gvf", tmp_path]
+    settings = told(*row, "--init", "none")
+    assert settings.encoder.init is None
+    assert [each.partition(",")[0] for each in settings.deviations] == ["--init none"]
+    check_files(settings)
+    with pytest.raises(ValueError, match="--init must be a file or folder that exists, there is no nothing"):
+        check_files(told(*row, "--init", "nothing"))
 
 
 def test_a_config_keeps_its_recipe(tmp_path):

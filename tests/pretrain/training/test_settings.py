@@ -1,7 +1,7 @@
 """The settings of a run: flags, true defaults with their sources, old names, --config."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
 import pytest
 
@@ -53,6 +53,8 @@ def test_help_without_a_task_says_where_they_differ(capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert "(default bsp 128 [C], pal 8 [P] 512 on 64 GPUs, shots 16 [T], tsp 32 [P, C] per GPU)" in text
     assert "frames of a clip (default bsp 8, pal 8, shots 100, tsp 16)" in text
+    assert "--recipe NAME a row of a paper as published" in text
+    assert "--preset {small} small: other defaults" in text
     assert main(["train", "--task", "tsp", "--help"]) == 0
     assert "(default 32 [P, C] per GPU)" in " ".join(capsys.readouterr().out.split())
 
@@ -64,6 +66,7 @@ def test_help_without_a_task_says_where_they_differ(capsys):
         ("--task bsp", "--videos must be given"),
         ("--task xyz --videos a --out b", "argument --task: invalid choice: 'xyz'"),
         ("--task bsp --videos a --out b --batch 0", "--batch must be ≥ 1, got 0"),
+        ("--task tsp --videos a --out b --size 0", "--size must be ≥ 1, got 0"),
         ("--task bsp --videos a --out b --lr -1", "--lr must be > 0, got -1.0"),
         ("--task bsp --videos a --out b --steps 3 --minutes 1", "--steps and --minutes cannot both"),
         ("--task bsp --videos a --out b --val-subset v", "--val-subset needs --annotations"),
@@ -112,6 +115,33 @@ def test_a_config_gives_the_settings_back(task, tmp_path):
     assert parse(["--config", str(settings_json)], prog="train")[0] == settings
     changed = parse(["--config", str(settings_json), "--batch", "5", "--out", "z"], prog="train")[0]
     assert changed.saved() == {**settings.saved(), "batch": 5, "out": "z"}
+
+
+@pytest.mark.parametrize(
+    ("task", "size", "bank"),
+    [
+        ("--task tsp", 32, (37, 49)),
+        ("--task tsp --preset small", 32, (36, 49)),
+        ("--task tsp", 224, (256, 342)),
+        ("--task shots", 72, (80, 80)),
+        ("--recipe bsp", 112, (166, 662)),
+        ("--task bsp", 32, None),
+        ("--task tsp --bank-size 40 50", 32, (40, 50)),
+        ("--task tsp --bank-size 128 171", 100, (128, 171)),
+    ],
+)
+def test_pictures_of_the_bank_follow_the_size(task, size, bank, tmp_path):
+    """In proportion to the recipe's, unless they are given; a config's to those of the config."""
+    file = tmp_path / "config.json"
+    words = [*task.split(), "--videos", "x", "--out", "y"]
+    settings = parse([*words, "--size", str(size)], prog="train")[0]
+    assert settings.feed.bank_size == bank
+    file.write_text(json.dumps({"task": settings.task, "flags": settings.saved()}))
+    again, half = (parse(["--config", str(file), *more], prog="train")[0] for more in ([], ["--size", str(size // 2)]))
+    assert again == replace(settings, preset="", defaults=again.defaults, deviations=again.deviations)
+    assert half.feed.bank_size == (bank and tuple(round(pixels / 2) for pixels in bank))
+    file.write_text(json.dumps({"size": size}))
+    assert parse([*words, "--config", str(file)], prog="train")[0].feed.bank_size == bank, "of the config, or a flag"
 
 
 @pytest.mark.parametrize("old", ["--steps 3", "--minutes 2", "--epochs 5"])

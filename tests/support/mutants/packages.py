@@ -42,7 +42,7 @@ PACKAGES = {
             "gpuaug/video/*.py",
             *(
                 f"gpuaug/video/backends/{name}*.py"
-                for name in ("pyav", "p[aio]", "stretch", "cut", "damage", "failures")
+                for name in ("pyav", "p[aio]", "read_ahead", "stretch", "cut", "damage", "failures")
             ),
         ),
         ("tests/gpuaug/video",),

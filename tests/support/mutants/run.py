@@ -1,39 +1,30 @@
 """`make mutants`: plants a seeded sample of faults and reports those that no fast test sees.
 
-mutmut makes and runs the mutants, a copy of the repository for each package of packages.py, under build/mutants. It
+mutmut makes and runs the mutants, in a copy of the repository for each package of packages.py, under build/mutants. It
 knows which tests reach which function, and runs those only, in a fork of a process that has imported everything.
+A run that was stopped goes on where it was, and so does one with a larger sample of the same seed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
+import itertools
 import random
-import shutil
-import subprocess
 import sys
 import time
-from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from ..paths import REPOSITORY
 from . import by_hand
-from .packages import PACKAGES, Package
-from .sources import Mutant, mutants_of
+from .made import TestsFail, make, plant
+from .packages import PACKAGES
+from .report import report
+from .sources import Mutant, mutant_of
 
-KILLED, TIMED_OUT, UNREACHED = {1, 3}, {24, 36, 152, 255}, {33}  # exit codes that mutmut keeps; 0: survived
-SETTINGS = """
-[tool.mutmut]
-source_paths = ["gpuaug", "pretrain"]
-only_mutate = {sources}
-also_copy = ["gpuaug_console.py", "setup.py", "README.md", "CHANGELOG.md", "docs", "benchmarks", "examples"]
-pytest_add_cli_args = ["-p", "no:cacheprovider", "-m", "not slow and not end_to_end", "-k", "{select}"]
-pytest_add_cli_args_test_selection = {tests}
-timeout_multiplier = 8.0
-timeout_constant = 20.0
-"""
+T = TypeVar("T")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,102 +40,38 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     begun = time.monotonic()
     options.out.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(options.jobs) as pool:
-        prepared = dict(zip(options.packages, pool.map(lambda name: prepare(name, options.out), options.packages)))
-        every = sorted((name, mutant) for name, found in prepared.items() for mutant in found)
-        chosen = random.Random(options.seed).sample(every, min(options.sample, len(every)))
-        shares = {name: [mutant for of, mutant in chosen if of == name] for name in options.packages}
-        parts = pool.map(
-            lambda name: run(options.out / name, shares[name]), sorted(shares, key=lambda n: -len(shares[n]))
-        )
-        codes = {name: code for part in parts for name, code in part.items()}
-    lines = report([mutant for _, mutant in chosen], codes, len(every), options.seed)
+    failed: dict[str, str] = {}
+
+    def each(names: list[str], work: Callable[[str], T]) -> dict[str, T]:
+        """What `work` gives for each package; of one whose tests fail the others go on without it."""
+        found = {}
+        with ThreadPoolExecutor(options.jobs) as pool:
+            for name, coming in {name: pool.submit(work, name) for name in names}.items():
+                try:
+                    found[name] = coming.result()
+                except TestsFail as error:
+                    failed[name] = str(error)
+        return found
+
+    made = each(options.packages, lambda name: make(name, options.out))
+    every = sorted((name, *mutant) for name, mutants in made.items() for mutant in mutants)
+    random.Random(options.seed).shuffle(every)  # whose beginning is what a smaller sample has
+    shares: dict[str, list[Mutant]] = {name: [] for name in made}
+    worth = ((name, mutant_of(options.out / name, *which)) for name, *which in every)
+    for name, mutant in itertools.islice(((name, mutant) for name, mutant in worth if mutant), options.sample):
+        shares[name].append(mutant)
+    longest_first = sorted((name for name in shares if shares[name]), key=lambda name: -len(shares[name]))
+    codes = each(longest_first, lambda name: plant(options.out / name, shares[name]))
+    lines = report([(mutant, codes[name][mutant.name]) for name in codes for mutant in shares[name]])
+    lines.insert(1, f"(of {len(every)} mutants, seed {options.seed})")
     if options.kernels:
-        copy(options.out / "kernels")
         lines += by_hand.report(options.out / "kernels")
+    for name, why in failed.items():
+        lines += ["", f"{name}: nothing was planted, as its tests fail without a fault", "```text", why, "```"]
     lines.append(f"\n{(time.monotonic() - begun) / 60:.0f} minutes")
     (options.out / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
-    return 0
-
-
-def prepare(name: str, out: Path) -> list[Mutant]:
-    """Copy the repository, make all mutants of a package and see which tests reach them; what is worth planting."""
-    folder, package = out / name, PACKAGES[name]
-    if folder.exists():
-        shutil.rmtree(folder)
-    copy(folder)
-    with open(folder / "pyproject.toml", "a", encoding="utf-8") as file:
-        file.write(settings(package))
-    done = mutmut(folder, ["made-and-measured-only"])
-    if "nothing matches" not in done.stdout + done.stderr:
-        raise SystemExit(
-            f"{name}: its tests must pass before a fault is planted:\n{(done.stdout + done.stderr)[-3000:]}"
-        )
-    print(f"{name}: mutants are made", flush=True)
-    return mutants_of(folder)
-
-
-def settings(package: Package) -> str:
-    sources, tests = (json.dumps(part) for part in (package.files(REPOSITORY), package.tests))
-    return SETTINGS.format(sources=sources, tests=tests, select=package.select)
-
-
-def copy(folder: Path) -> None:
-    """What git knows of, as it is, and the compiled kernels."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=REPOSITORY, check=True, capture_output=True, text=True
-    )
-    compiled = [str(file.relative_to(REPOSITORY)) for file in (REPOSITORY / "gpuaug" / "kernels").glob("_host*")]
-    for name in [*listed.stdout.splitlines(), *compiled]:
-        if (REPOSITORY / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, folder / name)
-
-
-def run(folder: Path, mutants: list[Mutant]) -> dict[str, int | None]:
-    """Exit code by name of mutant; None: not run."""
-    if not mutants:
-        return {}
-    done = mutmut(folder, [mutant.name for mutant in mutants])
-    codes: dict[str, int | None] = {}
-    for file in {mutant.file for mutant in mutants}:
-        codes |= json.loads((folder / "mutants" / f"{file}.meta").read_text(encoding="utf-8"))["exit_code_by_key"]
-    if all(codes[mutant.name] is None for mutant in mutants):
-        raise SystemExit(f"{folder.name}: no mutant was run:\n{(done.stdout + done.stderr)[-3000:]}")
-    print(f"{folder.name}: {len(mutants)} planted", flush=True)
-    return {mutant.name: codes[mutant.name] for mutant in mutants}
-
-
-def mutmut(folder: Path, names: list[str]) -> subprocess.CompletedProcess[str]:
-    """Runs mutmut with one thread of OpenMP: a fork has none of the others, and would wait for them forever."""
-    program = Path(sys.executable).with_name("mutmut")
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment["OMP_NUM_THREADS"] = "1"
-    command = [str(program), "run", "--max-children", "1", *names]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-
-
-def report(mutants: list[Mutant], codes: dict[str, int | None], total: int, seed: int) -> list[str]:
-    """A row a module, then every fault that was not seen."""
-    survived = [mutant for mutant in mutants if codes[mutant.name] not in KILLED | TIMED_OUT]
-    planted, unseen = (Counter(mutant.file for mutant in group) for group in (mutants, survived))
-    seen = len(mutants) - len(survived)
-    lines = [
-        f"{seen} of {len(mutants)} planted faults were seen, {100 * seen / max(1, len(mutants)):.0f} % "
-        f"(of {total} mutants, seed {seed})",
-        "",
-        "| module | planted | seen | not seen |",
-        "|---|---|---|---|",
-        *(f"| {file} | {n} | {n - unseen[file]} | {unseen[file] or ''} |" for file, n in sorted(planted.items())),
-    ]
-    for mutant in sorted(survived):
-        code = codes[mutant.name]
-        why = (
-            "no fast test of its package reaches it" if code in UNREACHED else "" if code == 0 else f"exit code {code}"
-        )
-        lines += ["", f"{mutant.name}{f' ({why})' * bool(why)}", "```diff", *mutant.change, "```"]
-    return lines
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
