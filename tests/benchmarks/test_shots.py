@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.shots import choose, compare, fetch, sources
+from benchmarks.shots import ablations, choose, compare, fetch, sources
 from pretrain.evaluation.shots import Range, judge
 from pretrain.toy.scenes import SCENES, scene
+from pretrain.training.settings import parse
 
 FREE = {"MIT", "CC0-1.0", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0", "GPL-2", "GPL-2+", "public domain"}
 
@@ -48,6 +49,25 @@ def test_the_truth_is_read(tmp_path):
     (tmp_path / "a.mp4").unlink()
     with pytest.raises(ValueError, match="there is none of a"):
         compare.read_truth(tmp_path)
+
+
+def test_an_ablation_differs_by_what_its_name_says():
+    def options(flags):
+        words = f"{ablations.TASK} {flags} --videos x --out y --steps 3".split()
+        settings = parse(words, prog="train")[0]
+        return {name: value for name, value in settings.saved().items() if name != "videos"}
+
+    whole = options(ablations.ROWS["all"])
+    changed = {row: {k: v for k, v in options(flags).items() if v != whole[k]} for row, flags in ablations.ROWS.items()}
+    assert changed == {
+        "all": {},
+        "dissolves and fades alone": {"families": ["dissolve", "fade"]},
+        "no partners of similar look": {"similar": 0.0},
+        "no runs of short shots": {"dense": 0.0},
+        "no hard negatives": {"traps": 0.0, "fast": 0.0},
+        "nothing that deployed video has": {"deployed": 0.0, "conversions": 0.0},
+        "no jumps": {"jumps": 0.0},
+    }
 
 
 def animation(path, frames):

@@ -19,7 +19,7 @@ from torch import nn
 
 import gpuaug
 
-from ...common.settings import Default, Recipe, check, setting
+from ...common.settings import BadSetting, Default, Recipe, check, setting
 from ...data.needs import Needs
 from ...feed.loaders import Draws
 from ...shots.boundaries import FAMILIES
@@ -45,10 +45,14 @@ class Settings:
     deployed: float = setting(1.0, "how much happens to the pictures, as to deployed video [ours]", least=0, most=1)
     traps: float = setting(0.15, "probability of each kind of hard negative [ours]", least=0, most=1)
     fast: float = setting(0.3, "share of shots in which things move much faster [ours]", least=0, most=1)
+    families: tuple[str, ...] = setting((), "of gradual transitions, such as dissolve wipe; without it all [ours]")
     conversions: float = setting(0.2, "share of samples with repeated or left-out frames [ours]", least=0, most=1)
 
     def __post_init__(self) -> None:
         check(self)
+        for name in self.families:
+            if name not in timeline.WEIGHTS:
+                raise BadSetting("families", f"of {', '.join(sorted(timeline.WEIGHTS))}", name)
 
 
 RECIPE: Recipe = {
@@ -109,6 +113,7 @@ def sample(
     line = timeline.draw(
         rng, n, length=length, shots=settings.shots, dense=settings.dense, gradual=settings.gradual,
         jumps=settings.jumps,
+        weights={name: timeline.WEIGHTS[name] for name in settings.families or timeline.WEIGHTS},
     )  # fmt: skip
     slot = _slots(rng, bank, line, settings, first)
     plan = timeline.compose(rng, line, bank.info["frames"][slot], fast=settings.fast)
