@@ -119,7 +119,7 @@ def test_samples_have_what_was_asked_for(bank):
     assert not cuts["jump"].any()
     _, two = draw(bank, gradual=1.0, families=("wipe", "dissolve"), conversions=0.0)
     assert {FAMILIES[k] for k in np.unique(two["family"]) if k >= 0} == {"wipe", "dissolve", "cut"}
-    with pytest.raises(ValueError, match="families must be of blinds, blocks.*, got families=wype"):
+    with pytest.raises(ValueError, match=r"families must be of blinds, blocks.*, got families=wype"):
         task.Settings(families=("wype",))
     _, dense = draw(bank, dense=1.0, gradual=0.0, jumps=0.0)
     _, few = draw(bank, dense=0.0, gradual=0.0, jumps=0.0)
