@@ -53,7 +53,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not told.exists():
             write_json(told, made(folder, ROWS[name], args))
         rows[name] = json.loads(told.read_text(encoding="utf-8"))
-        print(f"{name}: {json.dumps({k: {n: round(v[n], 3) for n in NAMES if n in v} for k, v in rows[name].items()})}")
+        print(
+            name,
+            {place: {n: found[n] for n in NAMES if found.get(n) is not None} for place, found in rows[name].items()},
+        )
     write_json(args.out / "ablations.json", {"steps": args.steps, "rows": rows})
 
 

@@ -2,7 +2,8 @@
 
 Windows of 200 frames over clips that training never saw, edited as in training; about half as much happens to their
 pictures as there, with three traps a minute. Thresholds are chosen one after the other, by the greatest mean of F1, in
-which jumps count too, and of the mean IoU of gradual ranges, less a cost of false alarms beyond one a minute.
+which jumps count too, the mean IoU of gradual ranges, and the share of jumps found, less a cost of false alarms beyond
+one a minute.
 CHECKPOINT… are compared; the best one is written with its thresholds to --out, in 16 bits, what was found to --told.
 """
 
@@ -134,7 +135,7 @@ def score(seen: Any, thresholds: Thresholds) -> dict[str, float]:
     told = measures(judged, frames / 1800)
     keep = {name: float(told[name]) for name in ("f1", "gradual_iou", "jump_recall", "false_per_minute")}
     cost = COST * max(0.0, keep["false_per_minute"] - FALSE)
-    return {**keep, "f1_with_jumps": every, "value": (every + keep["gradual_iou"]) / 2 - cost}
+    return {**keep, "f1_with_jumps": every, "value": (every + keep["gradual_iou"] + keep["jump_recall"]) / 3 - cost}
 
 
 if __name__ == "__main__":
