@@ -20,12 +20,15 @@ template <typename T> struct Opened {
     const u16* time;
 };
 
+// A linear edge no narrower than a 32nd of the rest, for arithmetic of 16 bits: a share, in 2²³ths, is `base`, and a step more
+// for every step of time before `last`. Its lower bits are exact, so that the upper ones need no carry.
 struct Line {
-    u16 first, last;                 // times beyond are as they are
-    u16 none, all;                   // steps of time at which nothing is shown, or all; 65535 where no time has so many
-    u16 step, rest, wide;            // of a share's 2²³ths; 65536ths of them; 4096 2²³ths
-    u16 base;                        // lower bits
-    short level;                     // upper ones, in 4096 2²³ths, and half a 128th
+    u16 first, last;   // times beyond have no other shares
+    u16 none, all;     // steps at which nothing is shown, or all; 65535 where no time is so far off
+    u16 step, rest;    // what a step adds: 2²³ths, and 65536ths of one
+    u16 wide;          // … in 65536ths of 2⁻¹¹
+    u16 base;          // lower bits
+    short level;       // the others, in 2⁻¹¹, and half a 128th
 };
 
 struct Edge {  // of a mask: all of a pixel is shown of times up to `open`, which may be −1, nothing from `closed` on
@@ -106,8 +109,6 @@ GPUAUG_FN void share_bytes(short* RESTRICT whole, short* RESTRICT part, const u1
         for (int i = 0; i < PER; ++i) part[x * PER + i] = (short)share[x], whole[x * PER + i] = (short)((share[x] + 32768) >> 16);
 }
 
-// The same of an edge that is linear and no narrower than a 32nd of the rest, in 16 bits: a share is line.base and line.step for
-// every step of time before `last`. Its lower bits are exact, so that the upper ones need no carry.
 GPUAUG_FN bool line_of(Line& line, const Edge& edge) {
     const double step = (double)edge.scale * ONE_SHARE;
     if (edge.smooth || step >= 4096. || (edge.closed >= 65535 && edge.open <= 0)) return false;
@@ -119,6 +120,7 @@ GPUAUG_FN bool line_of(Line& line, const Edge& edge) {
     return true;
 }
 
+// The same of such an edge.
 template <int PER> GPUAUG_FN void share_line(short* RESTRICT whole, short* RESTRICT part, const u16* RESTRICT time, const Line& line, int n) {
     for (int x = 0; x < n; ++x) {
         u16 s = time[x];
