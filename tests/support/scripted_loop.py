@@ -43,7 +43,7 @@ def batch(x: list[float], y: list[float], wait: float = 0.0) -> gpuaug.Batch:
 
 
 class ScriptedLoader:
-    """Gives `batches` in turn, again and again; what it reports of decoding is twelve windows a batch, each shown twice."""
+    """Gives `batches` in turn, again and again; each is said to be of twelve windows, shown twice."""
 
     pass_windows = 24
 

@@ -1,7 +1,7 @@
 """The loop against known answers: a linear model over scripted batches and validations, no video.
 
-One sample x = 1, y = 3 and a weight that begins at 1: the loss is (1 − 3)² = 4 and its gradient 2 · (1 − 3) = −4, so that
-a step of rate 0.1 ends at 1.4, the next at 1.72, each 0.2 of what is left.
+Samples x = 1, y = 3 and a weight that begins at 1: the loss is (1 − 3)² = 4 and its gradient 2 · (1 − 3) = −4, so that
+a step of rate 0.1 ends at 1.4, the next at 1.72: each goes 0.2 of what is left.
 """
 
 import os
@@ -330,10 +330,10 @@ def test_a_bank_that_starves_names_the_file_that_is_to_blame(make):
         raise gpuaug.Starved("no window is left")
 
     loader.batch = starved
-    with pytest.raises(gpuaug.Starved, match="^no window is left$"):
+    with pytest.raises(gpuaug.Starved, match=r"^no window is left$"):
         make(loader).run()
     loader.failures = [gpuaug.Failure(0, "a.mp4", "cut off"), gpuaug.Failure(3, "b.mp4", "empty")]
-    with pytest.raises(Failed, match="^no window is left; 2 windows could not be decoded, first a.mp4: cut off$"):
+    with pytest.raises(Failed, match=r"^no window is left; 2 windows could not be decoded, first a\.mp4: cut off$"):
         make(loader, folder="other").run()
 
 
