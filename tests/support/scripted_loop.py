@@ -10,6 +10,7 @@ from torch import nn
 
 import gpuaug
 from pretrain.common.distributed import Group
+from pretrain.models import checkpoint
 from pretrain.training.loop import Loop, Model
 from pretrain.training.optimizer import Optimizer, OptimSettings
 from pretrain.training.run_folder import RunFolder
@@ -40,6 +41,9 @@ def batch(x: list[float], y: list[float], wait: float = 0.0) -> gpuaug.Batch:
     clips = torch.tensor(x)[:, None, None, None, None].expand(-1, 3, 1, 1, 1).contiguous()
     plan = gpuaug.Plan.take(np.arange(len(x)), [0.0])
     return gpuaug.Batch(clips, {"y": torch.tensor(y)}, plan, wait)
+
+
+ONE = batch([1.0, 1.0], [3.0, 3.0], wait=0.25)  # the loss of the first weight is 4, its gradient −4
 
 
 class ScriptedLoader:
@@ -109,3 +113,8 @@ def loop(
         "dtype": dtype,
     }
     return Loop(settings, chosen, model, optimizer, loader, validation, **how)
+
+
+def saved(it: Loop, name: str = checkpoint.NAME) -> dict[str, Any]:
+    """What a checkpoint of the loop has."""
+    return checkpoint.read(it.record.folder / name)

@@ -1,79 +1,20 @@
 """A whole run, of an encoder of one layer over painted frames: what it hands on, says and leaves behind."""
 
 import json
-import shutil
-from types import SimpleNamespace
 
 import pytest
 import safetensors.torch
 import torch
-from torch import nn
 
 import gpuaug
-from gpuaug.video.manifest import Video
 from pretrain.common.distributed import Group
-from pretrain.data.dataset import Dataset
 from pretrain.data.overlap import RECORD
 from pretrain.models import checkpoint
 from pretrain.models.encoders import Encoder
-from pretrain.models.networks import Default
 from pretrain.models.weights import Loaded
-from pretrain.training import about, session
-from pretrain.training.run_folder import RunFolder
-from pretrain.training.settings import parse
+from pretrain.training import session
+from support.painted_session import painted, tiny
 from support.tiny_training import lines
-
-FLAGS = "--task tsp --frames 4 --window-frames 4 --windows-per-segment 1 --clips-per-segment 2 --fps 10 --size 8"
-FLAGS += " --bank-size 9 9 --batch 4 --reuse-max 2 --deterministic --threads 1 --quiet --log-every 1"
-FLAGS += " --precision fp32 --lr 0.01 --videos x --checkpoint-every 2"
-
-
-class Means(nn.Module):
-    """(N, 3): the mean colour; a layer, so that there is something to learn."""
-
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(3, 3)
-
-    def forward(self, clip_NCTYX):
-        return self.layer(clip_NCTYX.mean((2, 3, 4)))
-
-
-def tiny(name, *, init=None, frames=None, size=None):
-    return Encoder(name, Means(), 3, Default(4, 8, 10.0), frames or 4, size or 8)
-
-
-def painted(first, count, seconds=2.0):
-    """Segments of the stand-in decoder's videos: their paths are numbers."""
-    paths = [f"/painted/{k}" for k in range(first, first + count)]
-    segments = [gpuaug.Segment(path, 0.0, seconds, k % 2, k) for k, path in enumerate(paths)]
-    return Dataset(segments, ["run", "sit"], [Video(path) for path in paths])
-
-
-@pytest.fixture
-def begun(tmp_path, decoder, monkeypatch):
-    """A function of more flags that runs a session: its status; `asked` has what the encoder was made with."""
-    asked = []
-    monkeypatch.setattr(session, "encoder", lambda *given, **more: asked.append((given, more)) or tiny(*given, **more))
-    monkeypatch.setattr(checkpoint, "encoder", tiny)
-    monkeypatch.setattr(session, "check_files", lambda settings: None)
-    monkeypatch.setattr(about, "environment", lambda device: {"commit": "abc", "versions": {}})
-
-    def run(*words, data=None, group=None, folder="run", read=None):
-        length = [] if "--minutes" in words else ["--steps", 3]
-        line = [*FLAGS.split(), "--out", tmp_path / folder, *length, *words]
-        settings, task, _ = parse(list(map(str, line)), prog="train")
-        data = data or (painted(0, 8), painted(20, 4))
-        monkeypatch.setattr(session, "read_data", read or (lambda *given: data))
-        group = group or Group()
-        record = RunFolder(settings.run.out, writes=group.main, quiet=True)
-        try:
-            return session.run(settings, task, device=torch.device("cpu"), group=group, record=record)
-        finally:
-            record.close()
-
-    run.asked = asked
-    return run
 
 
 def read(folder, name):
@@ -195,75 +136,6 @@ def test_nothing_is_held_out_where_no_validation_is_asked_for(begun, tmp_path, c
     assert read(tmp_path / "other", "summary.json")["held_out_videos"] == 0
 
 
-def test_a_run_that_goes_on_says_so_and_ends_as_one(begun, tmp_path, capsys):
-    assert begun("--steps", 4, folder="whole") == "finished"
-    assert begun("--steps", 2) == "finished"
-    shutil.rmtree(tmp_path / "run/weights")
-    with open(tmp_path / "run/log.jsonl", "a") as file:
-        file.write('{"step": 3, "loss": 7}\n')
-    capsys.readouterr()
-    assert begun("--steps", 4, "--resume") == "finished"
-    told = capsys.readouterr().err.splitlines()
-    assert "resumed after step 2" in told
-    assert (tmp_path / "run/weights/model.safetensors").exists()
-    a, b = ([(row["step"], row["loss"], row["plans"]) for row in lines(tmp_path / each) if "loss" in row]
-            for each in ("whole", "run"))  # fmt: skip
-    assert a == b
-    shutil.rmtree(tmp_path / "run/weights")
-    assert begun("--steps", 4, "--resume") == "finished"
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        f"{tmp_path / 'run'} had finished after step 4: nothing was left to do"
-    )
-    assert not (tmp_path / "run/weights").exists(), "a run that was over is left as it is"
-    with pytest.raises(
-        ValueError, match=r"^--videos, --annotations, --subset and what is held out must be as in the run"
-    ):
-        begun("--steps", 6, "--resume", data=(painted(1, 8), None))
-
-
-def test_another_run_over_an_old_one(begun, tmp_path, capsys):
-    begun("--steps", 3, "--keep", 2)
-    with pytest.raises(
-        ValueError, match=r"holds a run already; give --resume .* to delete checkpoint.1.pt, checkpoint.pt"
-    ):
-        begun("--steps", 1)
-    begun("--steps", 1, "--overwrite", "--checkpoint-every", 5)
-    assert sorted(path.name for path in (tmp_path / "run").glob("*.pt")) == ["best.pt", "checkpoint.pt"]
-    assert [row["step"] for row in lines(tmp_path / "run")] == [1, 1], "its log begins anew: a step, a validation"
-
-
-def test_what_is_foreseen_is_of_the_steps_left_and_may_refuse(begun, tmp_path, monkeypatch, capsys):
-    asked = []
-
-    def foresee(settings, task, model, loader, steps, each, *, beside):
-        asked.append((steps, each.seconds > 0, beside, loader.report()["slots"] > 0))
-        return ["so it will be"]
-
-    monkeypatch.setattr(session, "foresee", foresee)
-    begun("--steps", 2)
-    assert capsys.readouterr().err.splitlines()[1] == "so it will be"
-    begun("--steps", 3, "--resume")
-    begun("--minutes", 0.0001, "--overwrite")
-    assert asked == [(2, True, 1, True), (1, True, 1, True), (0, True, 1, True)]
-    begun("--minutes", 0.0001, "--resume")
-    assert len(asked) == 3, "nothing is left to foresee"
-
-    def refuse(*given, **more):
-        raise ValueError("too much")
-
-    monkeypatch.setattr(session, "foresee", refuse)
-    with pytest.raises(ValueError, match=r"^too much$"):
-        begun(folder="other")
-    assert not (tmp_path / "other/config.json").exists()
-
-
-def test_a_run_says_no_epochs_where_its_length_is_in_minutes(begun, capsys):
-    assert begun("--minutes", 0.0001) == "finished"
-    assert [line for line in capsys.readouterr().err.splitlines() if " epochs, " in line] == []
-    with pytest.raises(ValueError, match=r"^--minutes is for one process; use --steps or --epochs with several$"):
-        begun("--minutes", 1, group=Group(0, 2), folder="other")
-
-
 def test_how_a_run_ended_is_in_the_summary_whatever_happens(begun, tmp_path, monkeypatch, capsys):
     def ended(result):
         def run(self):
@@ -338,140 +210,3 @@ def test_only_an_encoder_that_is_compiled_is_not_measured(begun, monkeypatch, co
     monkeypatch.setattr(session.cost, "measure", lambda net: done.append("measured") or measure(net))
     begun(*["--compile"] * compiled, "--steps", 1, "--val-batches", 0)
     assert done == (["compiled"] if compiled else ["measured"])
-
-
-def test_a_folder_without_a_checkpoint_is_begun(begun, tmp_path, capsys):
-    assert begun("--resume", "--steps", 1) == "finished"
-    assert "resumed" not in capsys.readouterr().err
-    for name in ("checkpoint.pt", "checkpoint.1.pt"):
-        (tmp_path / "run" / name).unlink(missing_ok=True)
-    with pytest.raises(
-        ValueError, match=r"has no checkpoint to resume, only best.pt \(--init .*best.pt and another --out"
-    ):
-        begun("--resume", "--steps", 1)
-
-
-def test_a_damaged_checkpoint_is_passed_over_and_named(begun, tmp_path, capsys):
-    begun("--steps", 3)
-    (tmp_path / "run/checkpoint.pt").write_bytes(b"PK")
-    begun("--steps", 4, "--resume")
-    told = capsys.readouterr().err
-    assert f"passed over: {tmp_path / 'run/checkpoint.pt'} is damaged" in told
-    assert "resumed after step 2" in told
-
-
-# ---- which segments ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def data_of(tmp_path, monkeypatch):
-    """A function of what `read_videos` and `read_annotations` find, and of flags: what `read_data` gives, and says."""
-
-    def given(*words, videos=None, annotated=None, held=None):
-        calls, found = [], {"videos": videos, "annotated": annotated, "held": held}
-
-        def read_videos(paths, *, cache):
-            calls.append((tuple(paths), cache))
-            return found["held"] if tuple(paths) == ("w",) else found["videos"]
-
-        def read_annotations(path, folder, **more):
-            calls.append((path, folder, more))
-            return found["held"] if folder == "w" or more["subset"] == "val" else found["annotated"]
-
-        monkeypatch.setattr(session, "read_videos", read_videos)
-        monkeypatch.setattr(session, "read_annotations", read_annotations)
-        monkeypatch.setattr(session, "training_subset", lambda path: "training" if "own" not in path else None)
-        line = ["--task", "tsp", "--out", tmp_path / "out", "--videos", "x", "--fps", 10, *words]
-        settings, task, _ = parse(list(map(str, line)), prog="train")
-        said = []
-        record = SimpleNamespace(say=said.append, skipped=lambda files, total, hint: said.append((files, total, hint)))
-        return session.read_data(settings, task, Group(), record), calls, said
-
-    return given
-
-
-def test_segments_that_are_too_short_are_left_out_and_said(data_of):
-    """A clip of 16 frames at 10 per second takes 1.6 s."""
-    data = painted(0, 4)
-    data.segments[1] = gpuaug.Segment("/painted/1", 0.5, 2.09, 1, 1)
-    data.segments[2] = gpuaug.Segment("/painted/2", 0.0, 1.6, 0, 2)
-    data.skipped.append(("z.mp4", "empty"))
-    (train, held), calls, said = data_of("--val-batches", 0, "--cache", "c", videos=data)
-    assert [segment.path for segment in train.segments] == ["/painted/0", "/painted/2", "/painted/3"]
-    assert [segment.video for segment in train.segments] == [0, 1, 2]
-    assert (held, calls) == (None, [(("x",), "c")])
-    lost = [("z.mp4", "empty"), ("/painted/1 at 0.50 s", "shorter than 16 frames at 10 per second")]
-    assert train.skipped == lost
-    assert said[0] == (lost, 5, "; --fps 10 asks for 1.60 s, a higher one for less")
-    assert said[1] == "training: 3 videos, 2 classes; 3 segments, all labelled; 2 skipped"
-    whole = data_of("--val-batches", 0, "--window-placement", "whole", "--windows-per-segment", 1, videos=data)
-    assert len(whole[0][0].segments) == 4, "a whole segment has all frames, however short"
-    assert whole[2][0] == ([("z.mp4", "empty")], 5, "")
-
-
-def test_no_segment_left_names_the_last_reason(data_of):
-    short = painted(0, 2, seconds=1.0)
-    with pytest.raises(ValueError, match=r"none is left: shorter than 16 frames at 10 per second$"):
-        data_of("--val-batches", 0, videos=short)
-
-
-def test_a_share_is_held_out_of_itself(data_of):
-    (train, held), _, said = data_of("--holdout", 0.25, "--seed", 3, videos=painted(0, 16))
-    assert (len(train.videos), len(held.videos)) == (12, 4)
-    assert said[-1] == "held out: 4 videos, 2 classes; 4 segments, all labelled"
-    again = data_of("--holdout", 0.25, "--seed", 4, videos=painted(0, 16))[0]
-    assert [v.path for v in again[1].videos] != [v.path for v in held.videos]
-
-
-def test_held_out_videos_are_read_by_their_own_flags(data_of):
-    (train, held), calls, _ = data_of("--val-videos", "w", videos=painted(0, 4), held=painted(10, 3))
-    assert (len(train.videos), len(held.videos)) == (4, 3)
-    assert calls == [(("x",), None), (("w",), None)]
-    other = painted(10, 3)
-    other.classes = ["run", "stand"]
-    with pytest.raises(
-        ValueError, match=r"--val-videos must have the classes of --videos, got \['run', 'stand'\], not"
-    ):
-        data_of("--val-videos", "w", videos=painted(0, 4), held=other)
-    with pytest.raises(ValueError, match="--val-videos") as told:
-        data_of("--val-videos", "w", videos=painted(0, 4), held=painted(3, 3))
-    assert "--val-subset" not in str(told.value)
-
-
-def test_annotations_and_their_subsets(data_of):
-    words = ["--annotations", "a.json", "--background", "none", "--cache", "c", "--val-batches", 0]
-    usual = {"classes": None, "background": "none", "cache": "c"}
-    _, calls, said = data_of(*words, annotated=painted(0, 4))
-    assert calls == [("a.json", "x", {"subset": "training", **usual})]
-    assert said[0] == "training on the subset training; --subset names another, or all"
-    assert data_of(*words, "--subset", "all", annotated=painted(0, 4))[1][0][2]["subset"] is None
-    _, calls, said = data_of(*words, "--subset", "mine", annotated=painted(0, 4))
-    assert calls[0][2]["subset"] == "mine"
-    assert not any("training on" in str(line) for line in said)
-    words[1] = "own.csv"
-    _, calls, said = data_of(*words, annotated=painted(0, 4))
-    assert calls[0][2]["subset"] is None
-    assert not any("training on" in str(line) for line in said)
-    with pytest.raises(ValueError, match=r"^--videos must be one folder where there are annotations, got 2 paths$"):
-        data_of(*words, "--videos", "x", "y", annotated=painted(0, 4))
-
-
-def test_held_out_annotations_take_the_training_classes(data_of):
-    words = ["--annotations", "a.json", "--val-subset", "val"]
-    _, calls, _ = data_of(*words, annotated=painted(0, 4), held=painted(10, 3))
-    assert [(file, folder, how["subset"], how["classes"]) for file, folder, how in calls] == [
-        ("a.json", "x", "training", None), ("a.json", "x", "val", ["run", "sit"])
-    ]  # fmt: skip
-    words += ["--val-annotations", "b.json", "--val-videos", "w"]
-    _, calls, _ = data_of(*words, annotated=painted(0, 4), held=painted(10, 3))
-    assert calls[1][:2] == ("b.json", "w")
-    with pytest.raises(ValueError, match="; --val-subset or --val-annotations tells them apart"):
-        data_of("--annotations", "a.json", "--val-videos", "w", annotated=painted(0, 4), held=painted(3, 3))
-
-
-def test_classes_without_a_segment_are_named(data_of):
-    data = painted(0, 4)
-    data.classes = ["fall", "jump", "run"]
-    data.segments = [gpuaug.Segment(s.path, 0.0, 2.0, 2, s.video) for s in data.segments]
-    said = data_of("--val-batches", 0, videos=data)[2]
-    assert "nothing to train on of 2 classes: fall, jump" in said
