@@ -14,8 +14,8 @@ from pretrain.training import about, session
 from pretrain.training.loop import Loop
 from pretrain.training.run_folder import RunFolder
 from pretrain.training.settings import parse
-from support.painted_session import FLAGS, painted, tiny
-from support.scripted_loop import loop
+from support.runs.painted_session import FLAGS, painted, tiny
+from support.runs.scripted_loop import loop
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import gpuaug
-from support.scripted_loop import ONE, ScriptedLoader, ScriptedValidation, batch, saved
+from support.runs.scripted_loop import ONE, ScriptedLoader, ScriptedValidation, batch, saved
 from support.tiny_training import lines
 
 WEIGHTS = [1.4, 1.72, 1.976]

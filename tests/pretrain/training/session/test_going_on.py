@@ -7,7 +7,7 @@ import pytest
 
 from pretrain.common.distributed import Group
 from pretrain.training import session
-from support.painted_session import painted
+from support.runs.painted_session import painted
 from support.tiny_training import lines
 
 

@@ -13,7 +13,7 @@ from pretrain.models import checkpoint
 from pretrain.models.encoders import Encoder
 from pretrain.models.weights import Loaded
 from pretrain.training import session
-from support.painted_session import painted, tiny
+from support.runs.painted_session import painted, tiny
 from support.tiny_training import lines
 
 

@@ -6,7 +6,7 @@ import torch
 import gpuaug
 from pretrain.common.distributed import Group
 from pretrain.models import checkpoint
-from support.scripted_loop import ONE, ScriptedLoader, ScriptedValidation, batch, saved
+from support.runs.scripted_loop import ONE, ScriptedLoader, ScriptedValidation, batch, saved
 from support.tiny_training import lines
 
 RIGHT = {"value": 0.5, "confusion": [[1, 1], [0, 0]]}

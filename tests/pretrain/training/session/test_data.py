@@ -8,7 +8,7 @@ import gpuaug
 from pretrain.common.distributed import Group
 from pretrain.training import session
 from pretrain.training.settings import parse
-from support.painted_session import painted
+from support.runs.painted_session import painted
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import gpuaug
 from pretrain.common.cli import Failed
 from pretrain.common.distributed import Group
 from pretrain.models import checkpoint
-from support.scripted_loop import ONE, ScriptedLoader, batch, saved
+from support.runs.scripted_loop import ONE, ScriptedLoader, batch, saved
 from support.tiny_training import lines
 
 
