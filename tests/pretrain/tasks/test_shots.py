@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import gpuaug
 from pretrain.shots.boundaries import FAMILIES
@@ -204,3 +205,83 @@ def test_scores_count_peaks():
     assert task._f1(logit, truth, 2).item() == pytest.approx(0.5)  # one hit, one missed, one false
     assert task._f1(logit, truth, 0).item() == 0
     assert task._f1(logit * 0 - 5, truth * 0, 2).item() == 1
+
+
+class Said(nn.Module):
+    """Outputs that are given beforehand."""
+
+    def __init__(self, marks, families):
+        super().__init__()
+        self.marks, self.families = marks, families
+
+    def forward(self, features):
+        return self.marks, self.families
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """A function of logits (N, T, marks) and of truths: the loss and the scores; every jump can be seen unless told."""
+
+    def of(marks, families=None, seen=None, **truth):
+        n, t, _ = marks.shape
+        head = task.Head(4, [], task.Settings())
+        head.outputs = Said(marks, torch.zeros(n, t, len(FAMILIES)) if families is None else families)
+        target = {name: torch.zeros(n, t) for name in ("new", "inside", "jump")} | {"known": torch.ones(n, t)}
+        target |= {"family": torch.full((n, t), -1)} | truth
+        monkeypatch.setattr(task, "seen", lambda clip, jump: torch.ones(n, t) if seen is None else seen)
+        monkeypatch.setattr(looks, "apply", lambda clip, drawn, noise: clip)
+        return head.loss(nn.Identity(), torch.zeros(n, 3, t, 2, 2), target)
+
+    return of
+
+
+def test_the_loss_of_marks_by_hand(judged):
+    """Logits 0 say one half everywhere: log 2 each, rare frames as often as their weights: 6, 1.5, 6."""
+    log = float(np.log(2))
+    marks = torch.zeros(1, 10, 3)
+    assert judged(marks)[0].item() == pytest.approx(3 * log)
+    one = torch.zeros(1, 10)
+    one[0, 4] = 1
+    for name, weight in (("new", 6.0), ("inside", 1.5), ("jump", 6.0)):
+        assert judged(marks, **{name: one})[0].item() == pytest.approx(3 * log + (weight - 1) * log / 10), name
+    assert judged(marks, known=1 - one)[0].item() == pytest.approx((3 - 0.1) * log), "new shots alone are unknown"
+    assert judged(marks, seen=1 - one, jump=one)[0].item() == pytest.approx((3 - 0.1) * log)
+    tilted = marks.clone()
+    tilted[..., 0] = 1.0
+    assert judged(tilted)[0].item() == pytest.approx(2 * log + float(np.log(1 + np.e)), rel=1e-5)
+
+
+def test_the_loss_of_families_is_of_frames_that_have_one(judged):
+    marks, log = torch.full((2, 5, 3), -40.0), float(np.log(len(FAMILIES)))
+    family = torch.full((2, 5), -1)
+    assert judged(marks, family=family)[0].item() == pytest.approx(0, abs=1e-6)
+    family[0, 1:3] = 2
+    assert judged(marks, family=family)[0].item() == pytest.approx(0.1 * log)
+    said = torch.zeros(2, 5, len(FAMILIES))
+    said[0, 1, 2] = said[0, 2, 2] = 30.0
+    assert judged(marks, said, family=family)[0].item() == pytest.approx(0, abs=1e-5)
+
+
+def test_scores_of_each_sample(judged):
+    marks = torch.full((3, 12, 3), -5.0)
+    marks[0, 6, 0] = marks[0, 6, 2] = 5.0  # two frames late
+    marks[0, 2:6, 1] = 5.0
+    marks[1, 3, 2] = 5.0
+    truth = {name: torch.zeros(3, 12) for name in ("new", "inside", "jump")}
+    truth["new"][0, 4] = truth["jump"][0, 4] = truth["jump"][1, 3] = 1
+    truth["inside"][0, 4:8] = truth["inside"][1, 0] = 1
+    _, scores = judged(marks.requires_grad_(), **truth)
+    assert scores["new"].tolist() == [1.0, 1.0, 1.0], "within two frames; where nothing is, nothing was found"
+    assert scores["jump"].tolist() == [0.0, 1.0, 1.0], "jumps at their very frame"
+    assert scores["inside"].tolist() == [pytest.approx(2 / 6), 0.0, 1.0]
+    assert not any(each.requires_grad for each in scores.values())
+
+
+def test_jumps_in_pictures_that_stand_are_not_asked_for_and_the_others_are():
+    clip = torch.zeros(1, 3, 8, 2, 2)
+    clip[:, :, 4:] = 1.0  # the only change, at frame 4
+    jump = torch.zeros(1, 8)
+    jump[0, [2, 4]] = 1
+    assert task.seen(clip, jump).tolist() == [[1, 1, 0, 1, 1, 1, 1, 1]]
+    clip[:, :, 5] = 3.0  # frame 5 changes more than frame 4 does
+    assert task.seen(clip, jump).tolist() == [[1, 1, 0, 1, 0, 1, 1, 1]]
