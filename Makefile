@@ -109,10 +109,9 @@ endef
 	$(INSTALL) -e '.[pretrain,tensorboard,test,bench,cuda13]'
 	touch $@ .venv/.demo
 
-.venv/.docs: .venv/.test
-	$(INSTALL) -e '.[docs]'
-	touch $@
-
-.venv/.mutants: .venv/.test
-	$(INSTALL) -e '.[mutants]'
+# What an extra needs beside .venv/.test. Not by -e '.[docs]', which would compile the kernels once more.
+NEEDS := import importlib.metadata as m, sys; print(*(r.partition(";")[0] for r in m.requires("gpuaug") if sys.argv[1] in r.partition("extra ==")[2]), sep="\n")
+.venv/.docs .venv/.mutants: .venv/.%: .venv/.test
+	$(BIN)/python -c '$(NEEDS)' $* > .venv/$*.txt
+	$(INSTALL) -r .venv/$*.txt
 	touch $@
