@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= runs/gpu
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-SOURCES := setup.py constraints.txt $(wildcard gpuaug/kernels/*)
+SOURCES := setup.py constraints.txt $(foreach kind,cpp h cuh,$(wildcard gpuaug/kernels/*.$(kind)))
 
 .PHONY: setup demo test test-all test-no-compiler mutants lint bench map docs fidelity fidelity-page study gpu clean
 
