@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= runs/gpu
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-SOURCES := setup.py constraints.txt $(wildcard gpuaug/kernels/*)
+SOURCES := setup.py constraints.txt $(foreach kind,cpp h cuh,$(wildcard gpuaug/kernels/*.$(kind)))
 
 .PHONY: setup demo test test-all test-no-compiler mutants lint bench map docs fidelity fidelity-page study gpu clean
 
@@ -109,10 +109,9 @@ endef
 	$(INSTALL) -e '.[pretrain,tensorboard,test,bench,cuda13]'
 	touch $@ .venv/.demo
 
-.venv/.docs: .venv/.test
-	$(INSTALL) -e '.[docs]'
-	touch $@
-
-.venv/.mutants: .venv/.test
-	$(INSTALL) -e '.[mutants]'
+# What an extra needs beside .venv/.test. Not by -e '.[docs]', which would compile the kernels once more.
+NEEDS := import importlib.metadata as m, sys; print(*(r.partition(";")[0] for r in m.requires("gpuaug") if sys.argv[1] in r.partition("extra ==")[2]), sep="\n")
+.venv/.docs .venv/.mutants: .venv/.%: .venv/.test
+	$(BIN)/python -c '$(NEEDS)' $* > .venv/$*.txt
+	$(INSTALL) -r .venv/$*.txt
 	touch $@

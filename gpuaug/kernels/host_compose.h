@@ -113,24 +113,29 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
         piece.layer = layer;
         piece.base = k == 0;
         piece.plane = layer.plane < 0 || k == 0 ? nullptr : at<u16>(bytes, job.planes) + layer.plane * job.y * job.x;
-        piece.places = (Place*)take(2 * most * width);
-        piece.columns = take(width), piece.share = take(width), piece.row = take(job.widest * CH + 4 + PAD);
         piece.frame = nullptr;
         if (!(layer.flags & COLOR)) {
             piece.frame = (const char*)((const Src*)source.address + at<int>(bytes, job.taps.frame)[i] * source.frame_stride);
             piece.row_stride = source.row_stride, piece.pixel_stride = source.pixel_stride;
             piece.channel_stride = source.channel_stride, piece.height = (int)source.height, piece.width = (int)source.width;
             piece.axes = at<Axis>(bytes, job.axes) + 2 * i;
-            tabulate<CH>(piece, width);
         }
-        look(pieces, visible++, width);
+        ++visible;
+    }
+    Out* out = (Out*)job.out + n * job.out_n + t * job.out_t;
+    if constexpr (CH == 1 && sizeof(Src) == sizeof(Out))
+        if (job.same && open_frame<Out>(out, job.out_c, job.out_y, job.out_x, pieces, visible, width, height, channels)) return;
+    for (int k = 0; k < visible; ++k) {
+        Piece& piece = pieces[k];
+        piece.places = (Place*)take(2 * most * width);
+        piece.columns = take(width), piece.share = take(width), piece.row = take(job.widest * CH + 4 + PAD);
+        if (piece.frame) tabulate<CH>(piece, width);
+        look(pieces, k, width);
     }
 
-    Out* out = (Out*)job.out + n * job.out_n + t * job.out_t;
     if constexpr (CH == 1 && sizeof(Src) == sizeof(Out)) {
         bool exact = job.same != 0;
         for (int k = 0; k < visible; ++k) exact = exact && direct(pieces[k], width, height);
-        if (exact && open_frame<Out>(out, job.out_c, job.out_y, job.out_x, pieces, visible, width, height, channels)) return;
         if (exact) {
             float* wide = take(4 * job.k * width);
             Source<Out>* sources = (Source<Out>*)(passes + job.k);

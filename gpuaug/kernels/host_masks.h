@@ -20,11 +20,43 @@ template <typename T> struct Opened {
     const u16* time;
 };
 
-// A block of a hard edge: bits of b where the pixel changes before `limit`, else of a.
-template <typename T, int PER> GPUAUG_FN void choose(const Opened<T>& at, int planes, float limit, int n) {
+// A linear edge no narrower than a 32nd of the rest, for arithmetic of 16 bits: a share, in 2²³ths, is `base`, and a step more
+// for every step of time before `last`. Its lower bits are exact, so that the upper ones need no carry.
+struct Line {
+    u16 first, last;   // times beyond have no other shares
+    u16 none, all;     // steps at which nothing is shown, or all; 65535 where no time is so far off
+    u16 step, rest;    // what a step adds: 2²³ths, and 65536ths of one
+    u16 wide;          // … in 65536ths of 2⁻¹¹
+    u16 base;          // lower bits
+    short level;       // the others, in 2⁻¹¹, and half a 128th
+};
+
+struct Edge {  // of a mask: all of a pixel is shown of times up to `open`, which may be −1, nothing from `closed` on
+    float limit, scale;  // of a Layer
+    bool smooth;
+    int open, closed;
+    bool linear;
+    Line line;
+};
+
+GPUAUG_FN Edge edge_of(const Layer& layer) {
+    const auto bounded = [](float time) { return (int)least(most(time, -1.f), 65536.f); };
+    Edge edge = {layer.limit, layer.scale, (layer.flags & SMOOTH) != 0, 0, bounded(ceilf(layer.limit)), false, {}};
+    edge.closed = edge.closed < 0 ? 0 : edge.closed;
+    edge.open = edge.closed - 1;
+    if (edge.scale == 0.f) return edge;
+    const auto all = [&](int time) { return softened(edge.limit, edge.scale, false, (float)time) == 1.f; };
+    edge.open = bounded(floorf(layer.limit - 1.f / layer.scale));  // but for what floats round
+    while (edge.open < 65535 && all(edge.open + 1)) ++edge.open;
+    while (edge.open >= 0 && !all(edge.open)) --edge.open;
+    return edge;
+}
+
+// A block of a hard edge: bits of b where it is open, else of a.
+template <typename T, int PER> GPUAUG_FN void choose(const Opened<T>& at, int planes, const Edge& edge, int n) {
     typedef typename Word<sizeof(T)>::Type Bits;
     Bits later[BLOCK * PER];
-    const u16 last = (u16)(ceilf(limit) - 1.f);  // some do, some do not: 0 < limit ≤ TOP
+    const u16 last = (u16)edge.open;  // some are open, some closed
     const u16* RESTRICT time = at.time;
     for (int x = 0; x < n; ++x)
         for (int i = 0; i < PER; ++i) later[x * PER + i] = time[x] <= last ? (Bits)-1 : (Bits)0;
@@ -45,31 +77,84 @@ template <typename T> GPUAUG_FN void mix_plane(T* RESTRICT out, const T* RESTRIC
     }
 }
 
-// … of bytes: a + share · (b − a), of which only the last is a float; 256 keeps it above 0 and is no part of a byte.
-template <int MOST> GPUAUG_FN void mix_bytes(u8* RESTRICT out, const u8* RESTRICT a, const u8* RESTRICT b, const float* RESTRICT share, int n) {
-    short more[MOST];
-    for (int x = 0; x < n; ++x) more[x] = (short)((short)b[x] - (short)a[x]);
-    for (int x = 0; x < n; ++x) more[x] = (short)(int)(share[x] * (float)more[x] + 256.5f);
-    for (int x = 0; x < n; ++x) out[x] = (u8)(a[x] + (u8)more[x]);
+// … of bytes: a + share · (b − a) in whole numbers of 16 bits. `whole` has a share's 128ths, `part` what is left of it in
+// 2²³ths, from −2¹⁵ on, so that the upper half of its product is in 128ths of a level, too, and nothing but the share is rounded.
+GPUAUG_FN void mix_bytes(u8* RESTRICT out, const u8* RESTRICT a, const u8* RESTRICT b, const short* RESTRICT whole, const short* RESTRICT part, int n) {
+    for (int x = 0; x < n; ++x) {
+        const short more = (short)(b[x] - a[x]);
+        const short sum = (short)((short)(more * whole[x]) + (short)((more * part[x]) >> 16) + 64);
+        out[x] = (u8)(a[x] + (u8)(sum >> 7));
+    }
+}
+
+const int ONE_SHARE = 1 << 23;
+
+// The shares of a block, as mix_bytes has them. Loops of one kind of step each, which compilers make the shortest code of.
+template <int PER, bool SMOOTHER>
+GPUAUG_FN void share_bytes(short* RESTRICT whole, short* RESTRICT part, const u16* RESTRICT time, const Edge& edge, int n) {
+    int share[BLOCK];
+    const u16 low = (u16)(edge.open < 0 ? 0 : edge.open), high = (u16)(edge.closed > 65535 ? 65535 : edge.closed);
+    const float limit = edge.limit, scale = edge.scale * (float)ONE_SHARE;
+    for (int x = 0; x < n; ++x) {
+        u16 s = time[x];
+        s = s < low ? low : s, s = s > high ? high : s;
+        const int made = (int)((limit - (float)s) * scale + 0.5f), most = made < ONE_SHARE ? made : ONE_SHARE;
+        share[x] = most > 0 ? most : 0;
+    }
+    for (int x = 0; SMOOTHER && x < n; ++x) {
+        const float soft = (float)share[x] * (1.f / (float)ONE_SHARE);
+        share[x] = (int)(soft * soft * (3.f - 2.f * soft) * (float)ONE_SHARE + 0.5f);
+    }
+    for (int x = 0; x < n; ++x)
+        for (int i = 0; i < PER; ++i) part[x * PER + i] = (short)share[x], whole[x * PER + i] = (short)((share[x] + 32768) >> 16);
+}
+
+GPUAUG_FN bool line_of(Line& line, const Edge& edge) {
+    const double step = (double)edge.scale * ONE_SHARE;
+    if (edge.smooth || step >= 4096. || (edge.closed >= 65535 && edge.open <= 0)) return false;
+    const int last = edge.closed > 65535 ? 65535 : edge.closed, base = (int)floor(((double)edge.limit - last) * step + 1.);
+    line.first = (u16)(edge.open < 0 ? 0 : edge.open), line.last = (u16)last;
+    line.none = edge.closed > 65535 ? 65535 : 0, line.all = edge.open < 0 ? 65535 : (u16)(last - edge.open);
+    line.step = (u16)step, line.rest = (u16)((step - (double)line.step) * 65536.), line.wide = (u16)(step * 16.);
+    line.base = (u16)base, line.level = (short)((base >> 12) + 8);
+    return true;
+}
+
+// The same of such an edge.
+template <int PER> GPUAUG_FN void share_line(short* RESTRICT whole, short* RESTRICT part, const u16* RESTRICT time, const Line& line, int n) {
+    for (int x = 0; x < n; ++x) {
+        u16 s = time[x];
+        s = s < line.first ? line.first : s, s = s > line.last ? line.last : s;
+        const u16 steps = (u16)(line.last - s);
+        const short low = (short)(u16)((u16)(steps * line.step) + (u16)((u32)steps * line.rest >> 16) + line.base);
+        const short high = (short)(u16)((u16)((u32)steps * line.wide >> 16) + (u16)line.level);
+        const short left = steps == line.none || steps == line.all ? (short)0 : low;
+        const short most = (short)((short)(high - (short)(low >> 12)) >> 4);
+        for (int i = 0; i < PER; ++i) part[x * PER + i] = left, whole[x * PER + i] = most;
+    }
 }
 
 // … of a soft one.
 template <typename T, int PER, bool SMOOTHER>
-GPUAUG_FN void mix_block(const Opened<T>& at, int planes, float limit, float scale, int n) {
+GPUAUG_FN void mix_block(const Opened<T>& at, int planes, const Edge& edge, int n) {
+    if (sizeof(T) == 1 && edge.scale < 128.f) {
+        short whole[BLOCK * PER], part[BLOCK * PER];
+        if (!SMOOTHER && edge.linear)
+            share_line<PER>(whole, part, at.time, edge.line, n);
+        else
+            share_bytes<PER, SMOOTHER>(whole, part, at.time, edge, n);
+        for (int c = 0; c < planes; ++c)
+            mix_bytes((u8*)at.out + c * at.out_plane, (const u8*)at.a + c * at.a_plane, (const u8*)at.b + c * at.b_plane, whole, part, n * PER);
+        return;
+    }
     float share[BLOCK * PER];
     const u16* RESTRICT time = at.time;
     for (int x = 0; x < n; ++x) {
-        const float value = softened(limit, scale, SMOOTHER, (float)time[x]);
+        const float value = softened(edge.limit, edge.scale, SMOOTHER, (float)time[x]);
         for (int i = 0; i < PER; ++i) share[x * PER + i] = value;
     }
-    for (int c = 0; c < planes; ++c) {
-        T* out = at.out + c * at.out_plane;
-        const T *a = at.a + c * at.a_plane, *b = at.b + c * at.b_plane;
-        if constexpr (sizeof(T) == 1)
-            mix_bytes<BLOCK * PER>(out, a, b, share, n * PER);
-        else
-            mix_plane<T>(out, a, b, share, n * PER);
-    }
+    for (int c = 0; c < planes; ++c)
+        mix_plane<T>(at.out + c * at.out_plane, at.a + c * at.a_plane, at.b + c * at.b_plane, share, n * PER);
 }
 
 template <typename T, int PER> GPUAUG_FN void copy_block(const Opened<T>& at, bool open, int planes, int n) {
@@ -79,40 +164,52 @@ template <typename T, int PER> GPUAUG_FN void copy_block(const Opened<T>& at, bo
     }
 }
 
-template <typename T, int PER> GPUAUG_FN void open_block(const Opened<T>& at, const Layer& layer, int planes, int n) {
-    const bool smooth = (layer.flags & SMOOTH) != 0;
+template <typename T, int PER> GPUAUG_FN void open_block(const Opened<T>& at, const Edge& edge, int planes, int n) {
     const u16* RESTRICT time = at.time;
     u16 low = time[0], high = low;
     for (int x = 0; x < n; ++x) low = time[x] < low ? time[x] : low, high = time[x] > high ? time[x] : high;
-    const bool closed = opened(layer.limit, layer.scale, smooth, (float)low) == 0.f;
-    if (closed || opened(layer.limit, layer.scale, smooth, (float)high) == 1.f)
-        copy_block<T, PER>(at, !closed, planes, n);
-    else if (layer.scale == 0.f)
-        choose<T, PER>(at, planes, layer.limit, n);
-    else if (smooth)
-        mix_block<T, PER, true>(at, planes, layer.limit, layer.scale, n);
+    if (low >= edge.closed || high <= edge.open)
+        copy_block<T, PER>(at, high <= edge.open, planes, n);
+    else if (edge.scale == 0.f)
+        choose<T, PER>(at, planes, edge, n);
+    else if (edge.smooth)
+        mix_block<T, PER, true>(at, planes, edge, n);
     else
-        mix_block<T, PER, false>(at, planes, layer.limit, layer.scale, n);
+        mix_block<T, PER, false>(at, planes, edge, n);
 }
 
-template <typename T, int PER> GPUAUG_FN void open_run(Opened<T> at, const Layer& layer, int planes, int n) {
+template <typename T, int PER> GPUAUG_FN void open_run(Opened<T> at, const Edge& edge, int planes, int n) {
     for (int x = 0; x < n; x += BLOCK) {
         if (n - x >= BLOCK)
-            open_block<T, PER>(at, layer, planes, BLOCK);  // loops of one length, which compilers unroll
+            open_block<T, PER>(at, edge, planes, BLOCK);  // loops of one length, which compilers unroll
         else
-            open_block<T, PER>(at, layer, planes, n - x);
+            open_block<T, PER>(at, edge, planes, n - x);
         at.out += BLOCK * PER, at.a += BLOCK * PER, at.b += BLOCK * PER, at.time += BLOCK;
     }
 }
 
+// Whether the piece shows source pixel (y, x) in output pixel (y, x), everywhere, as its axes and place say at once. Of what
+// is not in them nothing is known yet. One answer of all comparisons: a compiler takes a row of branches on equal floats for
+// one that is never taken, and makes short, slow code of what follows.
+GPUAUG_FN bool unmoved(const Piece& piece, int width, int height) {
+    if (!piece.frame) return false;
+    const auto plain = [](const Axis& axis, int n) {
+        const float last = (float)(n - 1);
+        return (int)(axis.base == 0.f) & (axis.start == 0.f) & (axis.step == 1.f) & (axis.low == 0.f) & (axis.high == last);
+    };
+    const Layer& place = piece.layer;
+    const int all = (place.top <= 0.f) & (place.left <= 0.f) & (place.bottom >= (float)height) & (place.right >= (float)width);
+    const int size = (piece.width == width) & (piece.height == height) & (place.down == 1) & (place.across == 1);
+    return (size & (all | (int)piece.base) & (place.weight == 1.f) & plain(piece.axes[0], height) & plain(piece.axes[1], width)) != 0;
+}
+
 // Whether a frame is one piece with a mask over another, all of it with the channels as planes, or 3 side by side; then it
-// was made.
+// was made. It comes before all that other frames have to look up.
 template <typename T>
 GPUAUG_FN bool open_frame(T* out, i64 out_c, i64 out_y, i64 out_x, const Piece* pieces, int count, int width, int height, int channels) {
     if (count != 2) return false;
     const Piece &a = pieces[0], &b = pieces[1];
-    if (!a.frame || !b.frame || !b.plane || !a.base || a.layer.weight != 1.f || b.layer.weight != 1.f) return false;
-    if (b.layer.top > 0.f || b.layer.bottom < (float)height) return false;
+    if (!b.plane || !a.base || !unmoved(a, width, height) || !unmoved(b, width, height)) return false;
     const bool planar = out_x == 1 && a.pixel_stride == 1 && b.pixel_stride == 1;
     const bool packed = channels == 3 && out_x == 3 && out_c == 1 && a.pixel_stride == 3 && a.channel_stride == 1 && b.pixel_stride == 3 &&
                         b.channel_stride == 1;
@@ -120,11 +217,13 @@ GPUAUG_FN bool open_frame(T* out, i64 out_c, i64 out_y, i64 out_x, const Piece* 
     const i64 row = packed ? 3 * (i64)width : width;
     const bool dense = out_y == row && a.row_stride == row && b.row_stride == row;
     Opened<T> at = {out, (const T*)a.frame, (const T*)b.frame, out_c, a.channel_stride, b.channel_stride, b.plane};
+    Edge edge = edge_of(b.layer);
+    edge.linear = edge.scale > 0.f && line_of(edge.line, edge);
     for (int y = 0; y < (dense ? 1 : height); ++y) {
         if (packed)
-            open_run<T, 3>(at, b.layer, 1, dense ? width * height : width);
+            open_run<T, 3>(at, edge, 1, dense ? width * height : width);
         else
-            open_run<T, 1>(at, b.layer, channels, dense ? width * height : width);
+            open_run<T, 1>(at, edge, channels, dense ? width * height : width);
         at.out += out_y, at.a += a.row_stride, at.b += b.row_stride, at.time += width;
     }
     return true;

@@ -116,6 +116,8 @@ def unique(layers: Layers) -> Layers:
 
 def _unique(maps: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The different rows, and where each is now; the last place is that of −1."""
+    if len(maps) and (maps == maps[0]).all():  # as most batches have it; sorting rows takes long
+        return maps[:1].copy(), np.append(np.zeros(len(maps), np.int64), -1)
     rows, place = np.unique(maps, axis=0, return_inverse=True)
     return rows, np.append(place.reshape(-1), -1)  # some versions give (M, 1)
 

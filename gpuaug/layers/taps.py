@@ -59,10 +59,16 @@ def stack(parts: Sequence[Columns]) -> Columns:
 
 def where(mask: NDArray[np.bool_], a: Columns, b: Columns) -> Columns:
     """`a` where the mask (N, T) is true, else `b`; columns without taps, (N, T), are taken as well."""
-    if a[CLIP].ndim > 2:
-        most = max(a[CLIP].shape[2], b[CLIP].shape[2])
-        a, b = pad(a, most), pad(b, most)
-    return [np.where(mask.reshape(*mask.shape, *[1] * (x.ndim - 2)), x, y) for x, y in zip(a, b)]
+    if a[CLIP].ndim == 2:
+        return [np.where(mask, x, y) for x, y in zip(a, b)]
+    most = max(a[CLIP].shape[2], b[CLIP].shape[2])
+    single = [side[CLIP].shape[2] == 1 for side in (a, b)]  # broadcast, which takes less long than to pad all columns
+    a, b = (side if one else pad(side, most) for side, one in zip((a, b), single))
+    found = [np.where(mask.reshape(*mask.shape, *[1] * (x.ndim - 2)), x, y) for x, y in zip(a, b)]
+    for one, own in zip(single, (mask, ~mask)):
+        if one:
+            found[WEIGHT][:, :, 1:][own] = 0
+    return found
 
 
 def between(shown: Columns, row: NDArray, low: NDArray, high: NDArray, part: NDArray) -> Columns:

@@ -293,7 +293,7 @@ class Loop:
         """Save the batch that broke the run."""
         path = self.record.folder / f"nonfinite-rank{self.group.rank}.pt"
         batch, plan = error.batch, error.batch.plan
-        arrays = {name: torch.from_numpy(getattr(plan, name)) for name in ("clip", "time", "weight")}
+        arrays = {name: torch.tensor(getattr(plan, name)) for name in ("clip", "time", "weight")}
         self.record.folder.mkdir(parents=True, exist_ok=True)
         torch.save({"step": error.step, "clips": batch.clips, "target": batch.target, "plan": arrays}, path)
         return Failed(f"training broke down: {error}; the batch is in {path}")

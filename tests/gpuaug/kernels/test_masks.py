@@ -89,3 +89,23 @@ def test_what_a_mask_hides_may_be_no_number(kernels, softness, edge):
     assert hidden.isnan().any()
     got = blend(hidden.to(kernels), plan, spatial_dims=(3, 4)).cpu()
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("edge", ["linear", "smooth"])
+@pytest.mark.parametrize("softness", [0.02, 0.05, 0.3, 1.0, 30.0, 1e6])
+@pytest.mark.parametrize("form", ["planes", "pixels"])
+def test_bytes_are_the_nearest_at_every_width_of_an_edge(cpu, form, softness, edge):
+    size, kinds = (64, 81), ["noise_dissolve", "wipe_left"]
+    clips = [Plan.take(2 * np.arange(2) + k, range(9)) for k in (0, 1)]
+    plan = transition(*clips, kinds, length=9, start=0, duration=9, softness=softness, edge=edge)
+    bank = np.random.default_rng(1).integers(0, 256, (4, 9, *size, 3), np.uint8)
+    bank[0, ..., 0], bank[1, ..., 0] = 255, 0
+    bank[0, ..., 1], bank[1, ..., 1] = 0, 255
+    expected = reference.compose(bank, plan, size=size, top=255.0)
+    given = torch.from_numpy(bank)
+    if form == "planes":
+        got = blend(given.movedim(-1, 2).contiguous(), plan, spatial_dims=(3, 4)).movedim(2, -1)
+    else:
+        got = blend(given, plan, spatial_dims=(2, 3))
+    error = np.abs(got.numpy() - expected)
+    assert error.max() <= 0.5 + 1e-4

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from pretrain.common.cli import Parser, add_config, add_flags, make, parse, read_config
+from pretrain.common.cli import Parser, add_config, add_flags, make, parse, read, read_config
 from pretrain.common.settings import BadSetting, Default, check, renamed, required, saved, setting
 
 
@@ -188,3 +188,37 @@ def test_only_types_that_a_flag_can_have():
 
     with pytest.raises(TypeError, match="settings must be int, float, bool, str, Path, Literal"):
         add_flags(argparse.ArgumentParser(), {"odd": Odd})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    once: tuple[str, ...] = setting(("x",), "words")
+    often: tuple[str, ...] = setting((), "words", repeats=True)
+    share: float = setting(0.5, "between", least=0, most=1)
+    above: float = setting(1.0, "more", above=0)
+
+    def __post_init__(self):
+        check(self)
+
+
+def test_only_flags_that_say_so_add_up():
+    (found,) = read(
+        ["--once", "a", "b", "--often", "a", "--once", "c", "--often", "b", "c"], {"listed": Listed}, prog="p"
+    )
+    assert found == Listed(once=("c",), often=("a", "b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--share 1.5", "--share must be in [0, 1], got 1.5"),
+        ("--share -0.5", "--share must be in [0, 1], got -0.5"),
+        ("--above 0", "--above must be > 0, got 0.0"),
+        ("--above nan", "--above must be finite, got nan"),
+    ],
+)
+def test_bad_words_of_a_command_name_the_flag(words, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        read(words.split(), {"listed": Listed}, prog="p")
+    assert capsys.readouterr().err == f"p: error: {message}\n"
+    assert read(["--share", "1", "--above", "0.5"], {"listed": Listed}, prog="p")[0] == Listed(share=1.0, above=0.5)

@@ -214,3 +214,20 @@ def test_short_clips_are_left_out():
 def test_options_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
         draw(4, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"mode": "boundary"}, {4}),
+        ({"mode": "two_head", "frames": 16, "change_point": (3, 4)}, {8}),
+        ({"mode": "regression", "change_point": (2, 5)}, {2, 3, 4, 5}),
+        ({"mode": "regression", "center": (3, 4), "change_point": (2, 5)}, {3, 4}),
+        ({"mode": "boundary", "center": (1, 3)}, {1, 2, 3}),
+    ],
+)
+def test_where_two_clips_meet(options, expected):
+    """In the middle, unless a heat map is learnt, which has them where speeds change, or it is told."""
+    _, _, target = draw(400, boundaries=("dc", "sc", "ds"), **options)
+    two = np.isin(target["kind"], [list(bsp.KINDS).index(name) for name in ("dc", "sc")])
+    assert set(target["boundary"][two].tolist()) == expected

@@ -29,6 +29,22 @@ def test_a_queue_shorter_than_a_batch_keeps_the_last_keys():
     assert sorted(keys.content(torch.zeros(1))[0].ravel().tolist()) == [2.0, 3.0, 4.0]
 
 
+def test_a_queue_has_room_for_one_key_at_least():
+    keys = KeyQueue(1, 2)
+    keys.push(torch.eye(2), torch.tensor([5, 6]))
+    assert [each.tolist() for each in keys.content(torch.zeros(1))] == [[[0.0, 1.0]], [6]]
+    with pytest.raises(ValueError, match=r"^queue must be ≥ 1, got queue=0$"):
+        KeyQueue(0, 2)
+    other = KeyQueue(1, 2)
+    assert len(other.content(torch.zeros(1))[0]) == 0
+    other.load_state_dict(keys.state_dict())
+    assert other.content(torch.zeros(1))[1].tolist() == [6]
+    keys.push(torch.zeros(1, 2), torch.tensor([7]))
+    assert other.content(torch.zeros(1))[1].tolist() == [6], "a copy"
+    with pytest.raises(ValueError, match=r"queue and dim must be as in the checkpoint, \(1, 2\), got \(2, 2\)"):
+        KeyQueue(2, 2).load_state_dict(keys.state_dict())
+
+
 def test_statistics_of_the_slow_networks():
     """Its own, of the batches it sees; or those of the fast one, averaged: the mean at first, then slowly moving."""
     net, own, following = nn.BatchNorm1d(1), MomentumEncoder(0.5, batch_statistics=True), MomentumEncoder(0.75)

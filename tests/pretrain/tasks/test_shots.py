@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from torch import nn
 
 import gpuaug
 from pretrain.shots.boundaries import FAMILIES
 from pretrain.shots.network import SIZE
-from pretrain.tasks.shots import looks, motion, task, timeline
+from pretrain.tasks.shots import looks, task, timeline
 
 T = 100
 
@@ -211,62 +211,81 @@ def test_scores_count_peaks():
     assert task._f1(logit * 0 - 5, truth * 0, 2).item() == 1
 
 
-def moved(**arrays):
-    """What motion.apply makes of noise, with nothing drawn but these arrays, and the noise."""
-    clip = pictures(2, 30).transpose(1, 2)
-    drawn = motion.draw(np.random.default_rng(0), 2, 30, shake=0.0, traps=0.0) | arrays
-    return motion.apply(clip, {name: torch.as_tensor(value) for name, value in drawn.items()}), clip
+class Said(nn.Module):
+    """Outputs that are given beforehand."""
+
+    def __init__(self, marks, families):
+        super().__init__()
+        self.marks, self.families = marks, families
+
+    def forward(self, features):
+        return self.marks, self.families
 
 
-def test_a_camera_turns_nears_and_rolls():
-    camera = np.zeros((2, 30, 4), np.float32)
-    camera[0, 10:, 0] = 2 / (SIZE - 1)  # a column to the right
-    camera[1, 10:, 3] = np.pi / 2
-    found, clip = moved(camera=camera)
-    torch.testing.assert_close(found[:, :10], clip[:, :10], atol=1e-5, rtol=0)
-    torch.testing.assert_close(found[0, 10:, :, :, :-1], clip[0, 10:, :, :, 1:], atol=1e-4, rtol=0)
-    torch.testing.assert_close(found[1, 10:], torch.rot90(clip[1, 10:], 1, (2, 3)), atol=1e-4, rtol=0)
-    camera[:] = 0
-    camera[0, :, 2] = np.log(0.5)
-    found, clip = moved(camera=camera)
-    grid = F.affine_grid(torch.tensor([[[0.5, 0, 0], [0, 0.5, 0]]]).expand(30, 2, 3), (30, 3, SIZE, SIZE), True)
-    torch.testing.assert_close(found[0], F.grid_sample(clip[0], grid, align_corners=True), atol=1e-4, rtol=0)
+@pytest.fixture
+def judged(monkeypatch):
+    """A function of logits (N, T, marks) and of truths: the loss and the scores; every jump can be seen unless told."""
+
+    def of(marks, families=None, seen=None, **truth):
+        n, t, _ = marks.shape
+        head = task.Head(4, [], task.Settings())
+        head.outputs = Said(marks, torch.zeros(n, t, len(FAMILIES)) if families is None else families)
+        target = {name: torch.zeros(n, t) for name in ("new", "inside", "jump")} | {"known": torch.ones(n, t)}
+        target |= {"family": torch.full((n, t), -1)} | truth
+        monkeypatch.setattr(task, "seen", lambda clip, jump: torch.ones(n, t) if seen is None else seen)
+        monkeypatch.setattr(looks, "apply", lambda clip, drawn, noise: clip)
+        return head.loss(nn.Identity(), torch.zeros(n, 3, t, 2, 2), target)
+
+    return of
 
 
-def test_a_thing_covers_what_is_behind_it_and_nothing_else():
-    thing, surface = np.zeros((2, 2, 30, 5), np.float32), np.zeros((2, 2, 6), np.float32)
-    thing[0, 0, 5:20] = (0.0, 0.0, 0.5, 0.5, 1.0)
-    surface[0, 0] = (0.1, 0.5, 0.9, 1.0, 0.0, 0.0)  # a colour, with corners and a hard edge
-    found, clip = moved(thing=thing, surface=surface)
-    torch.testing.assert_close(found[1], clip[1])
-    torch.testing.assert_close(found[0, [*range(5), *range(20, 30)]], clip[0, [*range(5), *range(20, 30)]])
-    inner, outer = slice(13, 23), [0, 1, 2, 33, 34, 35]
-    expected = torch.tensor([0.1, 0.5, 0.9])[None, :, None, None].expand(15, 3, 10, 10)
-    torch.testing.assert_close(found[0, 5:20, :, inner, inner], expected)
-    torch.testing.assert_close(found[0, :, :, outer], clip[0, :, :, outer])
-    surface[0, 0, 5] = 1.0  # the other clip, smaller
-    found, clip = moved(thing=thing, surface=surface)
-    assert (found[0, 5:20, :, inner, inner] - clip[1, 5:20, :, 8:28:2, 8:28:2]).abs().mean() < 0.4
-    assert found[0, 5:20, :, inner, inner].std() > 0.1
+def test_the_loss_of_marks_by_hand(judged):
+    """Logits 0 say one half everywhere: log 2 each, rare frames as often as their weights: 6, 1.5, 6."""
+    log = float(np.log(2))
+    marks = torch.zeros(1, 10, 3)
+    assert judged(marks)[0].item() == pytest.approx(3 * log)
+    one = torch.zeros(1, 10)
+    one[0, 4] = 1
+    for name, weight in (("new", 6.0), ("inside", 1.5), ("jump", 6.0)):
+        assert judged(marks, **{name: one})[0].item() == pytest.approx(3 * log + (weight - 1) * log / 10), name
+    assert judged(marks, known=1 - one)[0].item() == pytest.approx((3 - 0.1) * log), "new shots alone are unknown"
+    assert judged(marks, seen=1 - one, jump=one)[0].item() == pytest.approx((3 - 0.1) * log)
+    tilted = marks.clone()
+    tilted[..., 0] = 1.0
+    assert judged(tilted)[0].item() == pytest.approx(2 * log + float(np.log(1 + np.e)), rel=1e-5)
 
 
-def test_things_come_in_from_beyond_the_edge():
-    found = motion.draw(np.random.default_rng(1), 400, 100, shake=0.0, traps=1.0)["thing"]
-    there = found[..., 4] > 0
-    assert there.any(2).mean() > 0.8
-    came = there[..., 1:] & ~there[..., :-1]
-    outside = (np.abs(found[..., 1:, :2]) - found[..., 1:, 2:4] > 0.7).any(-1)
-    assert outside[came].mean() > 0.8
+def test_the_loss_of_families_is_of_frames_that_have_one(judged):
+    marks, log = torch.full((2, 5, 3), -40.0), float(np.log(len(FAMILIES)))
+    family = torch.full((2, 5), -1)
+    assert judged(marks, family=family)[0].item() == pytest.approx(0, abs=1e-6)
+    family[0, 1:3] = 2
+    assert judged(marks, family=family)[0].item() == pytest.approx(0.1 * log)
+    said = torch.zeros(2, 5, len(FAMILIES))
+    said[0, 1, 2] = said[0, 2, 2] = 30.0
+    assert judged(marks, said, family=family)[0].item() == pytest.approx(0, abs=1e-5)
 
 
-def test_shots_longer_than_their_clips_go_back_and_forth():
-    line = timeline.draw(np.random.default_rng(0), 60, length=148, shots=2, dense=0.0, gradual=0.0, jumps=0.0)
-    plan = timeline.compose(np.random.default_rng(0), line, np.full((60, 2), 40), fast=0.5)
-    clip, frame = plan.clip[:, :, 0], plan.frame[:, :, 0]
-    assert 0 <= frame.min() <= frame.max() <= 39
-    step = np.abs(np.diff(frame.astype(float), axis=1))[clip[:, 1:] == clip[:, :-1]]
-    assert step.max() <= 14  # 2.5 times 5, to whole frames
-    assert (step > 3).any()
-    slow = timeline.compose(np.random.default_rng(0), line, np.full((60, 2), 40), fast=0.0)
-    step = np.abs(np.diff(slow.frame[:, :, 0].astype(float), axis=1))[clip[:, 1:] == clip[:, :-1]]
-    assert step.max() <= 3
+def test_scores_of_each_sample(judged):
+    marks = torch.full((3, 12, 3), -5.0)
+    marks[0, 6, 0] = marks[0, 6, 2] = 5.0  # two frames late
+    marks[0, 2:6, 1] = 5.0
+    marks[1, 3, 2] = 5.0
+    truth = {name: torch.zeros(3, 12) for name in ("new", "inside", "jump")}
+    truth["new"][0, 4] = truth["jump"][0, 4] = truth["jump"][1, 3] = 1
+    truth["inside"][0, 4:8] = truth["inside"][1, 0] = 1
+    _, scores = judged(marks.requires_grad_(), **truth)
+    assert scores["new"].tolist() == [1.0, 1.0, 1.0], "within two frames; where nothing is, nothing was found"
+    assert scores["jump"].tolist() == [0.0, 1.0, 1.0], "jumps at their very frame"
+    assert scores["inside"].tolist() == [pytest.approx(2 / 6), 0.0, 1.0]
+    assert not any(each.requires_grad for each in scores.values())
+
+
+def test_jumps_in_pictures_that_stand_are_not_asked_for_and_the_others_are():
+    clip = torch.zeros(1, 3, 8, 2, 2)
+    clip[:, :, 4:] = 1.0  # the only change, at frame 4
+    jump = torch.zeros(1, 8)
+    jump[0, [2, 4]] = 1
+    assert task.seen(clip, jump).tolist() == [[1, 1, 0, 1, 1, 1, 1, 1]]
+    clip[:, :, 5] = 3.0  # frame 5 changes more than frame 4 does
+    assert task.seen(clip, jump).tolist() == [[1, 1, 0, 1, 0, 1, 1, 1]]

@@ -1,15 +1,15 @@
 """The settings of a run: flags, true defaults with their sources, old names, --config."""
 
 import json
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 import pytest
 
 from pretrain.__main__ import main
-from pretrain.common.settings import flags_of
+from pretrain.common.settings import check, flags_of, setting
 from pretrain.tasks.task import TASKS, load, recipe
 from pretrain.training.optimizer import USUAL_LR, peak_rates
-from pretrain.training.settings import KINDS, parse
+from pretrain.training.settings import KINDS, check_files, parse
 
 NEEDED = {"encoder", "size", "fps", "window_frames", "batch", "epochs", "optimizer"}
 
@@ -175,3 +175,99 @@ def test_rates_that_were_not_given():
     assert rates(task="tsp", whole_batch=64) == (2e-4, 0.004, 0)
     assert rates("--lr-head", 1, task="tsp", whole_batch=32) == (1e-4, 1, 0)
     assert rates(task="pal", whole_batch=512) == (1e-4, None, None)  # not Adam's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What a command has beside the settings of a run."""
+
+    samples: int = setting(4, "to show", least=1)
+    sheet: str = setting("", "where to")
+
+    def __post_init__(self):
+        check(self)
+
+
+def test_settings_of_a_command_are_checked_as_those_of_a_run(capsys):
+    line = ["--task", "bsp", "--videos", "x", "--out", "y"]
+    values = parse([*line, "--samples", "7"], prog="preview", extra={"what is shown": Shown})[2]
+    assert (values["samples"], values["videos"]) == (7, ("x",))
+    assert "samples" not in parse(line, prog="preview", extra={"what is shown": Shown})[2]
+    with pytest.raises(SystemExit, match="2"):
+        parse([*line, "--samples", "0"], prog="preview", extra={"what is shown": Shown})
+    assert capsys.readouterr().err == "preview: error: --samples must be ≥ 1, got 0\n"
+    with pytest.raises(SystemExit, match="0"):
+        parse(["--help"], prog="preview", extra={"what is shown": Shown}, usual=("out",))
+    told = capsys.readouterr().out
+    assert "what is shown:" in told
+    assert {"--samples", "--sheet", "--out"} <= set(told.split())
+    assert "--videos" not in told.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--task bsp --preset small --recipe bsp-r18", "--preset small and --recipe bsp-r18 cannot both be given"),
+        ("--task pal --recipe bsp-r18", "--recipe bsp-r18 is of the task bsp, got --task pal"),
+        ("--task bsp --resume --overwrite", "--resume and --overwrite cannot both be given"),
+        ("--task bsp --val-annotations a.csv", "--val-annotations needs --annotations"),
+        ("--task bsp --subset a", "--subset needs --annotations"),
+        ("--task bsp --window-frames 25", "--window-frames must be ≥ 26"),
+        (
+            "--task bsp --fit short --bank-size 9 8",
+            "--bank-size must be a short and a long side for --fit short, got (9, 8)",
+        ),
+        ("--task bsp --window-placement whole --windows-per-segment 2", "--windows-per-segment must be 1 where"),
+    ],
+)
+def test_what_does_not_go_together_is_named(words, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        parse([*words.split(), "--videos", "x", "--out", "y"], prog="train")
+    assert f"train: error: {message}" in capsys.readouterr().err
+
+
+def test_a_recipes_name_is_its_task_and_comes_back_from_its_config(tmp_path):
+    line = ["--videos", "x", "--out", "y"]
+    settings = parse(["--recipe", "bsp-r18", *line], prog="train")[0]
+    assert (settings.task, settings.recipe, settings.preset) == ("bsp", "bsp-r18", "")
+    assert settings.saved()["recipe"] == "bsp-r18"
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"task": "bsp", "flags": settings.saved()}))
+    assert parse(["--config", str(file)], prog="train")[0] == settings
+    assert parse(["--config", str(file), "--task", "bsp"], prog="train")[0].recipe == "bsp-r18"
+    assert "recipe" not in told().saved()
+    small = told("--preset", "small")
+    assert (small.preset, small.recipe, small.deviations) == ("small", "", ())
+
+
+def test_weights_none_are_random_ones_and_a_dry_run_needs_no_video():
+    assert told("--init", "none").encoder.init is None
+    assert told("--init", "a.pth").encoder.init == "a.pth"
+    dry = parse(["--task", "bsp", "--dry-run", "--annotations", "a.json"], prog="train")[0]
+    assert (dry.data.videos, dry.run.out, dry.run.dry_run) == ((), "", True)
+    given = parse(["--task", "bsp", "--dry-run", "--videos", "v", "--out", "o"], prog="train")[0]
+    assert (given.data.videos, given.run.out) == (("v",), "o")
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("--videos DIR/none", "--videos"),
+        ("--videos DIR --val-videos DIR DIR/none", "--val-videos"),
+        ("--videos DIR --annotations DIR/none", "--annotations"),
+        ("--videos DIR --annotations DIR --val-annotations DIR/none", "--val-annotations"),
+        ("--videos DIR --init DIR/none", "--init"),
+        ("--videos DIR --mode distill --teacher-action DIR/none --teacher-boundary DIR", "--teacher-action"),
+        ("--videos DIR --mode distill --teacher-action DIR --teacher-boundary DIR/none", "--teacher-boundary"),
+        ("--task tsp --videos DIR --gvf DIR/none", "--gvf"),
+    ],
+)
+def test_files_that_are_not_there_are_named(words, option, tmp_path):
+    line = words.replace("DIR", str(tmp_path)).split()
+    settings = parse(["--task", "bsp", "--out", "y", *line], prog="train")[0]
+    with pytest.raises(
+        ValueError, match=f"^{option} must be a file or folder that exists, there is no {tmp_path}/none"
+    ):
+        check_files(settings)
+    (tmp_path / "none").touch()
+    check_files(settings)
