@@ -1,27 +1,33 @@
 """The package's description: one Python version everywhere, pins that fit, room for what is installed beside them."""
 
+import json
 import os
 import re
-import runpy
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-import setuptools
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture
-def described(monkeypatch):
-    """The arguments of setup.py's call of `setup`."""
-    found = {}
-    monkeypatch.setattr(setuptools, "setup", lambda **arguments: found.update(arguments))
-    runpy.run_path(str(ROOT / "setup.py"))
-    return found
+DESCRIBE = """
+import json, runpy, setuptools
+names = "python_requires", "classifiers", "install_requires", "extras_require"
+setuptools.setup = lambda **arguments: print(json.dumps({name: arguments[name] for name in names}))
+runpy.run_path("setup.py")
+"""
+
+
+@pytest.fixture(scope="module")
+def described():
+    """Arguments of setup.py's call of `setup`, in a process of its own: distutils is the one that is imported first."""
+    call = [sys.executable, "-c", DESCRIBE]
+    return json.loads(subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
 
 
 def pins() -> dict[str, str]:
