@@ -19,6 +19,11 @@ from support.assets import Assets
 from support.fake_decoder import PaintingDecoder
 
 ROOT = Path(__file__).parent.parent
+
+# torch keeps the functions that make tensors when it first needs them, for as long as the process lives: before a test
+# puts others in their place.
+with torch.device("meta"):
+    torch.empty(1)
 hypothesis.settings.register_profile("shared machine", deadline=None)  # how long an example takes says nothing there
 hypothesis.settings.load_profile("shared machine")
 

@@ -31,9 +31,10 @@ def draw(rng: np.random.Generator, n: int, t: int, *, shake: float, traps: float
     for columns in (slice(0, 2), slice(2, 3), slice(3, 4)):
         for i in np.flatnonzero(rng.random(n) < traps):
             begin, width = int(rng.integers(-10, t)), float(np.exp(rng.uniform(np.log(3), np.log(60))))
-            part = _eased((frame - begin) / width)
+            since = (frame - begin).astype(np.float64)
+            part = _eased(since / width)
             if rng.random() < 0.3:  # and back
-                part = part - _eased((frame - begin - width - rng.integers(0, 20)) / width)
+                part -= _eased((since - width - int(rng.integers(0, 20))) / width)
             camera[i, :, columns] += part[:, None] * rng.uniform(-1, 1, 4)[columns] * FARTHEST[columns]
     thing, surface = np.zeros((n, THINGS, t, 5)), rng.random((n, THINGS, 6))
     for i, k in np.argwhere(rng.random((n, THINGS)) < traps):

@@ -118,7 +118,9 @@ def compose(
     end = np.concatenate([timeline.begin[:, 1:] + timeline.mixed[:, 1:], np.full((n, 1), length)], 1)
     span = np.maximum(1, np.minimum(end, length) - timeline.begin)  # frames that a shot shows
     step = np.exp(rng.normal(0, 0.35, (n, shots))).clip(0.4, 2.5)
-    step *= np.where(rng.random((n, shots)) < fast, np.exp(rng.uniform(*np.log(FAST), (n, shots))), 1)
+    step *= np.where(
+        rng.random((n, shots)) < fast, np.exp(rng.uniform(np.log(FAST[0]), np.log(FAST[1]), (n, shots))), 1
+    )
     last = frames - 1.0
     jumps = timeline.jump | np.pad(timeline.jump, ((0, 0), (0, 1)))[:, 1:]  # to it, or from it
     step = np.where(jumps, np.minimum(step, last / span), step)
