@@ -16,6 +16,7 @@ TAPS = {"map": np.int64, "progress": np.float64, "softness": np.float64, "smooth
 TAPS |= {"place": np.float64, "crop": np.float64, "color": np.float64}  # (N, T, K, 4), the same, and (N, T, K, 3)
 WIDTH = {"place": (4,), "crop": (4,), "color": (3,)}
 ALL = (0.0, 0.0, 1.0, 1.0)  # a place, or a crop
+PLAIN: tuple[Any, ...] = (-1, 1.0, 0.0, False, ALL, ALL, 0.0)  # what TAPS are of a tap that covers everything
 MAP = ("field", "angle", "center_y", "center_x", "number", "seed", "reverse")  # the columns of `maps`
 FAR = 1e6  # what numbers of masks reach, far beyond what can be seen, and near enough for float32 to tell them apart
 COLOR = -1  # the clip of a tap that shows a colour
@@ -75,16 +76,10 @@ class Layers:
     @staticmethod
     def none(shape: tuple[int, int, int]) -> Layers:
         """Columns of taps that cover everything."""
-        return Layers(
-            np.full(shape, -1),
-            np.ones(shape),
-            np.zeros(shape),
-            np.zeros(shape, bool),
-            np.broadcast_to(ALL, (*shape, 4)).copy(),
-            np.broadcast_to(ALL, (*shape, 4)).copy(),
-            np.zeros((*shape, 3)),
-            np.zeros((0, len(MAP))),
-        )
+        made = [np.empty((*shape, *WIDTH.get(name, ())), dtype) for name, dtype in TAPS.items()]
+        for column, value in zip(made, PLAIN):
+            column[...] = value
+        return Layers(*made, maps=np.zeros((0, len(MAP))))
 
 
 def together(parts: Sequence[Layers]) -> list[Layers]:

@@ -28,8 +28,7 @@ def compact(shown: Columns) -> Columns:
         hidden = ~visible[:, :, 1:taps]
         moved = [column[:, :, :taps].copy() for column in shown]
         for column in moved[:WEIGHT] + moved[WEIGHT + 1 :]:
-            rest, first = column[:, :, 1:], column[:, :, :1]
-            rest[hidden] = np.broadcast_to(first, rest.shape)[hidden]
+            np.copyto(column[:, :, 1:], column[:, :, :1], where=hidden.reshape(*hidden.shape, *[1] * (column.ndim - 3)))
         return moved
     order = np.argsort(~visible, axis=2, kind="stable")[:, :, :taps]
     n, t = np.ogrid[: weight.shape[0], : weight.shape[1]]

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import values
 from ..layers import columns, fields, taps
-from ..layers.columns import ALL, COLOR, MAP, Layers, Marks
+from ..layers.columns import ALL, COLOR, MAP, PLAIN, Layers, Marks
 from ..plan import Plan, alike, columns_of, fade, where, with_columns
 from ..values import TooShort, per_sample, require
 from .easing import EASINGS, ease
@@ -140,19 +140,24 @@ def transition(
     marks = _marks(a, b, kinds, mixed | middle, p > 0)
     marks = replace(marks, shot=marks.shot + ((kinds == JUMP)[:, None] & (i >= start)))
     dissolve = (kinds == "dissolve")[:, None]
-    plain = fade(a, b, np.where(dissolve | ~mixed, p, 0.0))
-    if (mixed & ~dissolve).any():
-        plain = where(dissolve | ~mixed, plain, _together(a, b, kinds, Motion(p, looks.center[:, None]), mixed, looks))
-    return replace(plain, marks=marks)
+    laid = mixed & ~dissolve
+    if not laid.any():
+        return replace(fade(a, b, p), marks=marks)
+    stack, source = _together(kinds, Motion(p, looks.center[:, None]), mixed, looks)
+    if _plain(a) and _plain(b):
+        return with_columns(stack, _shown(stack, source, a, b, p, mixed & dissolve), marks)
+    plain = fade(a, b, np.where(laid, 0.0, p))
+    return replace(where(laid, _filled(stack, source, a, b, mixed), plain), marks=marks)
 
 
-def _together(first: Plan, second: Plan, kinds: NDArray, motion: Motion, mixed: NDArray, looks: Looks) -> Plan:
-    """The plan of the frames in the middle of transitions; the others are whatever comes of it."""
+def _together(kinds: NDArray, motion: Motion, mixed: NDArray, looks: Looks) -> tuple[Plan, NDArray[np.int64]]:
+    """The layers of the frames in the middle of transitions, without what they show, and their sources (N, K); the other
+    frames are whatever comes of it."""
     n, length = mixed.shape
     names = [name for name in np.unique(kinds[mixed.any(1)]) if name != "dissolve"]
     rows = [np.flatnonzero(kinds == name) for name in names]
     made = [KINDS[name].layers(Motion(motion.p[own], motion.center[own])) for name, own in zip(names, rows)]
-    shape = (n, length, max(map(len, made)))
+    shape = (n, length, max(2, *map(len, made)))
     source, weight, layers = np.full((n, shape[2]), PAINT), np.zeros(shape, np.float32), Layers.none(shape)
     layers.progress[:] = motion.p[:, :, None]
     layers.softness[:] = looks.softness[:, None, None]
@@ -175,7 +180,27 @@ def _together(first: Plan, second: Plan, kinds: NDArray, motion: Motion, mixed: 
                 layers.map[own, :, k] = (sum(map(len, maps)) + np.arange(len(own)))[:, None]
                 maps.append(table)
     layers = columns.unique(replace(layers, maps=np.concatenate(maps), pictures=tuple(looks.pictures)))
-    return _filled(Plan(np.full(shape, COLOR), np.zeros(shape), weight, layers), source, first, second, mixed)
+    return Plan(np.full(shape, COLOR), np.zeros(shape), weight, layers), source
+
+
+def _shown(stack: Plan, source: NDArray, first: Plan, second: Plan, p: NDArray, faded: NDArray) -> taps.Columns:
+    """The columns of `stack` showing plain clips, which stand alone where progress is 0 or 1, and fade where `faded`."""
+    made = columns_of(stack)
+    made[taps.WEIGHT] = np.where(_hidden(stack, _everywhere(stack)), np.float32(0), made[taps.WEIGHT])
+    for plan, number in ((first, FIRST), (second, SECOND)):
+        for i, column in ((taps.CLIP, plan.clip), (taps.TIME, plan.time)):
+            made[i] = np.where((source == number)[:, None], column, made[i])
+    for alone, plan in (((p <= 0) | faded, first), (p >= 1, second)):
+        if alone.any():
+            for column, value in zip(made, [plan.clip[alone], plan.time[alone], 0, *PLAIN]):
+                column[alone] = value
+            made[taps.WEIGHT][alone, 0] = 1
+    if faded.any():
+        alpha = p[faded].astype(np.float32)[None, :, None]
+        shown = [second.clip[faded], second.time[faded], taps.opacities(np.concatenate([1 - alpha, alpha], 2))[0, :, 1:]]
+        for column, value in zip(made, shown):
+            column[faded, 1:2] = value
+    return taps.compact(made)
 
 
 def _filled(stack: Plan, source: NDArray, first: Plan, second: Plan, mixed: NDArray) -> Plan:
@@ -185,13 +210,6 @@ def _filled(stack: Plan, source: NDArray, first: Plan, second: Plan, mixed: NDAr
     """
     everywhere = _everywhere(stack)
     hidden = _hidden(stack, everywhere)
-    if all(plan.layers is None and plan.shape[2] == 1 and (plan.weight == 1).all() for plan in (first, second)):
-        made = columns_of(stack)
-        made[taps.WEIGHT] = np.where(hidden, np.float32(0), made[taps.WEIGHT])
-        for plan, number in ((first, FIRST), (second, SECOND)):
-            for i, column in ((taps.CLIP, plan.clip), (taps.TIME, plan.time)):
-                made[i] = np.where((source == number)[:, None], column, made[i])
-        return with_columns(stack, taps.compact(made))
     stack, first, second = alike([stack, first, second])
     made = columns_of(stack)
     made[taps.WEIGHT] = np.where(hidden, np.float32(0), made[taps.WEIGHT])
@@ -222,6 +240,11 @@ def _filled(stack: Plan, source: NDArray, first: Plan, second: Plan, mixed: NDAr
         between.append(more)
     parts = [lowest, *between, [column[:, :, 1:] for column in made]]
     return with_columns(stack, taps.compact([np.concatenate(each, 2) for each in zip(*parts)]))
+
+
+def _plain(plan: Plan) -> bool:
+    """Whether every frame is one tap, as it is."""
+    return plan.layers is None and plan.shape[2] == 1 and bool((plan.weight == 1).all())
 
 
 def _everywhere(plan: Plan) -> NDArray[np.bool_]:
