@@ -31,11 +31,15 @@ def layers(
     found[..., 0] = weight
     found[..., 1] = cover.limits(given)
     found[..., 2] = np.where(given.softness > 0, 1 / np.maximum(given.softness * TOP, 1e-30), 0)
-    found[..., 3:5] = np.clip(given.place[..., 0::2] * size[0], -1e6, 1e6)
-    found[..., 5:7] = np.clip(given.place[..., 1::2] * size[1], -1e6, 1e6)
     found[..., 7:10] = given.color * top
     whole[..., 10] = given.map
     whole[..., 11] = (clip == COLOR) + 2 * given.smooth
+    if (given.place == ALL).all():
+        found[..., 3:7] = 0, size[0], 0, size[1]
+        whole[..., 12:14], found[..., 14:16] = 1, 1
+        return found
+    found[..., 3:5] = np.clip(given.place[..., 0::2] * size[0], -1e6, 1e6)
+    found[..., 5:7] = np.clip(given.place[..., 1::2] * size[1], -1e6, 1e6)
     whole[..., 12:14] = samples(box_NTK4, given.place, size)
     found[..., 14:16] = 1 / whole[..., 12:14]
     return found
@@ -46,8 +50,6 @@ def samples(box: NDArray[np.float64], place: NDArray[np.float64], size: tuple[in
 
     What is put on the whole of the output has one: `render` bounds its reduction, or was told not to.
     """
-    if (place == ALL).all():
-        return np.ones((*place.shape[:-1], 2), np.int64)
     outputs = np.maximum((place[..., 2:] - place[..., :2]) * np.array(size), 1e-6)
     reduction = np.abs(box[..., 2:] - box[..., :2]) / outputs
     count = np.clip(np.ceil(reduction / REDUCTION - 1e-6), 1, MOST_SAMPLES).astype(np.int64)
