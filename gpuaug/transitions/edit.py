@@ -100,15 +100,8 @@ def transition(
     length = values.positive("length", length)
     start, duration = per_sample("start", start, n), per_sample("duration", duration, n)
     start, duration = (np.broadcast_to(v, (n, 1)) for v in (start, duration))
-    given_looks = {
-        "softness": softness,
-        "angle": angle,
-        "number": number,
-        "seed": seed,
-        "center": center,
-        "color": color,
-    }
-    looks = Looks.of(n, kinds, edges, luma, **given_looks)
+    own = {"softness": softness, "angle": angle, "number": number, "seed": seed, "center": center, "color": color}
+    looks = Looks.of(n, kinds, edges, luma, **own)
     require((start >= 0) & (start <= length), f"start must be in [0, length={length}], got start={{}}", start)
     fits = (duration >= 0) & (duration <= length - start)
     require(fits, f"duration must be in [0, length - start], length={length}, got duration={{}}", duration)
@@ -151,8 +144,10 @@ def transition(
 
 
 def _together(kinds: NDArray, motion: Motion, mixed: NDArray, looks: Looks) -> tuple[Plan, NDArray[np.int64]]:
-    """The layers of the frames in the middle of transitions, without what they show, and their sources (N, K); the other
-    frames are whatever comes of it."""
+    """The layers of frames in the middle of transitions, without what they show, and their sources (N, K).
+
+    The other frames are whatever comes of it.
+    """
     n, length = mixed.shape
     names = [name for name in np.unique(kinds[mixed.any(1)]) if name != "dissolve"]
     rows = [np.flatnonzero(kinds == name) for name in names]
@@ -184,7 +179,7 @@ def _together(kinds: NDArray, motion: Motion, mixed: NDArray, looks: Looks) -> t
 
 
 def _shown(stack: Plan, source: NDArray, first: Plan, second: Plan, p: NDArray, faded: NDArray) -> taps.Columns:
-    """The columns of `stack` showing plain clips, which stand alone where progress is 0 or 1, and fade where `faded`."""
+    """The columns of `stack` showing plain clips, which stand alone where progress is 0 or 1, fade where `faded`."""
     made = columns_of(stack)
     made[taps.WEIGHT] = np.where(_hidden(stack, _everywhere(stack)), np.float32(0), made[taps.WEIGHT])
     for plan, number in ((first, FIRST), (second, SECOND)):
@@ -197,8 +192,8 @@ def _shown(stack: Plan, source: NDArray, first: Plan, second: Plan, p: NDArray, 
             made[taps.WEIGHT][alone, 0] = 1
     if faded.any():
         alpha = p[faded].astype(np.float32)[None, :, None]
-        shown = [second.clip[faded], second.time[faded], taps.opacities(np.concatenate([1 - alpha, alpha], 2))[0, :, 1:]]
-        for column, value in zip(made, shown):
+        weight = taps.opacities(np.concatenate([1 - alpha, alpha], 2))[0, :, 1:]
+        for column, value in zip(made, [second.clip[faded], second.time[faded], weight]):
             column[faded, 1:2] = value
     return taps.compact(made)
 
