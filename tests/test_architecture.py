@@ -50,15 +50,15 @@ MODULES = {"": 15, "pretrain/": 10}  # in one folder, __init__ not counted
 PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
-    "gpuaug": 3036,
+    "gpuaug": 3038,
     "gpuaug/supply": 2142,
-    "gpuaug/kernels": 3152,
+    "gpuaug/kernels": 3154,
     "gpuaug/video": 4359,
     "pretrain": 118,
     "pretrain/commands": 873,
     "pretrain/common": 1210,
-    "gpuaug/layers": 528,
-    "gpuaug/transitions": 968,
+    "gpuaug/layers": 522,
+    "gpuaug/transitions": 986,
     "gpuaug/transforms": 721,
     "pretrain/data": 1461,
     "pretrain/evaluation": 940,
