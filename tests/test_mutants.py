@@ -14,7 +14,7 @@ from support.mutants.report import report
 from support.mutants.sources import Mutant, difference, mutant_of, same
 from support.paths import REPOSITORY
 
-# what only whole programs run, what needs a GPU, and what torch.compile has to trace, which it cannot where mutmut wraps it
+# what only whole programs run, what needs a GPU, and what torch.compile traces, as it cannot where mutmut wraps it
 LEFT_OUT = {f"gpuaug/video/backends/{name}.py" for name in ("dali", "dali_pipeline", "nvdec", "torchcodec")}
 LEFT_OUT.add("gpuaug/compile.py")
 
