@@ -86,6 +86,8 @@ def test_the_table_of_detection(equal, capsys):
 def test_the_numbers_of_proposals_that_the_curve_reaches(equal, capsys):
     names = [line.split()[0] for line in lines(capsys, "proposals", *equal, "--max-proposals", 5)]
     assert names == ["AR@1", "AR@5", "AUC"]
+    names = [line.split()[0] for line in lines(capsys, "proposals", *equal)]
+    assert names == ["AR@1", "AR@5", "AR@10", "AR@50", "AR@100", "AUC"]
     names = [line.split()[0] for line in lines(capsys, "proposals", *equal, "--max-proposals", 4)]
     assert names == ["AR@1", "AUC"]
     usual = told(capsys, "proposals", *equal, "--max-proposals", 1, "--thresholds", "0.75")
