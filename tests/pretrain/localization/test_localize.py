@@ -107,6 +107,16 @@ def test_the_network_is_made_as_the_settings_say(scripted):
     assert torch.equal(values_NFT[1].T, torch.from_numpy(examples([0])[0][0].T.numpy()))
 
 
+def test_memory_is_told_in_mebibytes(scripted, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        localizer, "WindowValues", lambda windows, memory: asked.append(memory) or inputs.WindowValues(windows, memory)
+    )
+    settings = LocalizerSettings(length=8, epochs=1, memory=3)
+    localizer.localize(subset([(1, 4, "x")]), subset([]), settings, video_scores=SCORES)
+    assert asked == [3 * 1024 * 1024]
+
+
 def test_only_windows_with_an_action_are_learned_from_but_all_are_localised(scripted):
     train, test = subset([(9, 11, "a")], [], rows=16), subset([], rows=16)
     settings = LocalizerSettings(mode="windows", length=8, epochs=1, keep=3)
