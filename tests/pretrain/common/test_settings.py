@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from pretrain.common.cli import Parser, add_config, add_flags, make, parse, read, read_config
-from pretrain.common.settings import BadSetting, Default, check, renamed, required, saved, setting
+from pretrain.common.settings import BadSetting, Default, check, deviations, renamed, required, saved, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,3 +222,27 @@ def test_bad_words_of_a_command_name_the_flag(words, message, capsys):
         read(words.split(), {"listed": Listed}, prog="p")
     assert capsys.readouterr().err == f"p: error: {message}\n"
     assert read(["--share", "1", "--above", "0.5"], {"listed": Listed}, prog="p")[0] == Listed(share=1.0, above=0.5)
+
+
+def test_deviations_from_a_recipe_in_words():
+    recipe = {"rates": Default((0.5, 2.0), "[P]"), "path": Default(""), "span": Default(None, "[C]")}
+    recipe["lr"] = Default(0.1)
+    values = {"rates": (1.0, 4.0, 1e-5), "path": "a", "span": (1, 2), "lr": 0.1, "other": 3}
+    told = ["--rates 1 4 1e-05, not 0.5 2 [P]", "--path a, not none", "--span 1 2, not none [C]"]
+    assert deviations(values, recipe) == told
+    assert deviations({"rates": (), "span": [3]}, recipe) == ["--rates none, not 0.5 2 [P]", "--span 3, not none [C]"]
+    assert deviations({}, recipe) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [("share", 0.0, True), ("share", 1.0, True), ("share", -0.01, False), ("share", 1.01, False), ("count", 0, True),
+     ("count", 9, True), ("count", 10, False), ("count", -1, False), ("share", None, True)],
+)  # fmt: skip
+def test_bounds_belong_to_what_is_allowed(name, value, allowed):
+    if allowed:
+        assert getattr(Second(**{"count": 1, name: value}), name) == value
+        return
+    rule = r"\[0, 1\]" if name == "share" else r"\[0, 9\]"
+    with pytest.raises(BadSetting, match=f"^{name} must be in {rule}, got {name}={value}$"):
+        Second(**{"count": 1, name: value})

@@ -179,3 +179,45 @@ def test_only_segments_without_length_hit_what_they_do_not_touch(prediction, off
     expected = float(prediction[0] == prediction[1])
     assert detection_map(flat, found, zero_length="official").average_map == expected
     assert detection_map(flat, found, zero_length="never").average_map == 0.0
+
+
+def test_lengths_belong_to_the_bucket_that_they_end():
+    truth = Segments.of([("v", 0, 30, "a"), ("v", 100, 131, "a"), ("v", 200, 300, "a"), ("v", 400, 400, "a")])
+    found = Segments.of([("v", 100, 131, "a", 0.5)])
+    by = detection.map_by_length(truth, found, edges_seconds=(0, 30, 60), convention="plain", thresholds=[0.5, 1.0])
+    assert {name: value.tolist() for name, value in by.items()} == {"(0,30]": [0, 0], "(30,60]": [1, 1]}
+
+
+def test_by_length_equal_scores_follow_the_rule():
+    truth = Segments.of([("v", 0, 10, "a")])
+    found = Segments.of([("v", 0, 10, "a", 0.5), ("v", 50, 60, "a", 0.5)])
+    for ties, value in (("later", 0.5), ("earlier", 1.0)):
+        by = detection.map_by_length(truth, found, edges_seconds=(0, np.inf), convention="plain", ties=ties)
+        assert by == {">0": pytest.approx(np.full(10, value))}
+
+
+def test_recall_between_the_points_of_its_curve():
+    curve = detection.Recall(np.array([0.5, 0.75]), np.array([1.0, 2.0, 4.0]), np.array([[0, 0.5, 1], [0, 0, 0.5]]))
+    assert curve.ar_A.tolist() == [0, 0.25, 0.75]
+    assert [curve.at(an) for an in (0.5, 1, 1.5, 3, 9)] == pytest.approx([0, 0, 0.125, 0.5, 0.75])
+    assert curve.auc == pytest.approx((1 * 0.125 + 2 * 0.5) / 4)
+
+
+def test_thresholds_of_recall_and_its_usual_number():
+    truth = Segments.of([("v", 0, 10)])
+    found = Segments.of([("v", 0, 8, "", 0.5)])
+    curve = detection.average_recall(truth, found, thresholds=[0.8, 1.0])
+    assert curve.recall_IA[:, -1].tolist() == [1, 0]
+    assert curve.an_A[-1] == 100
+    two = Segments.of([("v", 0, 8, "", 0.5), ("v", 50, 58, "", 0.5)])
+    recalls = [
+        detection.average_recall(truth, two, max_proposals=1, ties=ties).recall_IA[0, -1]
+        for ties in ("later", "earlier")
+    ]
+    assert recalls == [0, 1]
+
+
+def test_the_published_thresholds_and_lengths():
+    assert pytest.approx([0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]) == detection.ACTIVITYNET
+    assert pytest.approx([0.3, 0.4, 0.5, 0.6, 0.7]) == detection.THUMOS
+    assert (0, 30, 60, 120, 180, np.inf) == detection.LENGTHS_SECONDS

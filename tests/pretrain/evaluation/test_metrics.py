@@ -179,3 +179,12 @@ def test_confusion_matrix_counts_pairs():
 def test_errors_name_argument_value_and_rule(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("truth", "found", "iou"),
+    [((5, 5), (5, 5), 0), ((0, 10), (10, 20), 0), ((0, 10), (12, 20), 0), ((0, 8), (4, 12), 1 / 3)],
+)
+def test_sentences_without_a_common_extent(truth, found, iou):
+    assert grounding.grounding([truth], [found]).mean_iou == pytest.approx(iou)
+    assert grounding.GROUNDING == (0.3, 0.5, 0.7)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pretrain.evaluation.shots import Range, intervals, judge, match, measures
+from pretrain.evaluation.shots import SLACK, Range, intervals, judge, match, measures
 
 TRUTH = [Range(10, 10, "cut"), Range(30, 39, "dissolve"), Range(60, 60, "jump"), Range(90, 90, "cut")]
 FOUND = [Range(12, 12, "cut"), Range(35, 44, "wipe"), Range(61, 61, "jump"), Range(70, 70, "cut")]
@@ -94,3 +94,55 @@ def test_intervals_are_the_same_each_time():
     told = intervals(videos, 2.0)
     assert told == intervals(videos, 2.0) == intervals(videos, 2.0, rounds=1000, seed=0)
     assert told != intervals(videos, 2.0, seed=1)
+
+
+def test_slack_is_that_of_both_ends():
+    truth = [Range(10, 14, "fade")]
+    for slack in (0, 2, 3):
+        for first, last, near in ((5, 10 - slack, True), (5, 9 - slack, False), (14 + slack, 20, True)):
+            found = [Range(first, last, "fade")]
+            assert match(found, truth, slack=slack) == [(0, 0)] * near
+            assert judge(found, truth, slack=slack).hit == [near]
+            assert len(judge(found, truth, slack=slack).false) == 1 - near
+        assert not match([Range(15 + slack, 20, "fade")], truth, slack=slack)
+    assert SLACK == 2
+
+
+def test_found_boundaries_may_come_in_any_order():
+    truth = [Range(10, 10, "jump"), Range(20, 24, "fade")]
+    judged = judge([Range(60, 60, "cut"), Range(22, 25, "fade"), Range(10, 10, "cut")], truth)
+    assert (judged.hit, judged.exact, judged.iou) == ([True, True], [True, False], [1.0, 0.5])
+    assert judged.false == [Range(60, 60, "cut")]
+    assert measures({"v": judged}, 0.5)["jump_recall"] == 1
+    assert measures({"v": judged}, 0.5)["false_per_minute"] == 2
+
+
+def test_traps_have_both_their_frames():
+    judged = judge([Range(10, 12, "fade")], [])
+    for trap, inside in (((12, 20), 1), ((13, 20), 0), ((1, 10), 1), ((1, 9), 0), ((11, 11), 1)):
+        assert measures({"v": judged}, 1, traps={"v": [(100, 101), trap]})["false_in_traps"] == inside
+    assert measures({"v": judged}, 1, traps={"w": [(10, 12)]})["false_in_traps"] == 0
+    assert measures({"v": judged}, 1)["false_in_traps"] == 0
+
+
+def test_nothing_found_and_nothing_there():
+    found = measures({"v": judge([], [])}, 1)
+    assert (found["f1"], found["precision"], found["recall"], found["false"]) == (0, 0, 0, 0)
+    assert np.isnan([found["gradual_iou"], found["jump_recall"]]).all()
+    missed = measures({"v": judge([], [Range(3, 6, "fade"), Range(9, 9, "jump")])}, 1)
+    assert (missed["gradual_iou"], missed["jump_recall"], missed["recall"]) == (0, 0, 0)
+
+
+def test_bootstrap_intervals_are_those_of_a_binomial_and_a_poisson():
+    """100 cuts of which 80 are found, and 25 false alarms in 5 minutes."""
+    truth = [Range(100 * k, 100 * k, "cut") for k in range(100)]
+    found = [*truth[:80], *(Range(100 * k + 50, 100 * k + 50, "cut") for k in range(25))]
+    told = intervals({"v": judge(found, truth)}, 5.0, rounds=500)
+    assert told.keys() == {"f1", "precision", "recall", "false_per_minute"}
+    assert told["recall"] == pytest.approx((0.72, 0.875), abs=0.02)
+    assert told["false_per_minute"] == pytest.approx((16 / 5, 35 / 5), abs=0.41)
+    low, high = told["precision"]
+    assert low < 80 / 105 < high
+    assert intervals({"v": judge([], []), "w": judge(found, truth)}, 5.0)["recall"] == pytest.approx(
+        (0.72, 0.875), abs=0.02
+    )

@@ -11,11 +11,24 @@ from torch import nn
 from pretrain.models.encoders import NAMES, Encoder, encoder
 from pretrain.models.networks import ShiftConv2d
 from pretrain.models.weights import load_weights
+from pretrain.shots import network as shots
 
 
 def clips(net: Encoder, n: int = 1) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randn(n, 3, net.frames, net.size, net.size, generator=generator)
+
+
+USUAL = {  # frames, size, frames per second, red's mean, first layers
+    **dict.fromkeys(("tsm_resnet18", "tsm_resnet50"), (8, 224, 3.75, 0.485, "net.net.conv1.")),
+    **dict.fromkeys(("r3d_18", "mc3_18", "r2plus1d_18", "r2plus1d_34"), (16, 112, 15.0, 0.43216, "net.stem.")),
+    "i3d": (64, 224, 25.0, 0.5, "net.Conv3d_1a_7x7."),
+    "i3d_resnet50": (8, 224, 3.75, 0.485, "net.conv1."),
+    "s3d": (16, 224, 15.0, 0.43216, ""),
+    **dict.fromkeys(("mvit_v1_b", "mvit_v2_s"), (16, 224, 7.5, 0.45, "")),
+    **dict.fromkeys(("swin3d_t", "swin3d_s", "swin3d_b"), (32, 224, 15.0, 0.485, "")),
+    "shots": (100, 36, 30.0, shots.MEAN, ""),
+}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -26,6 +39,7 @@ def test_every_encoder_turns_clips_into_features(name):
     assert feature.shape == ((2, net.frames, net.features) if name == "shots" else (2, net.features))
     assert len(net.mean) == len(net.std) == 3
     assert not net.stem or any(key.startswith(net.stem) for key in net.state_dict())
+    assert (net.frames, net.size, net.fps, net.mean[0], net.stem) == USUAL[name]
 
 
 def test_usual_sizes():

@@ -188,3 +188,29 @@ def test_safetensors_hold_what_torch_holds(exported):
     stored, own = load_file(folder / "model.safetensors"), net.state_dict()
     assert stored.keys() == own.keys()
     assert all(torch.equal(stored[key], own[key]) for key in own)
+
+
+def test_a_model_card_by_hand():
+    about = {"task": "bsp", "step": 12, "fps": 7.5, "recipe": "bsp-r18", "classes": ["run", "sit"], "precision": ""}
+    about |= {"versions": {"torch": "2", "numpy": "1"}, "numbers": {"kind": {"value": 0.5, "low": 0.25}, "x": 3}}
+    described = {"kind": "encoder", "name": "i3d", "frames": 8, "size": 64}
+    described |= {"features": 512, "mean": [0.5], "std": [1.0]}
+    text = hub.card(described, about)
+    assert text.startswith(
+        "---\nlibrary_name: gpuaug\ntags:\n- video\n- temporal-action-localization\n---\n\n"
+        "# i3d, pre-trained with bsp by gpuaug\n\nAfter 12 steps, on held-out videos:\n"
+    )
+    lines = text.splitlines()
+    assert "| kind | 0.500 | 0.250 – – | – |" in lines
+    assert not any(line.startswith("| x ") for line in lines)
+    assert [line for line in lines if line.startswith("- ")][2:] == [
+        "- recipe: bsp-r18", "- classes: run, sit", "- frames: 8", "- size: 64", "- features: 512", "- mean: 0.5",
+        "- std: 1.0", "- frames per second: 7.5", "- versions: torch 2, numpy 1",
+    ]  # fmt: skip
+    assert "# clips (N, 3, 8, 64, 64), (pixels / 255 − mean) / std, to (N, 512)" in lines
+    assert "    gpuaug extract --checkpoint FOLDER --videos videos --out features" in lines
+    bare = hub.card({"kind": "shots", "families": ["cut"], "thresholds": {}}, {}).splitlines()
+    assert "# Shot detector, weights by gpuaug" in bare
+    assert "- shot-boundary-detection" in bare
+    assert "Nothing was held out, so that nothing is known of what it learned." in bare
+    assert "    gpuaug shots film.mp4 --weights FOLDER --out shots" in bare

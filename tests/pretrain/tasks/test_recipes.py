@@ -2,7 +2,9 @@
 
 import inspect
 
+import numpy as np
 import pytest
+import torch
 
 from gpuaug import color
 from pretrain.tasks.task import load, recipe
@@ -86,6 +88,8 @@ SETTINGS = {
         "rates": (0.25, 0.5, 2.0, 4.0),
         "sampling": "uniform",
         "stride": 2.0,
+        "heatmap_tau": None,
+        "head_std": 0.001,
         "dropout": 0.5,
         "action_weight": 1.0,
         "match_weight": 1.0,
@@ -98,19 +102,24 @@ SETTINGS = {
         "length_max": None,
         "stride_max": 4,
         "opacity": (0.6, 1.0),
+        "paste": "different",
+        "contrast": "region",
         "dim": 128,
         "layers": 2,
         "temporal_layers": 2,
+        "temporal_relu": "each",
         "queue": 16384,
         "temperature": 0.07,
         "momentum": 0.999,
         "batch_statistics": False,
+        "batch_keys": True,
         "same_video": False,
     },
     "tsp": {
         "frames": 16,
         "balance": False,
         "gvf": "",
+        "head_std": 0.01,
         "action_weight": 1.0,
         "region_weight": 1.0,
     },
@@ -125,8 +134,35 @@ def test_recipes(name):
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))
 def test_settings_of_a_task(name):
-    settings = load(name).Settings()
-    assert {key: getattr(settings, key) for key in SETTINGS[name]} == SETTINGS[name]
+    assert vars(load(name).Settings()) == SETTINGS[name]
+
+
+@pytest.mark.parametrize(("name", "layers"), [("bsp", ["boundary", "action"]), ("tsp", ["action", "region"])])
+def test_classifiers_start_from_the_spread_that_is_told(name, layers):
+    task = load(name)
+    options = {"mode": "two_head", "dropout": 0.25} if name == "bsp" else {}
+    for std in (0.5, 0.0):
+        torch.manual_seed(0)
+        head = task.Head(4000, ["a", "b"], task.Settings(head_std=std, **options))
+        for layer in layers:
+            assert getattr(head, layer).weight.std().item() == pytest.approx(std, rel=0.05)
+            assert abs(getattr(head, layer).weight.mean().item()) <= 0.05 * std
+            assert not getattr(head, layer).bias.any()
+    assert name != "bsp" or head.dropout.p == 0.25
+
+
+def test_a_held_out_query_looks_for_its_key_among_64_or_as_many_as_there_are():
+    torch.manual_seed(0)
+    pal = load("pal")
+    head = pal.Head(4, [], pal.Settings(dim=8, temperature=0.5))
+    assert head.constant == {"retrieval": 1 / 64}
+    for count, chance in ((10, 1 / 10), (64, 1 / 64), (80, 1 / 64)):
+        key = np.eye(80, dtype=np.float32)[:count]
+        loss, scores = head.held_out({"query": key, "key": key, "video": np.arange(count)})
+        assert head.constant == {"retrieval": chance}
+        assert scores["retrieval"].all()
+        others = round(1 / chance) - 1
+        assert loss == pytest.approx(np.log(1 + others * np.exp(-1 / 0.5)), rel=1e-5)
 
 
 def test_colours_are_moco_v2s():

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from pretrain.training.meter import FiniteLossCheck, NotFinite
+from pretrain.training import meter
+from pretrain.training.meter import FiniteLossCheck, NotFinite, StepMeter
 
 BATCH = SimpleNamespace(clips=torch.zeros(2, 3))
 
@@ -30,3 +31,32 @@ def test_what_is_not_finite_is_told_with_its_step_and_batch(loss, norm):
         check.add(7, BATCH, torch.tensor(loss), None if norm is None else torch.tensor(norm))
     assert (told.value.step, told.value.batch) == (7, BATCH)
     assert check.mean() == 2
+
+
+def test_times_and_shares_by_hand(monkeypatch):
+    """Two steps, then one: means since the last reading, shares of the whole run."""
+    ticks = iter([1.0, 1.25, 2.0, 2.75, 5.0, 5.5])
+    monkeypatch.setattr(meter.time, "perf_counter", lambda: next(ticks))
+    found = StepMeter(torch.device("cpu"))
+    for feed, wait, step, norm, hits in ((0.25, 0.125, 0.5, 2.0, [True, False]), (0.5, 0.0, 1.5, 3.0, [True, True])):
+        found.feed(feed, wait)
+        with found.encoder():
+            pass
+        found.scores.add({"hit": torch.tensor(hits)})
+        found.step(step, torch.tensor(norm))
+    assert found.read(8) == {
+        "samples_per_second": 8.0, "step_ms": 1000.0, "encoder_ms": 500.0, "feed_ms": 375.0, "wait_ms": 62.5,
+        "grad_norm": 3.0, "hit": 0.75,
+    }  # fmt: skip
+    found.feed(1.0, 0.5)
+    found.feed(0.25, 0.25)
+    with found.encoder():
+        pass
+    found.step(2.0, torch.tensor(0.5))
+    assert found.read(8) == {
+        "samples_per_second": 4.0, "step_ms": 2000.0, "encoder_ms": 500.0, "feed_ms": 1250.0, "wait_ms": 750.0,
+        "grad_norm": 0.5,
+    }  # fmt: skip
+    assert found.seconds == {"step": 4.0, "feed": 2.0, "wait": 0.875}
+    assert found.shares() == {"wait": 0.875 / 4, "render": 1.125 / 4}
+    assert StepMeter(torch.device("cpu")).shares() == {"wait": 0, "render": 0}

@@ -1,5 +1,6 @@
 """Presets: other defaults than a task's, and what a run on the CPU is told before its first step."""
 
+import functools
 import types
 from dataclasses import replace
 from pathlib import Path
@@ -91,6 +92,12 @@ class Run(nn.Module):
         self.encoder = encoder("tsm_resnet18", size=32)
 
 
+@functools.cache
+def run():
+    """One for all tests: nothing of it is changed."""
+    return Run()
+
+
 @pytest.fixture
 def told(monkeypatch):
     """What `foresee` says of 100 steps, where a clip takes a second, 10 MB are kept of it, and so much is free."""
@@ -101,19 +108,35 @@ def told(monkeypatch):
         made = settings(task=task)
         made = replace(made, optim=replace(made.optim, **{"batch": 16, **optim}))
         loader = types.SimpleNamespace(report=lambda: {"bank_bytes": 1_000_000})
-        return about.foresee(made, load(task), Run(), loader, steps, cost.Cost(10_000_000, 1.0), beside=beside)
+        return about.foresee(made, load(task), run(), loader, steps, cost.Cost(10_000_000, 1.0), beside=beside)
 
     return tell
 
 
 def test_a_step_is_foreseen(told):
     (line, *more) = told(10**10)
-    parameters = sum(each.numel() * 4 for each in Run().parameters())
+    parameters = sum(each.numel() * 4 for each in run().parameters())
     size = (16 * 10_000_000 + 2 * parameters + 1_000_000) / 1e9
     assert f"a step takes about 48 s and at least {size:.1f} GB (16 samples of 8 × 32² with tsm_resnet18)" in line
     assert "100 steps about 80 min" in line
     assert "--preset small" in more[0]
     assert not told(10**10, batch=1)[1:]
+
+
+def test_states_accumulated_batches_and_lengths_count(told):
+    """A step of 16 clips takes 48 s; Adam keeps two numbers for each that is learnt, SGD one."""
+    parameters = sum(each.numel() * 4 for each in run().parameters())
+    size = (16 * 10_000_000 + 3 * parameters + 1_000_000) / 1e9
+    assert f"at least {size:.1f} GB" in told(10**10, optimizer="adam", steps=1)[0]
+    assert "a step takes about 3.2 min" in told(10**10, accumulate=4, steps=1)[0]
+    with pytest.raises(ValueError, match=r"--preset small, or --batch 4 --accumulate 8$"):
+        told(220_000_000, accumulate=2)
+    assert [len(told(10**10, steps=steps)) for steps in (75, 76)] == [1, 2], "an hour is not long"
+    least = 16 * 10_000_000 + 2 * parameters + 1_000_000
+    assert [len(told(free, steps=1)) for free in (least, int(1.4 * least) - 1, int(1.4 * least) + 1)] == [2, 2, 1]
+    with pytest.raises(ValueError, match="a step needs at least"):
+        told(least - 1)
+    assert len(told(None, steps=1)) == 1, "where it is not known what is free"
 
 
 def test_a_run_of_minutes_is_checked_too(told):
@@ -138,7 +161,7 @@ def test_too_little_memory_is_refused_with_the_flags_that_help(told):
 
 
 def test_processes_of_one_machine_share_its_memory_and_cores(told):
-    parameters = sum(each.numel() * 4 for each in Run().parameters())
+    parameters = sum(each.numel() * 4 for each in run().parameters())
     size = 3 * (16 * 10_000_000 + 2 * parameters + 1_000_000) / 1e9
     (line, *_) = told(10**10, beside=3)
     assert f"at least {size:.1f} GB (each of 3 processes 16 samples" in line
