@@ -19,6 +19,7 @@ class Package(NamedTuple):
 
 
 PIXELS = ("plan", "edits", "blend", "render", "functional", "one_rule", "arrays", "values", "arguments", "time_axis")
+PIXELS = (*PIXELS, "arguments_bounds")
 PACKAGES = {
     "gpuaug": Package(
         ("gpuaug/[!_c]*.py", "gpuaug/color.py", "gpuaug/crop.py"),  # torch.compile traces nothing that mutmut wraps
