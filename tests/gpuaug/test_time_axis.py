@@ -8,7 +8,7 @@ import torch
 from torchvision import tv_tensors
 
 import gpuaug
-from gpuaug import Plan
+from gpuaug import Plan, arrays
 from support import kernel_implementations
 
 cpu = kernel_implementations.cpu
@@ -184,3 +184,108 @@ def test_render_wants_channels_last(cpu):
     video = tv_tensors.Video(torch.zeros(2, 7, 3, 5, 3, dtype=torch.uint8))
     with pytest.raises(ValueError, match="frames must have channels last, got a tv_tensor"):
         gpuaug.render(video, Plan.take(0, [0]), size=(3, 5))
+
+
+# ---- the axes of pictures -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "given", "expected"),
+    [
+        ((2, 5, 6, 7), 1, None, (2, 3)),
+        ((2, 6, 7, 5), 3, None, (1, 2)),
+        ((2, 6, 7, 5), -1, None, (1, 2)),
+        ((2, 6, 5, 7), 2, None, (1, 3)),
+        ((2, 5, 6, 7, 3), 1, None, (2, 3)),
+        ((2, 5, 6, 7, 1), 1, None, (2, 3)),
+        ((2, 5, 6, 7, 4), 1, None, (2, 3)),
+        ((2, 5, 3, 6, 7), 1, None, (3, 4)),
+        ((2, 3, 5, 6, 7), 2, None, (3, 4)),
+        ((2, 3, 6, 7, 5), -1, None, (2, 3)),
+        ((2, 5, 3, 3, 7), 1, None, (3, 4)),  # rows of a size of channels do not count
+        ((2, 5, 6, 7, 3), 1, (3, 2), (3, 2)),
+        ((2, 5, 6, 7, 3), 1, (-3, -2), (2, 3)),
+        ((2, 5, 6, 7, 3), 1, (4, -5 + 7), (4, 2)),
+        ((2, 5, 6, 7), 1, (-2, -1), (2, 3)),
+    ],
+)
+def test_rows_and_columns(shape, axis, given, expected):
+    assert arrays.picture_axes("clip", torch.zeros(shape), axis, given) == expected
+    assert arrays.picture_axes("clip", np.zeros(shape), axis, given) == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "given", "message"),
+    [
+        ((2, 5, 6), 1, None, r"clip must be \(N, T, H, W\), with or without an axis of channels"),
+        ((2, 5, 6, 7, 3, 2), 1, None, r"clip must be \(N, T, H, W\), with or without an axis of channels"),
+        ((2, 5, 6, 7, 8), 1, None, "spatial_dims must be given where no axis has a size of channels"),
+        ((2, 5, 3, 7, 3), 1, None, "spatial_dims must be given where either of two axes may be the channels"),
+        ((2, 5, 1, 7, 4), 1, None, "spatial_dims must be given where either of two axes may be the channels"),
+        ((2, 5, 6, 7), 1, (2, 4), "spatial_dims must be two axes of clip, rows and columns"),
+        ((2, 5, 6, 7), 1, (-5, 2), "spatial_dims must be two axes of clip, rows and columns"),
+        ((2, 5, 6, 7), 1, (2, 3, 3), "spatial_dims must be two axes of clip, rows and columns"),
+        ((2, 5, 6, 7), 1, (2, 3.0), "spatial_dims must be two axes of clip, rows and columns"),
+        ((2, 5, 6, 7), 1, (0, 2), "spatial_dims must be other axes than batch and time"),
+        ((2, 5, 6, 7), 1, (2, -4), "spatial_dims must be other axes than batch and time"),
+        ((2, 5, 6, 7), 1, (1, 2), "spatial_dims must be other axes than batch and time"),
+        ((2, 6, 7, 5), -1, (1, 3), "spatial_dims must be other axes than batch and time"),
+        ((2, 5, 6, 7), 1, (2, 2), "spatial_dims must be other axes than batch and time"),
+    ],
+)
+def test_axes_that_are_no_rows_and_columns(shape, axis, given, message):
+    with pytest.raises(ValueError, match=message):
+        arrays.picture_axes("clip", torch.zeros(shape), axis, given)
+
+
+def test_rows_and_columns_of_torchvisions_are_the_last(cpu):
+    """Also where another axis has a size of channels, or none has."""
+    for kind, shape in (("Video", (2, 5, 3, 6, 3)), ("Video", (2, 5, 7, 6, 8)), ("Image", (2, 5, 3, 6, 7))):
+        assert arrays.picture_axes("clip", getattr(tv_tensors, kind)(torch.zeros(shape)), 1, None) == (3, 4)
+
+
+def test_pictures_share_the_memory_of_their_clips():
+    """(S, L, C, H, W), (S, L, W, H) and the like, of torch and of NumPy, as (S, L, H, W, C)."""
+    tensor = torch.arange(2 * 3 * 4 * 5 * 6.0).view(2, 3, 4, 5, 6)
+    for y, x, expected in ((3, 4, tensor.permute(0, 1, 3, 4, 2)), (4, 2, tensor.permute(0, 1, 4, 2, 3))):
+        for clips in (arrays.view(tensor), arrays.look("clip", tensor.numpy(), 1)[0]):
+            got = arrays.pictures("clip", clips, y, x)
+            assert (got.address, got.shape, got.strides) == (tensor.data_ptr(), expected.shape, expected.stride())
+            np.testing.assert_array_equal(np.asarray(got.array), expected.numpy())
+        assert arrays.as_pictures(tensor, y, x).equal(expected)
+    grey = tensor[..., 0]
+    for clips in (arrays.view(grey), arrays.look("clip", grey.numpy(), 1)[0]):
+        got = arrays.pictures("clip", clips, 3, 2)
+        assert got.shape == (2, 3, 5, 4, 1)
+        np.testing.assert_array_equal(np.asarray(got.array), grey.transpose(2, 3)[..., None].numpy())
+    assert arrays.as_pictures(grey, 3, 2).equal(grey.transpose(2, 3)[..., None])
+    with pytest.raises(ValueError, match="clip must have one axis of channels at most"):
+        arrays.pictures("clip", arrays.view(tensor[..., None]), 2, 3)
+
+
+@pytest.mark.parametrize("axis", [0, 3, 4, -3, -4])
+def test_an_axis_that_is_not_behind_the_batch(axis):
+    with pytest.raises(ValueError, match=f"time_dim must be an axis of clip .*, got time_dim={axis}, ndim=3"):
+        arrays.check_axis("clip", (2, 3, 4), axis)
+    for right in (1, 2, -1, -2):
+        arrays.check_axis("clip", (2, 3, 4), right)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "expected"),
+    [
+        ("Video", (2, 5, 3, 6, 7), (1, 1)),
+        ("Video", (2, 2, 5, 3, 6, 7), (2, 2)),
+        ("Image", (2, 5, 3, 6, 7), (0, 1)),
+        ("Mask", (2, 5, 6, 7), (0, 1)),
+        ("Mask", (2, 5, 3, 6, 7), (0, 2)),
+    ],
+)
+def test_where_time_may_be(kind, shape, expected):
+    assert arrays.time_range(shape, kind) == expected
+
+
+def test_clips_of_the_reference_are_those_of_every_array_in_turn():
+    parts = [torch.arange(12.0).view(2, 3, 2), torch.arange(4).view(1, 2, 2).to(torch.bfloat16)]
+    got = arrays.numpy_clips([arrays.view(part) for part in parts])
+    assert [clip.tolist() for clip in got] == [*parts[0].tolist(), *parts[1].float().tolist()]
