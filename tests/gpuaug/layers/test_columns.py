@@ -74,7 +74,7 @@ def test_tables_of_another_form(maps):
 def test_the_first_tap_has_no_mask():
     layers = of(-1, table(3))
     layers.map[0, 1, 0] = 0
-    with pytest.raises(ValueError, match="layers.map must be -1 for the first tap"):
+    with pytest.raises(ValueError, match=r"layers\.map must be -1 for the first tap"):
         layers.check(SHAPE)
 
 
