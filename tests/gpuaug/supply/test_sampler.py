@@ -187,3 +187,89 @@ def test_dealing_a_pass_takes_no_more_steps_for_more_videos_or_classes():
     few, many = (sampler(segments(rng.integers(0, classes, 20 * classes).tolist())) for classes in (2, 400))
     steps = [lines_run(source._passes[0]._deal, 7) for source in (few, many)]
     assert 0 < steps[1] <= steps[0]
+
+
+@pytest.mark.parametrize(
+    ("placement", "windows", "starts"),
+    [
+        ("spread", 1, [3.0]),  # the middle of 2 … 4, where a window of 0.5 s may begin
+        ("spread", 2, [2.5, 3.5]),
+        ("spread", 4, [2.25, 2.75, 3.25, 3.75]),
+        ("ends", 1, [3.0]),
+        ("ends", 2, [2.0, 4.0]),
+        ("ends", 3, [2.0, 3.0, 4.0]),
+    ],
+)
+def test_where_windows_begin(placement, windows, starts):
+    source = sampler([Segment("a", 2.0, 4.5, 0, 0)], placement=placement, windows=windows)
+    visit = source.next()
+    assert [window.start_seconds for window in visit.windows] == pytest.approx(starts)
+    assert {(window.path, window.fps, window.frames, window.edge) for window in visit.windows} == {
+        ("a", 10.0, 5, "error")
+    }
+    assert visit.state() == (0, 0, [(start, 5) for start in [w.start_seconds for w in visit.windows]])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "frames", "slack"),
+    [(0.5, 5, 0), (0.49, 4, 0.09), (0.3, 3, 0), (0.7 - 0.4, 3, 0), (0.05, 1, 0), (2.0, 5, 1.5), (0.5999, 5, 0.0999)],
+)
+def test_a_short_segment_gives_as_many_frames_as_it_has(seconds, frames, slack):
+    source = sampler([Segment("a", 1.0, 1.0 + seconds, 0, 0)], placement="ends", windows=2)
+    first, last = source.next().windows
+    assert (first.frames, last.frames) == (frames, frames)
+    assert (first.start_seconds, last.start_seconds) == (1.0, pytest.approx(1.0 + slack, abs=1e-9))
+
+
+def test_random_windows_are_in_order_and_anywhere_in_the_segment():
+    source = sampler([Segment("a", 1.0, 3.5, 0, 0)], windows=3)
+    starts = np.array([[window.start_seconds for window in source.next().windows] for _ in range(300)])
+    assert (np.diff(starts, axis=1) > 0).all()
+    assert 1.0 <= starts.min() < 1.02
+    assert 2.98 < starts.max() <= 3.0
+    np.testing.assert_allclose(starts.mean(0), [1.5, 2.0, 2.5], atol=0.08)  # order statistics of three
+    again = sampler([Segment("a", 1.0, 3.5, 0, 0)], windows=3)
+    assert [window.start_seconds for window in again.next().windows] == starts[0].tolist()
+    for other in ({"seed": 2}, {"rank": 1, "world": 2}):
+        data = [Segment("a", 1.0, 3.5, 0, 0)] * 2
+        assert [w.start_seconds for w in sampler(data, windows=3, pairs=False, **other).next().windows] != starts[
+            0
+        ].tolist()
+
+
+def test_passes_are_counted_from_0():
+    source = sampler(segments([0, 0, 0]), pairs=False)
+    assert source.epoch == -1
+    assert [source.next().epoch for _ in range(7)] == [0, 0, 0, 1, 1, 1, 2]
+    assert source.epoch == 2
+    balanced = sampler(segments([0, -1, -1, -1]), balance=True, pairs=False)
+    for _ in range(6):
+        balanced.next()
+    assert balanced.epoch == 0, "the earlier one of the two sides"
+
+
+def test_of_an_order_that_stays_a_rank_meets_its_own_segments_alone():
+    """4 segments over 2 ranks: each has two of them for good; once they are given up nothing is left."""
+    source = sampler(segments([0] * 4), shuffle=False, pairs=False, rank=1, world=2)
+    assert numbers(source, 4) == [1, 3, 1, 3]
+    for _ in range(3):
+        source.count_failure(1, LOST)
+    assert set(numbers(source, 3)) == {3}
+    for _ in range(2):
+        source.count_failure(3, LOST)
+    with pytest.raises(NoSegmentLeft):
+        source.count_failure(3, LOST)
+    odd = sampler(segments([0] * 3), shuffle=False, pairs=False, rank=1, world=2)
+    assert numbers(odd, 3) == [1, 0, 2], "which go round where the ranks do not divide them"
+    for segment in (1, 0):
+        for _ in range(3):
+            odd.count_failure(segment, LOST)
+    assert set(numbers(odd, 2)) == {2}
+
+
+def test_balance_names_the_side_that_is_lost():
+    source = sampler(segments([0, -1]), balance=True, pairs=False)
+    for _ in range(2):
+        source.count_failure(0, LOST)
+    with pytest.raises(NoSegmentLeft, match="no segment that is labelled is left"):
+        source.count_failure(0, LOST)
