@@ -70,12 +70,12 @@ def test_display_times_far_from_decoding_are_not_used():
     """More than ten seconds before their own decoding, or after that of all that may be held back."""
     even = [40 * k for k in range(60)]
     for at, pts in ((20, 800 - 10_001), (20, 800 + 33 * 40 + 10_001), (59, 59 * 40 + 10_001)):
-        given = even[:at] + [pts] + even[at + 1 :]
+        given = [*even[:at], pts, *even[at + 1 :]]
         found, dts, notes = counted(given, even)
-        assert (found, dts) == (even[:at] + [MISSING] + even[at + 1 :], even)
+        assert (found, dts) == ([*even[:at], MISSING, *even[at + 1 :]], even)
         assert notes == ["1 of its time stamps are implausible and not used"]
     for at, pts in ((20, 800 - 10_000), (20, 800 + 33 * 40 + 10_000), (59, 59 * 40 + 10_000)):
-        given = even[:at] + [pts] + even[at + 1 :]
+        given = [*even[:at], pts, *even[at + 1 :]]
         assert counted(given, even)[0] == given
 
 
