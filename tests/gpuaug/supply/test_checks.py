@@ -58,6 +58,7 @@ def test_slots_that_are_not_ready_are_not_shown(decoder):
         ({"augment": "random"}, "augment must be a gpuaug.Augment or None, got augment='random'"),
         ({"bank_size": 16}, r"bank_size must be \(height, width\) or None, got bank_size=16"),
         ({"bank_size": (16, 0)}, "bank_size's width must be a whole number ≥ 1"),
+        ({"bank_size": (16, 16, 16)}, r"bank_size must be \(height, width\) or None, got bank_size=\(16, 16, 16\)"),
         ({"dtype": "float32"}, "dtype must be a floating point dtype of torch, got dtype='float32'"),
         ({"dtype": torch.uint8}, "dtype must be a floating point dtype of torch, got dtype=torch.uint8"),
         ({"placement": "center"}, "placement must be one of random, spread, ends, whole, got placement='center'"),
