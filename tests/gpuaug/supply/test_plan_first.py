@@ -1,4 +1,4 @@
-"""The rules of windows that are shown once, by hand: which are replaced, and when there is nothing left to plan with."""
+"""The rules of windows that are shown once, by hand: which are replaced, and when nothing is left."""
 
 import numpy as np
 import pytest
