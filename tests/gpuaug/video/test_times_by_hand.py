@@ -35,9 +35,10 @@ def test_stamps_that_go_back_by_more_than_a_tenth(container, back, broken):
     """The frame after 8000 was due at 8040; 100 ms before 8000 it is taken as it is."""
     first = [40 * k for k in range(201)]
     second = [8040 - back, 8080 - back]
-    pts, dts, notes = counted(first + second, container=container)
-    assert pts == dts == first + ([8040, 8080] if broken else second)
-    assert notes == (["its time stamps break off and start again: 1 times, counted on"] if broken else [])
+    for keys in (None, (0,)):  # of codecs that store pictures as they are shown any may be the first of another part
+        pts, dts, notes = counted(first + second, container=container, keys=keys)
+        assert pts == dts == first + ([8040, 8080] if broken else second)
+        assert notes == (["its time stamps break off and start again: 1 times, counted on"] if broken else [])
 
 
 @pytest.mark.parametrize(("ahead", "broken"), [(9_900, False), (10_000, False), (10_001, True), (10**6, True)])
@@ -69,12 +70,12 @@ def test_stamps_that_are_missing_are_due_after_the_one_before():
 def test_display_times_far_from_decoding_are_not_used():
     """More than ten seconds before their own decoding, or after that of all that may be held back."""
     even = [40 * k for k in range(60)]
-    for at, pts in ((20, 800 - 10_001), (20, 800 + 33 * 40 + 10_001), (59, 59 * 40 + 10_001)):
+    for at, pts in ((20, 800 - 10_001), (20, 800 + 33 * 40 + 10_001), (40, 59 * 40 + 10_001), (59, 59 * 40 + 10_001)):
         given = [*even[:at], pts, *even[at + 1 :]]
         found, dts, notes = counted(given, even)
         assert (found, dts) == ([*even[:at], MISSING, *even[at + 1 :]], even)
         assert notes == ["1 of its time stamps are implausible and not used"]
-    for at, pts in ((20, 800 - 10_000), (20, 800 + 33 * 40 + 10_000), (59, 59 * 40 + 10_000)):
+    for at, pts in ((20, 800 - 10_000), (20, 800 + 33 * 40 + 10_000), (40, 59 * 40 + 10_000), (59, 59 * 40 + 10_000)):
         given = [*even[:at], pts, *even[at + 1 :]]
         assert counted(given, even)[0] == given
 

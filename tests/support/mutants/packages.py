@@ -19,7 +19,7 @@ class Package(NamedTuple):
 
 
 PIXELS = ("plan", "edits", "blend", "render", "functional", "one_rule", "arrays", "values", "arguments", "time_axis")
-PIXELS = (*PIXELS, "arguments_bounds", "bank_by_hand", "edits_by_hand", "plan_by_hand", "recipes")
+PIXELS = (*PIXELS, "arguments_bounds", "bank_by_hand", "edits_by_hand", "plan_by_hand", "execute", "recipes")
 PACKAGES = {
     "gpuaug": Package(
         ("gpuaug/[!_c]*.py", "gpuaug/color.py", "gpuaug/crop.py"),  # torch.compile traces nothing that mutmut wraps
