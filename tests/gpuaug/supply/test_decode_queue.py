@@ -1,11 +1,12 @@
 """On which stream windows are decoded, and who waits for whom. Without a GPU, streams are objects that take notes."""
 
+import os
 from contextlib import contextmanager
 
 import pytest
 import torch
 
-from gpuaug import Window
+from gpuaug import Failure, Window
 from gpuaug.bank import ClipBank
 from gpuaug.supply.decode_queue import DecodeQueue
 
@@ -101,3 +102,79 @@ def test_decoding_does_not_wait_for_training(assets):
     assert not bank._written[0].query(), "the write has waited, so that this test says something"
     assert clips[0].shape == (4, 96, 160, 3)
     queue.close()
+
+
+class Counting(Noting):
+    """One that notes how many windows a call has; those of the path "b" fail."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def decode(self, windows, frames_needed=None):
+        self.calls.append((len(windows), frames_needed))
+        frames = [torch.full((1, 1, 1, 3), int(w.start_seconds), dtype=torch.uint8) for w in windows]
+        lost = [k for k, window in enumerate(windows) if window.path == "b"]
+        return [None if k in lost else f for k, f in enumerate(frames)], [Failure(k, "b", "broken") for k in lost]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "calls"),
+    [([1] * 20, [8, 8, 4]), ([3] * 5, [6, 6, 3]), ([8, 8], [8, 8]), ([9, 9], [9, 9]), ([4, 1, 1], [5, 1]), ([], [])],
+)
+def test_small_visits_share_a_call(sizes, calls):
+    """Eight windows at most, but whole visits; each request has its own frames and failures, counted from 0."""
+    decoder = Counting()
+    queue, number, visits = DecodeQueue(decoder), 0, []
+    for size in sizes:
+        visits.append([Window("b" if k == 1 else "a", number + k, 25, 1) for k in range(size)])
+        number += size
+    requests = queue.request(visits)
+    for visit, request in zip(visits, requests, strict=True):
+        frames, failures = request.wait()
+        assert request.ready
+        assert [None if f is None else int(f[0, 0, 0, 0]) for f in frames] == [
+            None if window.path == "b" else window.start_seconds for window in visit
+        ]
+        assert [(f.index, f.path, f.reason) for f in failures] == [(1, "b", "broken")] * (len(visit) > 1)
+    queue.close()
+    assert [count for count, _ in decoder.calls] == calls
+    assert all(needed is None for _, needed in decoder.calls)
+
+
+def test_some_frames_of_windows_are_asked_for_in_one_call():
+    decoder = Counting()
+    queue = DecodeQueue(decoder)
+    wanted = [[0], [1, 2], [3]]
+    frames, failures = queue.request_frames([Window(p, 4, 25, 9) for p in "aba"], wanted).wait()
+    queue.close()
+    assert decoder.calls == [(3, wanted)]
+    assert [f is None for f in frames] == [False, True, False]
+    assert [f.index for f in failures] == [1]
+
+
+def test_a_file_that_changed_is_told_once_with_its_sizes(tmp_path):
+    decoder, path = Counting(), tmp_path / "a"
+    queue = DecodeQueue(decoder)
+
+    def decode():
+        queue.request([[Window(str(path), 0, 25, 1)]])[0].wait()
+
+    decode()  # a file that is not there yet
+    path.write_bytes(b"x" * 1234)
+    decode()
+    decode()
+    assert queue.changed_files == {}
+    path.write_bytes(b"x" * 5)
+    decode()
+    path.write_bytes(b"x" * 7)
+    decode()
+    told = "changed since it was first decoded, from 1,234 to 5 bytes"
+    assert queue.changed_files == {str(path): told}
+    other = tmp_path / "b"
+    other.write_bytes(b"x")
+    queue.request([[Window(str(other), 0, 25, 1)]])[0].wait()
+    os.utime(other, ns=(1, 1))
+    queue.request([[Window(str(other), 0, 25, 1)]])[0].wait()
+    queue.close()
+    assert queue.changed_files == {str(path): told, str(other): "changed since it was first decoded"}
