@@ -19,13 +19,13 @@ class Package(NamedTuple):
 
 
 PIXELS = ("plan", "edits", "blend", "render", "functional", "one_rule", "arrays", "values", "arguments", "time_axis")
-PIXELS = (*PIXELS, "arguments_bounds", "bank_by_hand", "edits_by_hand", "plan_by_hand", "execute", "recipes")
 PACKAGES = {
     "gpuaug": Package(
         ("gpuaug/[!_c]*.py", "gpuaug/color.py", "gpuaug/crop.py"),  # torch.compile traces nothing that mutmut wraps
         (
             *(f"tests/gpuaug/test_{name}.py" for name in (*PIXELS, "bank", "crop", "doctor")),
             "tests/gpuaug/test_arrays_of_any_library.py",
+            "tests/gpuaug/by_hand",
         ),
         "not ptx and not emulated",  # whose kernels would be compiled again, and which say nothing of Python
     ),
