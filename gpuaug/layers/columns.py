@@ -76,10 +76,11 @@ class Layers:
     @staticmethod
     def none(shape: tuple[int, int, int]) -> Layers:
         """Columns of taps that cover everything."""
-        made = [np.empty((*shape, *WIDTH.get(name, ())), dtype) for name, dtype in TAPS.items()]
-        for column, value in zip(made, PLAIN):
-            column[...] = value
-        return Layers(*made, maps=np.zeros((0, len(MAP))))
+        made: dict[str, Any] = {}
+        for (name, dtype), value in zip(TAPS.items(), PLAIN):
+            made[name] = np.empty((*shape, *WIDTH.get(name, ())), dtype)
+            made[name][...] = value
+        return Layers(**made, maps=np.zeros((0, len(MAP))))
 
 
 def together(parts: Sequence[Layers]) -> list[Layers]:
