@@ -91,6 +91,50 @@ GPUAUG_FN void show_row(float* pixels, Piece* pieces, int count, Pass* passes, i
     clear(pixels, filled.end * STRIDE, width * STRIDE);
 }
 
+// Whether two pieces fill the frame, read the same columns, and the second is shown through a mask: then a row of which both
+// show something all along needs no look at what pieces leave to others.
+GPUAUG_FN bool opens(const Piece* pieces, int count, int width, int height) {
+    if (count != 2) return false;
+    const Piece &a = pieces[0], &b = pieces[1];
+    if (!a.frame || !b.frame || !b.plane || !a.base || a.plane || b.leader != a.leader || a.copies || a.layer.across != 1) return false;
+    const bool whole = b.solid && b.from == 0 && b.to == width && b.layer.top <= 0.f && b.layer.bottom >= (float)height;
+    return whole && b.twin != a.twin && a.layer.weight == 1.f && b.layer.weight == 1.f;
+}
+
+template <int MASK> GPUAUG_FN void share_both(float* RESTRICT a, float* RESTRICT b, const u16* RESTRICT time, const Edge& edge, int n) {
+    const float limit = edge.limit, scale = edge.scale;
+    for (int x = 0; x < n; ++x) {
+        const float s = (float)time[x];
+        b[x] = MASK == HARD ? opened(limit, 0.f, false, s) : softened(limit, scale, MASK == SMOOTHED, s), a[x] = 1.f - b[x];
+    }
+}
+
+// The shares of both in a row, if both show something near either end of it; else there is less to be sampled.
+GPUAUG_FN bool share_open(Piece* pieces, const Edge& edge, int y, int width) {
+    const int NEAR = 16;
+    const u16* RESTRICT time = pieces[1].plane + (i64)y * width;
+    for (int begin = 0; begin < width; begin += width - NEAR) {
+        u16 low = time[begin], high = low;
+        for (int x = begin; x < begin + NEAR; ++x) low = time[x] < low ? time[x] : low, high = time[x] > high ? time[x] : high;
+        if (low >= edge.closed || high <= edge.open) return false;
+    }
+    Piece &a = pieces[0], &b = pieces[1];
+    if (edge.scale == 0.f)
+        share_both<HARD>(a.share, b.share, time, edge, width);
+    else if (edge.smooth)
+        share_both<SMOOTHED>(a.share, b.share, time, edge, width);
+    else
+        share_both<SOFT>(a.share, b.share, time, edge, width);
+    const int left = a.places[0].left, right = a.places[width - 1].left;
+    for (int k = 0; k < 2; ++k) {
+        Piece& piece = pieces[k];
+        piece.begin = 0, piece.end = width, piece.even = false, piece.shown = piece.share, piece.hard = k == 1 && edge.scale == 0.f;
+        piece.group = piece.source = k, piece.members = 1;
+        piece.low = left < right ? left : right, piece.high = left < right ? right : left;
+    }
+    return true;
+}
+
 template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const char* bytes, i64 nt, char* scratch, i64 most) {
     const ComposeJob& job = *(const ComposeJob*)bytes;
     const int STRIDE = CH == 3 ? 4 : CH;
@@ -149,8 +193,11 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
         scale[c] = job.diagonal ? matrix[c * (CH + 1) + c] : 1.f;
         shift[c] = job.diagonal ? matrix[c * (CH + 1) + CH] : 0.f;
     }
+    const bool open = CH != 1 && width > 16 && opens(pieces, visible, width, height);
+    const Edge edge = open ? edge_of(pieces[1].layer) : Edge{};
     for (int y = 0; y < height; ++y) {
-        if (share_rows(pieces, visible, rest, y, width)) share_work(pieces, visible);
+        const bool both = open && share_open(pieces, edge, y, width);
+        if (!both && share_rows(pieces, visible, rest, y, width)) share_work(pieces, visible);
         for (int c = 0; c < channels; ++c) {
             show_row<Src, CH, STRIDE>(rows.pixels, pieces, visible, passes, c, y, width, height);
             if (CH == 3 && !job.diagonal) color_row<CH, STRIDE>(rows.pixels, matrix, width);

@@ -166,8 +166,10 @@ template <typename T, int PER> GPUAUG_FN void copy_block(const Opened<T>& at, bo
 
 template <typename T, int PER> GPUAUG_FN void open_block(const Opened<T>& at, const Edge& edge, int planes, int n) {
     const u16* RESTRICT time = at.time;
-    u16 low = time[0], high = low;
-    for (int x = 0; x < n; ++x) low = time[x] < low ? time[x] : low, high = time[x] > high ? time[x] : high;
+    const u16 first = time[0], last = time[n - 1];  // most blocks of both are told by these
+    u16 low = first < last ? first : last, high = first < last ? last : first;
+    if (low >= edge.closed || high <= edge.open)
+        for (int x = 0; x < n; ++x) low = time[x] < low ? time[x] : low, high = time[x] > high ? time[x] : high;
     if (low >= edge.closed || high <= edge.open)
         copy_block<T, PER>(at, high <= edge.open, planes, n);
     else if (edge.scale == 0.f)

@@ -180,8 +180,10 @@ def _together(kinds: NDArray, motion: Motion, mixed: NDArray, looks: Looks) -> t
 
 def _shown(stack: Plan, source: NDArray, first: Plan, second: Plan, p: NDArray, faded: NDArray) -> taps.Columns:
     """The columns of `stack` showing plain clips, which stand alone where progress is 0 or 1, fade where `faded`."""
+    assert stack.layers is not None
     made = columns_of(stack)
-    made[taps.WEIGHT] = np.where(_hidden(stack, _everywhere(stack)), np.float32(0), made[taps.WEIGHT])
+    if (stack.layers.map[:, :, 1:] < 0).any():  # below masks something is always seen
+        made[taps.WEIGHT] = np.where(_hidden(stack, _everywhere(stack)), np.float32(0), made[taps.WEIGHT])
     for plan, number in ((first, FIRST), (second, SECOND)):
         for i, column in ((taps.CLIP, plan.clip), (taps.TIME, plan.time)):
             made[i] = np.where((source == number)[:, None], column, made[i])
@@ -195,7 +197,8 @@ def _shown(stack: Plan, source: NDArray, first: Plan, second: Plan, p: NDArray, 
         weight = taps.opacities(np.concatenate([1 - alpha, alpha], 2))[0, :, 1:]
         for column, value in zip(made, [second.clip[faded], second.time[faded], weight]):
             column[faded, 1:2] = value
-    return taps.compact(made)
+    done = (p <= 0) | (p >= 1) | faded  # as `compact` would leave them
+    return made if ((made[taps.WEIGHT] != 0) | done[:, :, None]).all() else taps.compact(made)
 
 
 def _filled(stack: Plan, source: NDArray, first: Plan, second: Plan, mixed: NDArray) -> Plan:

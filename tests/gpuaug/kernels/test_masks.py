@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gpuaug import Plan, blend, reference
+from gpuaug import Plan, blend, reference, render
 from gpuaug.layers import cover
 from gpuaug.transitions import transition
 from support import kernel_implementations
@@ -73,6 +73,21 @@ def test_other_orders_in_memory(cpu, dtype, form, softness, edge):
 def test_frames_of_a_block_and_a_pixel_more_or_less(cpu, size, softness, edge):
     bank, plan = frames(torch.uint8, size), masked(softness, edge)
     check(blend(bank, plan, spatial_dims=(3, 4)).movedim(2, -1), bank.movedim(2, -1), plan, size)
+
+
+PART, MIRRORED = [1.5, 3.25, 12.0, 29.0], [1.5, 29.0, 12.0, 3.25]
+
+
+@pytest.mark.parametrize("width", [16, 17, 18, 33, 48])  # ends of 16 pixels that are one, overlap, and lie apart
+@pytest.mark.parametrize("boxes", [[], [PART], [MIRRORED], [PART, MIRRORED]], ids=["all", "part", "mirrored", "apart"])
+@pytest.mark.parametrize(("softness", "edge"), EDGES)
+def test_sampled_clips_of_which_both_show_all_along_a_row(implementation, softness, edge, boxes, width):
+    bank = torch.from_numpy(np.random.default_rng(3).integers(0, 256, (2 * len(KINDS), 4, *SIZE, 3), np.uint8))
+    plan = masked(softness, edge)
+    how = {"size": (14, width), "box": np.broadcast_to(boxes, (*plan.shape, 4)) if boxes else None}
+    expected = reference.render(bank.numpy(), plan, **how)
+    got = render(bank.to(implementation), plan, allow_aliasing=True, **how).double().cpu().numpy()
+    assert np.abs(got - expected).max() < 1e-5
 
 
 @pytest.mark.parametrize(("softness", "edge"), EDGES)
