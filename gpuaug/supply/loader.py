@@ -69,7 +69,7 @@ class Loader:
             of a visit make in one pass; None: J. rows_per_sample: rows of the plan per sample (PAL: query and key).
         whole_visits: a sample takes all windows of the visits that it draws; a `reuse_max` of 1 then counts a sample's
             rows as one.
-        slots: S; None: as many as `bank_bytes` holds; if that is None too: by batch and the size of a window.
+        slots: S; None: as many as `bank_bytes` holds; if that is None too: by batch, segments and size of a window.
         reuse_min, reuse_max: samples per decoded window, 1 ≤ min ≤ max; max None: no limit.
         deterministic: wait for decoding instead of racing it. lag: steps from request to use.
         seed, rank, world: of this process, and how many there are; segments are dealt out anew in every pass.
@@ -155,7 +155,7 @@ class Loader:
         kept = None if shuffle and (long or windows > 1) else count
         groups, self.resident = room(
             slots, bank_bytes, windows=windows, group_bytes=windows * frames * picture[0] * picture[1] * 3,
-            batch=batch, need=need, once=once or ahead, kept=kept,
+            batch=batch, need=need, once=once or ahead, kept=kept, segments=count if shuffle else 0,
         )  # fmt: skip
         if shuffle and not self.resident:
             check_room(groups * windows, need=need * windows, reuse_max=reuse_max, windows=windows)

@@ -12,6 +12,7 @@ from .plan_first import BATCHES
 Fit = Literal["short", "inside", "stretch"]
 
 DEFAULT_BANK_BYTES = 4 * 2**30  # beyond what one batch needs, a bank by default takes no more
+VARIED_BYTES = 2**29  # … but so much of it is used, if there are segments to fill it: few windows at a time teach less
 RESIDENT_BYTES = 2**30  # data that fit into so much are by default decoded once and kept
 
 
@@ -25,15 +26,18 @@ def room(
     need: int,
     once: bool,
     kept: int | None,
+    segments: int = 0,
 ) -> tuple[int, bool]:
     """How many groups a bank has, and whether they hold all of the data.
 
-    By default four groups per sample, fewer where they are large, never less than a batch needs; all of the data where
-    that takes no more than `RESIDENT_BYTES`.
+    By default four groups per sample, fewer where they are large, never less than a batch needs; a group for each
+    segment, or as many as `VARIED_BYTES` hold, where that is more; all of the data where that takes no more than
+    `RESIDENT_BYTES`.
 
     Args:
         need: groups that a batch shows at most. once: windows are shown once, and take no memory while they wait.
         kept: groups that the data make, where they could be decoded once and kept; None where they could not.
+        segments: from which groups are drawn to be shown several times; 0 where they are shown in order.
 
     >>> few = {"windows": 5, "group_bytes": 5 * 2**20, "batch": 32, "need": 7, "once": False}
     >>> room(None, None, **few, kept=None), room(None, 2**30, **few, kept=None), room(None, None, **few, kept=150)
@@ -48,7 +52,9 @@ def room(
     elif once:
         groups = max(4 * batch, (BATCHES + 1) * need)
     else:
-        groups = max(2, need, min(4 * batch, DEFAULT_BANK_BYTES // group_bytes))
+        groups = max(
+            2, need, min(4 * batch, DEFAULT_BANK_BYTES // group_bytes), min(segments, VARIED_BYTES // group_bytes)
+        )
         if kept is not None and kept * group_bytes <= RESIDENT_BYTES:
             groups = max(groups, kept)
     resident = kept is not None and not once and kept <= groups

@@ -34,7 +34,7 @@ class FeedSettings:
     )
     bank_gib: float | None = setting(
         None,
-        "memory for decoded windows, GiB, all of it filled; without it what four batches need, within reason",
+        "memory for decoded windows, GiB, all of it filled; without it, four batches or half a GiB, within reason",
         above=0,
     )
     bank_size: tuple[int, int] | None = setting(

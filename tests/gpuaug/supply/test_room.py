@@ -30,6 +30,14 @@ def found(slots=None, bank_bytes=None, **given):
         ({"group_bytes": GIB, "need": 1}, 4),
         ({"group_bytes": 64 * GIB, "need": 1}, 2),  # never less than two
         ({"group_bytes": 256 * 2**20}, 16),
+        ({"segments": 316}, 316),  # each has a place
+        ({"segments": 512}, 512),
+        ({"segments": 513}, 512),  # what 512 MiB hold
+        ({"segments": 31}, 32),  # four groups per sample
+        ({"segments": 316, "group_bytes": 17 * 2**20}, 32),
+        ({"segments": 316, "once": True}, 32),
+        ({"segments": 316, "slots": 20}, 20),
+        ({"segments": 316, "bank_bytes": 100 * 2**20}, 100),
     ],
 )
 def test_groups(given, groups):
@@ -42,7 +50,7 @@ def test_groups(given, groups):
         ({"kept": 100}, (100, True)),
         ({"kept": 1024}, (1024, True)),  # 1 GiB, and no more
         ({"kept": 1025}, (32, False)),
-        ({"kept": 20}, (20, True)),  # fewer than the batch would have had
+        ({"kept": 20, "segments": 20}, (20, True)),  # fewer than the batch would have had
         ({"kept": 32}, (32, True)),
         ({"kept": 33, "slots": 33}, (33, True)),
         ({"kept": 33, "slots": 32}, (32, False)),
@@ -56,7 +64,7 @@ def test_data_that_fit_are_kept(given, expected):
 
 
 def test_constants():
-    assert (rooms.DEFAULT_BANK_BYTES, rooms.RESIDENT_BYTES) == (4 * GIB, GIB)
+    assert (rooms.DEFAULT_BANK_BYTES, rooms.RESIDENT_BYTES, rooms.VARIED_BYTES) == (4 * GIB, GIB, GIB // 2)
 
 
 @pytest.mark.parametrize(
