@@ -51,14 +51,14 @@ PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
     "gpuaug": 3038,
-    "gpuaug/supply": 2142,
+    "gpuaug/supply": 2148,
     "gpuaug/kernels": 3203,
     "gpuaug/video": 4359,
     "pretrain": 118,
     "pretrain/commands": 873,
     "pretrain/common": 1210,
     "gpuaug/layers": 523,
-    "gpuaug/transitions": 989,
+    "gpuaug/transitions": 987,
     "gpuaug/transforms": 721,
     "pretrain/data": 1461,
     "pretrain/evaluation": 940,

@@ -180,9 +180,8 @@ def _together(kinds: NDArray, motion: Motion, mixed: NDArray, looks: Looks) -> t
 
 def _shown(stack: Plan, source: NDArray, first: Plan, second: Plan, p: NDArray, faded: NDArray) -> taps.Columns:
     """The columns of `stack` showing plain clips, which stand alone where progress is 0 or 1, fade where `faded`."""
-    assert stack.layers is not None
     made = columns_of(stack)
-    if (stack.layers.map[:, :, 1:] < 0).any():  # below masks something is always seen
+    if (made[taps.MAP][:, :, 1:] < 0).any():  # below masks something is always seen
         made[taps.WEIGHT] = np.where(_hidden(stack, _everywhere(stack)), np.float32(0), made[taps.WEIGHT])
     for plan, number in ((first, FIRST), (second, SECOND)):
         for i, column in ((taps.CLIP, plan.clip), (taps.TIME, plan.time)):
@@ -197,8 +196,8 @@ def _shown(stack: Plan, source: NDArray, first: Plan, second: Plan, p: NDArray, 
         weight = taps.opacities(np.concatenate([1 - alpha, alpha], 2))[0, :, 1:]
         for column, value in zip(made, [second.clip[faded], second.time[faded], weight]):
             column[faded, 1:2] = value
-    done = (p <= 0) | (p >= 1) | faded  # as `compact` would leave them
-    return made if ((made[taps.WEIGHT] != 0) | done[:, :, None]).all() else taps.compact(made)
+    visible = (made[taps.WEIGHT] != 0) | ((p <= 0) | (p >= 1) | faded)[:, :, None]
+    return made if visible.all() else taps.compact(made)
 
 
 def _filled(stack: Plan, source: NDArray, first: Plan, second: Plan, mixed: NDArray) -> Plan:
@@ -263,8 +262,7 @@ def _single(plan: Plan) -> NDArray[np.bool_]:
 def _hidden(plan: Plan, everywhere: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(N, T, K): whether a later tap covers everything."""
     covers = (plan.weight == 1) & everywhere
-    above = np.cumsum(covers[:, :, ::-1], 2)[:, :, ::-1] - covers
-    return above > 0
+    return np.cumsum(covers[:, :, ::-1], 2)[:, :, ::-1] > covers
 
 
 def _marks(first: Plan, second: Plan, kinds: NDArray, mixed: NDArray, later: NDArray) -> Marks:

@@ -163,7 +163,7 @@ def passes(
     '8 passes'
     >>> feed = FeedSettings(batch=32, size=112, fps=15.0, window_frames=16, windows_per_segment=5)
     >>> [passes(Draws(), feed, 40, resident=False, filling=each) for each in (0.5, 3.0)]
-    ['0.5 to 1 passes at reuse 8 to 32', 'at least 3 passes, which fill the bank,']
+    ['0.5 to 1.5 passes at reuse 8 to 32', 'at least 3 passes, which fill the bank,']
     """
     if resident:
         return "one pass, decoded once and kept,"  # of segments that are no longer than a window
@@ -180,5 +180,5 @@ def passes(
         fewer = " (fewer with a smaller --bank-gib)" if feed.bank_gib else ""
         return f"at least {filling:.3g} passes, which fill the bank{fewer},"
     if once:
-        return f"{shown / most:.3g} passes at reuse {most}"
-    return f"{max(filling, shown / most):.3g} to {shown / low:.3g} passes at reuse {low} to {most}"
+        return f"{shown / most + filling / 2:.3g} passes at reuse {most}"  # the bank's are half used up
+    return f"{max(filling, shown / most):.3g} to {shown / low + filling:.3g} passes at reuse {low} to {most}"

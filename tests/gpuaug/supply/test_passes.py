@@ -146,14 +146,14 @@ def test_balance_makes_every_batch_half_and_half(decoder):
     assert {seen[v] for v in range(4, 12)} == {10}
 
 
-def test_a_bank_s_size_follows_from_the_batch(decoder):
-    """The first batch of 128 comes from as many windows, though the data would fill a bank of any size."""
+def test_a_bank_s_size_follows_from_the_batch_and_the_segments(decoder):
+    """The first batch of 128 comes from as many windows; of those shown several times, each segment has a place."""
     many = dataset(videos=1000)
-    for reuse in (1, 8):
+    for reuse, slots in ((1, 512), (8, 1000)):
         with loader(many, slots=None, batch=128, reuse_max=reuse, deterministic=True) as source:
             batch = source.batch(0)
             assert len(set(batch.target["video"].tolist())) == 128
-            assert source.report()["slots"] == 512
+            assert source.report()["slots"] == slots
     with loader(many, slots=None, bank_bytes=100 * LENGTH * 9 * 16 * 3, reuse_max=8) as source:
         assert source.report()["slots"] == 100
 

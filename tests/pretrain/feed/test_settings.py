@@ -181,10 +181,10 @@ def test_passes(draws, feed, samples, said):
 @pytest.mark.parametrize(
     ("filling", "deterministic", "said"),
     [
-        (8.0, True, "8 passes at reuse 5"),
+        (8.0, True, "12 passes at reuse 5"),
         (8.1, True, "at least 8.1 passes, which fill the bank,"),
-        (10.0, False, "10 to 10 passes at reuse 4 to 5"),
-        (9.0, False, "9 to 10 passes at reuse 4 to 5"),
+        (10.0, False, "10 to 20 passes at reuse 4 to 5"),
+        (9.0, False, "9 to 19 passes at reuse 4 to 5"),
         (10.1, False, "at least 10.1 passes, which fill the bank,"),
     ],
 )
