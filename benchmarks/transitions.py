@@ -176,7 +176,7 @@ def array_costs(suite: common.Suite, side: int) -> None:
     }
     for name, kind, softness in kinds_and_edges():
         runs[name] = functools.partial(edit, kind, duration=FRAMES, softness=softness)
-    by_crossfade(suite, f"arrays, {SAMPLES}×{FRAMES}×3×{side}²", runs, suite.rounds)
+    by_crossfade(suite, f"arrays, {SAMPLES}×{FRAMES}×3×{side}²", runs, 2 * suite.rounds + 1)
 
 
 def kinds_and_edges() -> list[tuple[str, str, float]]:

@@ -109,13 +109,13 @@ template <int MASK> GPUAUG_FN void share_both(float* RESTRICT a, float* RESTRICT
     }
 }
 
-// The shares of both in a row, if both show something near either end of it; else there is less to be sampled.
+// The shares of both in a row, if both show something in its first and last quarter; else there is less to be sampled.
 GPUAUG_FN bool share_open(Piece* pieces, const Edge& edge, int y, int width) {
-    const int NEAR = 16;
+    const int near = width / 4;
     const u16* RESTRICT time = pieces[1].plane + (i64)y * width;
-    for (int begin = 0; begin < width; begin += width - NEAR) {
+    for (int begin = 0; begin < width; begin += width - near) {
         u16 low = time[begin], high = low;
-        for (int x = begin; x < begin + NEAR; ++x) low = time[x] < low ? time[x] : low, high = time[x] > high ? time[x] : high;
+        for (int x = begin; x < begin + near; ++x) low = time[x] < low ? time[x] : low, high = time[x] > high ? time[x] : high;
         if (low >= edge.closed || high <= edge.open) return false;
     }
     Piece &a = pieces[0], &b = pieces[1];
@@ -193,7 +193,7 @@ template <typename Src, typename Out, int CH> GPUAUG_FN void compose_frame(const
         scale[c] = job.diagonal ? matrix[c * (CH + 1) + c] : 1.f;
         shift[c] = job.diagonal ? matrix[c * (CH + 1) + CH] : 0.f;
     }
-    const bool open = CH != 1 && width > 16 && opens(pieces, visible, width, height);
+    const bool open = CH != 1 && width >= 4 && opens(pieces, visible, width, height);
     const Edge edge = open ? edge_of(pieces[1].layer) : Edge{};
     for (int y = 0; y < height; ++y) {
         const bool both = open && share_open(pieces, edge, y, width);
