@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import values
 from .kernels.kernel_args import FrameTaps
-from .layers.columns import ALL, COLOR, FAR, Layers
+from .layers.columns import COLOR, FAR, Layers, whole
 from .plan import Plan
 
 MOST_REDUCTION = 2.0  # source pixels per output pixel that bilinear sampling bears without antialias
@@ -58,7 +58,7 @@ def laid(layers: Layers) -> None:
             (column >= 0) & (column <= most), f"layers.{name} must be in [0, {most:g}], got {name}={{}}", column
         )
     place, crop = layers.place, layers.crop
-    if (place == ALL).all() and (crop == ALL).all():  # as masks have them
+    if whole(place) and whole(crop):  # as masks have them
         return
     (y0, x0, y1, x1), far = np.moveaxis(place, -1, 0), np.finfo(np.float64).max  # finite, each a comparison
     ordered = (y0 >= -far) & (y0 <= y1) & (y1 <= far) & (x0 >= -far) & (x0 <= x1) & (x1 <= far)

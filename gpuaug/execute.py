@@ -36,7 +36,7 @@ from .edits import Frames
 from .kernels import host, host_allocator, kernel_args, layer_args
 from .kernels.kernel_args import FrameTaps, StridedClips
 from .layers import fields
-from .layers.columns import ALL, COLOR
+from .layers.columns import COLOR, whole
 from .plan import Plan
 
 DTYPES = tuple(getattr(torch, name) for name in host.DTYPES)
@@ -239,7 +239,7 @@ def _compose(
     size = (out.shape[layout.index("H")], out.shape[layout.index("W")])
     top = 1.0 if same and out.dtype != torch.uint8 else 255.0
     box_NTK4 = layer_args.cropped(box, plan.layers.crop)
-    place = None if (plan.layers.place == ALL).all() else plan.layers.place
+    place = None if whole(plan.layers.place) else plan.layers.place
     axes = np.broadcast_to(kernel_args.axes(box_NTK4, size, place), (*plan.shape, 2, 6))
     layers = layer_args.layers(plan.clip, plan.weight, plan.layers, box_NTK4, size, top)
     planes = fields.planes(plan.layers.maps, plan.layers.pictures, size)

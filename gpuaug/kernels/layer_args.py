@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..layers import cover
+from ..layers import columns, cover
 from ..layers.columns import ALL, COLOR, Layers
 from ..layers.fields import TOP
 
@@ -26,7 +26,9 @@ def layers(
         box_NTK4: what is shown of the sources, in pixels.
         top: what a colour's 1 is, among the values of the sources.
     """
-    found = np.zeros((*weight.shape, FIELDS), np.float32)
+    row = np.zeros(FIELDS, np.float32)
+    row[3:7], row.view(np.int32)[12:14], row[14:16] = (0, size[0], 0, size[1]), 1, 1
+    found = np.broadcast_to(row, (*weight.shape, FIELDS)).copy()
     whole = found.view(np.int32)
     found[..., 0] = weight
     found[..., 1] = cover.limits(given)
@@ -34,9 +36,7 @@ def layers(
     found[..., 7:10] = given.color * top
     whole[..., 10] = given.map
     whole[..., 11] = (clip == COLOR) + 2 * given.smooth
-    if (given.place == ALL).all():
-        found[..., 3:7] = 0, size[0], 0, size[1]
-        whole[..., 12:14], found[..., 14:16] = 1, 1
+    if columns.whole(given.place):
         return found
     found[..., 3:5] = np.clip(given.place[..., 0::2] * size[0], -1e6, 1e6)
     found[..., 5:7] = np.clip(given.place[..., 1::2] * size[1], -1e6, 1e6)
@@ -58,7 +58,7 @@ def samples(box: NDArray[np.float64], place: NDArray[np.float64], size: tuple[in
 
 def cropped(box: NDArray[np.float64], crop: NDArray[np.float64]) -> NDArray[np.float64]:
     """Boxes (…, 4) of what crops, in parts of them, leave of given ones; those themselves where they leave all."""
-    if (crop == ALL).all():
+    if columns.whole(crop):
         return box
     begin, extent = np.tile(box[..., :2], 2), np.tile(box[..., 2:] - box[..., :2], 2)
     return begin + crop * extent

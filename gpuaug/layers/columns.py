@@ -5,6 +5,7 @@ Legend: N samples, T output frames, K taps, M time maps. NumPy only.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -81,6 +82,19 @@ class Layers:
             made[name] = np.empty((*shape, *WIDTH.get(name, ())), dtype)
             made[name][...] = value
         return Layers(**made, maps=np.zeros((0, len(MAP))))
+
+
+def whole(column: NDArray[np.float64]) -> bool:
+    """Whether places or crops (N, …, 4) are all of it."""
+    if not column.size:
+        return True
+    rows = column.reshape(len(column), -1)  # four values at a time take NumPy long
+    return bool((rows == _all(rows.shape[1] // 4)).all())
+
+
+@functools.lru_cache(8)
+def _all(n: int) -> NDArray[np.float64]:
+    return np.tile(ALL, n)
 
 
 def together(parts: Sequence[Layers]) -> list[Layers]:

@@ -126,3 +126,14 @@ def test_marks_of_one_shot():
     assert marks.kind.tolist() == [[-1] * 3] * 2
     assert marks.shot.tolist() == [[0] * 3] * 2
     assert marks.each(lambda column: column[:, :1] + 1).kind.tolist() == [[0], [0]]
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 2, 4), (1, 1, 1, 4), (0, 3, 2, 4)])
+def test_whole(shape):
+    column = np.broadcast_to(np.array(columns.ALL), shape).copy()
+    assert columns.whole(column)
+    assert columns.whole(np.broadcast_to(np.array(columns.ALL), shape))  # rows that do not lie in memory
+    for i in np.ndindex(shape):
+        other = column.copy()
+        other[i] += 1e-9
+        assert not columns.whole(other)
