@@ -78,7 +78,7 @@ def test_frames_of_a_block_and_a_pixel_more_or_less(cpu, size, softness, edge):
 PART, MIRRORED = [1.5, 3.25, 12.0, 29.0], [1.5, 29.0, 12.0, 3.25]
 
 
-@pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 8, 33, 48])  # a row is long enough, from 4 pixels on, to look at its quarters
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 8, 33, 48])  # from 4 pixels on a row has quarters
 @pytest.mark.parametrize("boxes", [[], [PART], [MIRRORED], [PART, MIRRORED]], ids=["all", "part", "mirrored", "apart"])
 @pytest.mark.parametrize(("softness", "edge"), EDGES)
 def test_sampled_clips_of_which_both_show_all_along_a_row(implementation, softness, edge, boxes, width):
