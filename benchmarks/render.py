@@ -10,7 +10,8 @@ All write to memory that exists already; "fresh" ones return a new tensor each t
 were dropped. Their limit is "new memory, filled": as much of it, taken as `render` takes it, with one number in it.
 
 On a GPU: uint8 (N, T, 3, Y, X) for blend (every frame a copy, or half of them cross-faded), and a bank of 256 × 340
-frames for render (one random crop per sample, K = 1, or K = 2 with all frames cross-faded, to bfloat16 NCTHW). The
+frames for render to 224², of 128 × 171 (rows that begin at any byte) to 112²: one random crop per sample, K = 1, or
+K = 2 with all frames cross-faded, to bfloat16 NCTHW. The
 yardstick is a plain copy of the device in the same rounds: `bandwidth` is the share of its bytes per second that blend
 moves, and `floor` the time in which it would move the bytes that render has to (the crops read once, the result written
 once) by the time of render. A candidate that is absent, fails or differs is named in the JSON.
@@ -38,6 +39,7 @@ HEIGHT, WIDTH = 256, 340
 SAMPLES = 64
 CPU = ((8, 224), (16, 112))  # frames, rows and columns
 CUDA = ((SAMPLES, 16, 224), ((SAMPLES, 8, 224), (SAMPLES, 16, 112)))  # blend: samples too; render: cases of such
+BANKS = {112: (128, 171)}  # rows and columns of the bank, by those of render's output, where they are not HEIGHT, WIDTH
 SMOKE = ((4, 8, 32), ((4, 8, 128),))
 
 
@@ -146,10 +148,11 @@ def blend(suite: common.Suite, n: int, t: int, side: int, *, compiled: bool) -> 
 def render(suite: common.Suite, n: int, t: int, size: int, taps: int, *, compiled: bool) -> None:
     """Random crops of random clips, K = 1, or cross-faded over all frames."""
     rng = np.random.default_rng(taps)
-    bank = torch.from_numpy(rng.integers(0, 256, (n // 2, t, HEIGHT, WIDTH, 3), dtype=np.uint8)).to(suite.device)
+    height, width = BANKS.get(size, (HEIGHT, WIDTH))
+    bank = torch.from_numpy(rng.integers(0, 256, (n // 2, t, height, width, 3), dtype=np.uint8)).to(suite.device)
     first, second = (gpuaug.Plan.take(clip, np.arange(t)) for clip in rng.integers(0, len(bank), (2, n)))
     plan = first if taps == 1 else gpuaug.fade(first, second, np.tile(np.linspace(0.1, 0.9, t), (n, 1)))
-    box = boxes(rng, n, int(0.66 * HEIGHT), HEIGHT)
+    box = boxes(rng, n, int(0.66 * height), height, (height, width))
     out = torch.empty((n, 3, t, size, size), dtype=torch.bfloat16, device=suite.device)
 
     def ours() -> Tensor:
@@ -164,10 +167,12 @@ def render(suite: common.Suite, n: int, t: int, size: int, taps: int, *, compile
         suite.host_time(f"{title}: host", ours)
 
 
-def boxes(rng: np.random.Generator, n: int, least: int, most: int) -> NDArray[np.int64]:
-    """(n, 4) random boxes with sides from `least` to `most` pixels."""
+def boxes(
+    rng: np.random.Generator, n: int, least: int, most: int, within: tuple[int, int] = (HEIGHT, WIDTH)
+) -> NDArray[np.int64]:
+    """(n, 4) random boxes with sides from `least` to `most` pixels, in pictures of `within` rows and columns."""
     side = rng.integers(least, most + 1, (2, n))
-    top, left = rng.integers(0, HEIGHT - side[0] + 1), rng.integers(0, WIDTH - side[1] + 1)
+    top, left = (rng.integers(0, all_ - part + 1) for all_, part in zip(within, side))
     return np.stack([top, left, top + side[0], left + side[1]], 1)
 
 

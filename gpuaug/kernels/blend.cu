@@ -7,6 +7,7 @@
 
 #define LANES (16 / (int)sizeof(TYPE))  // elements in 16 bytes
 #define CHUNK 8                         // elements that a thread adds up at a time, one by one
+#define RESIDENT 5                      // blocks on a multiprocessor, at least: while some wait for their plan, others copy
 
 // Offset of element i of a frame, in a tensor with these strides. Unused leading dimensions have size 1.
 GPUAUG_FN i64 offset(const BlendJob& job, const i64* strides, i64 i) {
@@ -96,7 +97,7 @@ GPUAUG_FN bool vectors(const BlendLaunch& p, i64 nt, TYPE* out, i64 begin) {
 }
 #endif
 
-extern "C" __global__ void __launch_bounds__(THREADS) gpuaug_blend(const __grid_constant__ BlendLaunch p) {
+extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) gpuaug_blend(const __grid_constant__ BlendLaunch p) {
     const u32 n = (u32)p.first_n + blockIdx.z, t = (u32)p.first_t + blockIdx.y;
     const i64 nt = n * p.job.t + t, begin = (i64)blockIdx.x * THREADS * ITEMS * LANES;
     TYPE* out = (TYPE*)p.job.out + n * p.job.out_n + t * p.job.out_t;

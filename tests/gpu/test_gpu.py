@@ -43,8 +43,8 @@ def steady(device):
         yield
         return
     before = torch.cuda.memory_stats()["num_device_alloc"], pinned()
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")  # inside: where it warns, and warnings are errors, it is set all the same
         yield
     finally:
         torch.cuda.set_sync_debug_mode("default")

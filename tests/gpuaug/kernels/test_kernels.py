@@ -123,10 +123,10 @@ def test_gpu_does_not_wait_and_follows_the_stream():
     torch.cuda.synchronize()
     allocated = torch.cuda.memory_stats()["num_device_alloc"]
     stream = torch.cuda.Stream()
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         with torch.cuda.stream(stream):
-            torch.cuda._sleep(50_000_000)
+            torch.cuda._sleep(500_000_000)  # a quarter of a second: longer than a busy host takes to queue the rest
             other = 255 - bank
             render(other, plan, size=(20, 25), out=out.fill_(torch.nan))
     finally:
