@@ -132,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def table(architectures: Sequence[str]) -> str:
     """The table in Markdown, between its marks."""
     head = ["variant", "code for", "registers", "spilled bytes", "loads, bits×number", "stores", "instructions"]
-    head += ["per output", *(f"predicted: {name}" for name in GPUS), "measured"]
+    head += ["per output", *(f"predicted: {name}" for name in GPUS)]
     rows = []
     for name, case in CASES.items():
         for arch in architectures:
@@ -141,7 +141,7 @@ def table(architectures: Sequence[str]) -> str:
             shares = [f"{share(case, count, gpu):.2f}" if gpu.arch == arch else "" for gpu in GPUS.values()]
             each = f"{count / case.outputs:.1f} per {case.unit}"
             loads, stores = code.widths("LDG"), code.widths("STG")
-            row = [name, arch, code.registers, code.spilled, loads, stores, count, each, *shares, ""]
+            row = [name, arch, code.registers, code.spilled, loads, stores, count, each, *shares]
             rows.append([str(cell) for cell in row])
     return marked(BEGIN, head, rows, END)
 

@@ -44,7 +44,7 @@ def steady(device):
         return
     before = torch.cuda.memory_stats()["num_device_alloc"], pinned()
     try:
-        torch.cuda.set_sync_debug_mode("error")  # inside: where it warns, and warnings are errors, it is set all the same
+        torch.cuda.set_sync_debug_mode("error")  # inside the try: if it warns as an error, it is set all the same
         yield
     finally:
         torch.cuda.set_sync_debug_mode("default")

@@ -32,7 +32,7 @@ COMPILER = shutil.which("c++")
 TYPES = {"uint8": "u8", "float16": "Half", "bfloat16": "BFloat", "float32": "float"}
 SHIM = """
 #define __global__
-#define __launch_bounds__(n)
+#define __launch_bounds__(...)
 #define __grid_constant__
 struct Index {{ unsigned x, y, z; }};
 struct alignas(16) uint4 {{ unsigned x, y, z, w; }};
