@@ -24,7 +24,7 @@ limited() { # SECONDS NAME COMMAND…: interrupted when its time is up, so that 
 tests() { # SECONDS NAME FILES…
     seconds=$1 name=$2
     shift 2
-    limited "$seconds" "$name" "$PYTHON" -m pytest -p no:benchmark -m gpu "$@" --junitxml="$out/$name.xml" -o cache_dir="$out/cache"
+    limited "$seconds" "$name" "$PYTHON" -m pytest -m gpu "$@" --junitxml="$out/$name.xml" -o cache_dir="$out/cache"
 }
 benchmark() { # SECONDS NAME FLAGS…
     seconds=$1 name=$2

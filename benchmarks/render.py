@@ -11,10 +11,10 @@ were dropped. Their limit is "new memory, filled": as much of it, taken as `rend
 
 On a GPU: uint8 (N, T, 3, Y, X) for blend (every frame a copy, or half of them cross-faded), and a bank of 256 × 340
 frames for render to 224², of 128 × 171 (rows that begin at any byte) to 112²: one random crop per sample, K = 1, or
-K = 2 with all frames cross-faded, to bfloat16 NCTHW. The
-yardstick is a plain copy of the device in the same rounds: `bandwidth` is the share of its bytes per second that blend
-moves, and `floor` the time in which it would move the bytes that render has to (the crops read once, the result written
-once) by the time of render. A candidate that is absent, fails or differs is named in the JSON.
+K = 2 with all frames cross-faded, to bfloat16 NCTHW. The yardstick is a plain copy of the device in the same rounds:
+`bandwidth` is the share of its bytes per second that blend moves, and `floor` the time in which it would move the bytes
+that render has to (the crops read once, the result written once) by the time of render. A candidate that is absent,
+fails or differs is named in the JSON.
 """
 
 from __future__ import annotations
