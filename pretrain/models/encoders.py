@@ -17,6 +17,7 @@ from torch import nn
 
 from ..common.settings import check, required, setting
 from ..shots import network as shots
+from .convolution import quickened
 from .hub import Shareable
 from .networks import HALF, IMAGENET, KINETICS, Default, TokenMean, from_hugging_face, from_timm, own
 from .weights import Loaded, load_weights
@@ -151,7 +152,7 @@ def encoder(
         near = difflib.get_close_matches(name, NAMES, n=2)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise ValueError(f"encoder must be one of {', '.join(NAMES)}, timm:NAME or hf:NAME, got {name!r}{hint}")
-    made = Encoder(name, net, features, default, frames or default.frames, size or default.size)
+    made = Encoder(name, quickened(net), features, default, frames or default.frames, size or default.size)
     if init is not None:
         made.loaded = load_weights(made, init)
     return made

@@ -15,6 +15,7 @@ import torchvision.models as tv
 from torch import nn
 from torchvision.models.video import resnet as tv_resnet
 
+from .convolution import QuickConv2d
 from .inception import FEATURES, InceptionI3D
 from .weights import read_state
 
@@ -32,7 +33,7 @@ class Default:
     stem: str = ""
 
 
-class ShiftConv2d(nn.Conv2d):
+class ShiftConv2d(QuickConv2d):
     """A convolution that first exchanges channels between neighbouring frames (TSM, "residual shift").
 
     Of the channels of frame t, the first 1/8 come from frame t + 1, the next 1/8 from t − 1; zeros beyond the ends.
