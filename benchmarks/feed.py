@@ -129,7 +129,7 @@ def on_cuda(suite: common.Suite, limits: list[int], seconds: float) -> None:
         for reuse in limits:
             with trainer.feed(reuse_min=reuse, reuse_max=reuse) as feed:
                 stream = batches(feed)
-                for _ in range(trainer.first_stock(feed)):
+                for _ in range(trainer.stock(len(feed.bank.info), reuse)):
                     next(stream)
                 rounds = [steady(feed, stream, suite.device, seconds) for _ in range(suite.rounds)]
             suite.row(f"reuse {reuse}", "samples/s", np.array([rate for rate, _ in rounds]), **rounds[-1][1])

@@ -116,9 +116,9 @@ class Trainer:
             pairs=True, windows_per_sample=2, **{"slots": 4 * case.batch, "reuse_max": 32, **how},
         )  # fmt: skip
 
-    def first_stock(self, feed: gpuaug.Loader) -> int:
-        """Batches until the windows decoded first are used up."""
-        return max(4, 2 * len(feed.bank.info) // self.case.batch)
+    def stock(self, windows: int, limit: int) -> int:
+        """Batches that `windows` last for, each of which may be shown `limit` times; a sample shows two."""
+        return -(-windows * limit // (2 * self.case.batch))
 
 
 def batches(feed: gpuaug.Loader) -> Iterator[gpuaug.Batch]:
@@ -151,6 +151,7 @@ def compare(suite: common.Suite, trainer: Trainer, limits: list[int], seconds: f
         same = (trainer.step(*frozen) for _ in itertools.count())
         times: dict[int, list[float]] = {0: [], **{limit: [] for limit in limits}}  # 0: the frozen batch
         facts: dict[int, list[dict[str, float]]] = {limit: [] for limit in limits}
+        decoded = dict.fromkeys(limits, 0)  # windows, until the last block's end
         for _ in range(3):
             next(same)
         for i in range(suite.rounds):
@@ -163,15 +164,17 @@ def compare(suite: common.Suite, trainer: Trainer, limits: list[int], seconds: f
                     continue
                 feed = feeds[limit]
                 fresh = (trainer.step(batch.clips, batch.target) for batch in streams[limit])
-                for _ in range(4 if i else trainer.first_stock(feed)):
+                meanwhile = feed.report()["decoded_windows"] - decoded[limit]
+                for _ in range(4 + trainer.stock(meanwhile, limit)):
                     next(fresh)
                 before = feed.report()
                 spent, steps = common.run_for(fresh, seconds, trainer.device, least=3)
                 after = feed.report()
+                decoded[limit] = after["decoded_windows"]
                 times[limit].append(spent / steps)
                 counts = ("decoded_windows", "rendered_windows", "wait_seconds")
-                decoded, shown, waited = (after[name] - before[name] for name in counts)
-                facts[limit].append({"wait_ms": 1000 * waited / steps, "echo": shown / max(1, decoded)})
+                new, shown, waited = (after[name] - before[name] for name in counts)
+                facts[limit].append({"wait_ms": 1000 * waited / steps, "echo": shown / max(1, new)})
         memory = torch.cuda.max_memory_allocated() / 2**20 if trainer.device == "cuda" else None
     return add_rows(suite, trainer.title, times, facts, memory)
 

@@ -239,5 +239,6 @@ def test_a_training_step_is_compared():
     with videos.dataset(8, 90) as dataset:
         trainer = training.Trainer(training.Case("tsm_resnet18", 2, 8, 32, 15.0), dataset, "cpu")
         training.compare(made, trainer, [1, 8], 0.1)
+    assert [trainer.stock(*given) for given in ((0, 8), (1, 1), (4, 1), (5, 1), (8, 8))] == [0, 1, 1, 2, 16]
     ends = ["frozen batch", *(f"reuse {n}{end}" for n in (1, 8) for end in ("", ", step / step on a frozen batch"))]
     assert [row["name"] for row in made.rows] == [f"tsm_resnet18, 8×32², batch 2: {end}" for end in ends]
