@@ -42,13 +42,30 @@ class ShiftConv2d(QuickConv2d):
     frames = 8
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        x_NTCYX = input.unflatten(0, (-1, self.frames))
-        fold = input.shape[1] // 8
-        shifted = torch.zeros_like(x_NTCYX)
-        shifted[:, :-1, :fold] = x_NTCYX[:, 1:, :fold]
-        shifted[:, 1:, fold : 2 * fold] = x_NTCYX[:, :-1, fold : 2 * fold]
-        shifted[:, :, 2 * fold :] = x_NTCYX[:, :, 2 * fold :]
-        return super().forward(shifted.flatten(0, 1))
+        shifted: torch.Tensor = _Shift.apply(input, self.frames, False)
+        return super().forward(shifted)
+
+
+class _Shift(torch.autograd.Function):
+    """Every number is read and written once; its gradient is the shift the other way."""
+
+    @staticmethod
+    def forward(ctx: Any, x_MCYX: torch.Tensor, frames: int, back: bool) -> torch.Tensor:
+        ctx.frames, ctx.back = frames, back
+        moved = torch.empty_like(x_MCYX)
+        fold = x_MCYX.shape[1] // 8
+        old_NTCYX, new_NTCYX = x_MCYX.unflatten(0, (-1, frames)), moved.unflatten(0, (-1, frames))
+        earlier, later = slice(fold), slice(fold, 2 * fold)
+        if back:
+            earlier, later = later, earlier
+        new_NTCYX[:, :-1, earlier], new_NTCYX[:, -1, earlier] = old_NTCYX[:, 1:, earlier], 0
+        new_NTCYX[:, 1:, later], new_NTCYX[:, 0, later] = old_NTCYX[:, :-1, later], 0
+        new_NTCYX[:, :, 2 * fold :] = old_NTCYX[:, :, 2 * fold :]
+        return moved
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return _Shift.apply(gradients[0], ctx.frames, not ctx.back), None, None
 
 
 class PerFrame(nn.Module):
