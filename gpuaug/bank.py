@@ -222,8 +222,7 @@ class ClipBank:
 
         On a GPU the current stream waits for the slots' writes, and later writes wait for what is queued inside.
         """
-        pairs = np.unique(np.stack([np.repeat(np.arange(len(clip)), clip[0].size), clip.reshape(-1)]), axis=1)
-        slots, uses = np.unique(pairs[1, pairs[1] >= 0], return_counts=True)  # a clip of −1 is a colour
+        slots, uses = shows(clip, len(self._info))
         if self.stream is not None:
             stream = torch.cuda.current_stream(self.frames.device)
             for slot in slots:
@@ -270,6 +269,18 @@ class ClipBank:
         """(S,) how often each slot may still be shown."""
         limit = np.iinfo(np.int32).max if self.reuse_max is None else self.reuse_max
         return np.where(self._info["ready"], np.maximum(limit - self._info["uses"], 0), 0)
+
+
+def shows(clip: NDArray[np.int64], slots: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Slots of `slots` that clip ids (N, …) name, in order, and in how many of the N samples; negative ids are none.
+
+    >>> shows(np.array([[3, 3, 0], [3, -1, -1]]), 5)
+    (array([0, 3]), array([1, 2]))
+    """
+    named = clip + slots * np.arange(len(clip)).reshape(-1, *[1] * (clip.ndim - 1))
+    uses = np.bincount(np.unique(named[clip >= 0]) % slots)
+    found = np.flatnonzero(uses)
+    return found, uses[found]
 
 
 def _pitch(columns: int) -> int:

@@ -50,7 +50,7 @@ MODULES = {"": 15, "pretrain/": 10}  # in one folder, __init__ not counted
 PACKAGES_OF_PRETRAIN = 13
 # Lines of source, of whatever language. Raising a number takes a line in docs/decisions/budgets.md.
 BUDGETS = {
-    "gpuaug": 3038,
+    "gpuaug": 3049,
     "gpuaug/supply": 2148,
     "gpuaug/kernels": 3205,
     "gpuaug/video": 4359,

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..bank import ClipBank
+from ..bank import ClipBank, shows
 from ..layers.columns import COLOR
 from ..plan import Plan
 from ..video.window import Failure
@@ -104,8 +104,7 @@ def _shown(plan: Plan, bank: ClipBank, *, limited: bool) -> None:
         cure = "Plan.take(…, frames=bank.info['frames']) tells sooner, with edge='repeat' it repeats the last"
         raise ValueError(f"{rule}, got frame {wrong} of slot {slot}, which has {info['frames'][slot]} ({cure})")
     if limited and bank.reuse_max is not None:
-        pairs = np.unique(np.repeat(np.arange(len(used)), used[0].size)[used.ravel()] * len(info) + clip) % len(info)
-        slots, uses = np.unique(pairs, return_counts=True)
+        slots, uses = shows(np.where(used, plan.clip, -1), len(info))
         over = info["uses"][slots] + uses > bank.reuse_max
         if over.any():
             limit = f"reuse_max={bank.reuse_max}"
