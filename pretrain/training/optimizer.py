@@ -84,11 +84,11 @@ class Optimizer:
             listed += [{"params": group, "lr": peak, "peak": peak, "weight_decay": decay}] * bool(group)
         self.torch: torch.optim.Optimizer
         if settings.optimizer == "sgd":
-            self.torch = torch.optim.SGD(listed, momentum=0.9, weight_decay=settings.weight_decay)
+            self.torch = torch.optim.SGD(listed, momentum=0.9, weight_decay=settings.weight_decay, fused=True)
         elif settings.optimizer == "adamw":
-            self.torch = torch.optim.AdamW(listed, weight_decay=settings.weight_decay)
+            self.torch = torch.optim.AdamW(listed, weight_decay=settings.weight_decay, fused=True)
         else:
-            self.torch = torch.optim.Adam(listed, weight_decay=settings.weight_decay)
+            self.torch = torch.optim.Adam(listed, weight_decay=settings.weight_decay, fused=True)
         self.clip = settings.grad_clip
         self.scaler = torch.amp.GradScaler(device, enabled=scale)
 
