@@ -39,9 +39,15 @@ ROWS = {
 USUAL = [row for row in ROWS if row != "BSP regression dc"]  # with it the study would take about an hour
 ENCODER = split("--encoder tsm_resnet18 --size 32")
 SHARED = split("--optimizer adamw --weight-decay 0.01 --schedule cosine --threads 1 --val-every 1000 --quiet")
-# per task: flags, and clips in a step, of which gradients are taken. A snippet of 8 frames takes 1.3 s, as in FEATURES
+# per task: flags, and clips in a step, of which gradients are taken. A snippet of 8 frames takes 1.3 s, as in FEATURES.
+# BSP's head starts as torch's layers do and learns at the encoder's rate: from N(0, 0.001), as published for SGD and an
+# encoder that knows pictures, an untrained one learns nothing in 320 steps (docs/study.md).
 TASKS = {
-    "bsp": (split("--fps 12 --window-frames 54 --sampling dense --stride 2 --batch 16 --lr 2e-3 --warmup 2"), 16),
+    "bsp": (
+        split("--fps 12 --window-frames 54 --sampling dense --stride 2 --batch 16 --lr 2e-3 --warmup 2")
+        + split("--lr-head 2e-3 --head-std 0.025"),
+        16,
+    ),
     "pal": (
         split(
             "--fps 12 --window-frames 29 --batch 8 --lr 2e-4 --queue 64 --momentum 0.99 --batch-statistics --warmup 1"
