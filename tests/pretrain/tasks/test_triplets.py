@@ -60,7 +60,7 @@ def test_videos_meet_freely():
 def test_an_empty_bank_has_no_groups():
     bank = make_bank(range(3), windows=2, length=1, reuse_max=1)
     set_columns(bank, uses=1)
-    with pytest.raises(Starved, match="^the bank has no window that may be shown$"):
+    with pytest.raises(Starved, match=r"^the bank has no window that may be shown$"):
         whole_groups(bank)
     set_columns(bank, uses=[0] + [1] * 5)
     assert whole_groups(bank).shape == (0, 2), "half a group is none"
@@ -97,7 +97,7 @@ def test_backgrounds_need_three_videos(videos, enough):
     if enough:
         assert sorted(draw_backgrounds(np.random.default_rng(0), bank, groups, np.array([1]))[:, 0]) == [0, 1, 2]
         return
-    with pytest.raises(Starved, match="^pairs of three videos each are wanted, 2 videos are there$"):
+    with pytest.raises(Starved, match=r"^pairs of three videos each are wanted, 2 videos are there$"):
         draw_backgrounds(np.random.default_rng(0), bank, groups, np.array([1]))
 
 
