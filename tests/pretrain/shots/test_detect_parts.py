@@ -1,4 +1,4 @@
-"""Parts of the detector by hand: windows, pictures that are kept, what its network is given, where weights come from."""
+"""Parts of the detector by hand: windows, pictures that are kept, what its network sees, where weights come from."""
 
 from fractions import Fraction
 

@@ -23,7 +23,7 @@ def spans(mark_TM, family=DISSOLVE, **thresholds):
 
 
 def ramp(first, last, value=0.9):
-    return {t: value for t in range(first, last + 1)}
+    return dict.fromkeys(range(first, last + 1), value)
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,7 @@ def test_what_killed_processes_have_left_is_deleted(collection, tmp_path):
     }
     left = {when: [tmp_path / "out" / f"{name}.{gone}.part" for name in names] for when, names in files.items()}
     left = {when: [path.with_name(f".{path.name}") for path in paths] for when, paths in left.items()}
-    for path in sum(left.values(), []):
+    for path in (each for paths in left.values() for each in paths):
         path.parent.mkdir(exist_ok=True)
         path.write_text("half")
     for when, work in (("begin", collection), ("make", lambda: it.make([4])), ("write", it.write_lists)):
