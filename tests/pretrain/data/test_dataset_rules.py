@@ -206,8 +206,8 @@ def test_a_table_of_paths_does_not_ask_for_what_lies_beside_them(probed, tmp_pat
         ([[0], [0]], Needs(two_classes="x"), "must have videos of two classes for x, the 2 videos have only 'a': L"),
         ([[0, 0], [1]], Needs(same_class="x"), "must have two videos of a class for x, the 2 videos have 1 of each: L"),
         ([[0], [0], [1]], Needs(same_class="x"), ""),
-        ([[0]], Needs(background="x"), "must have background beside actions for x, {one} none: --annotations says where "
-         "actions start and end"),
+        ([[0]], Needs(background="x"), "must have background beside actions for x, {one} none: --annotations says "
+         "where actions start and end"),
         ([[-1]], Needs(background="x"), "must have labels for x, the 1 video has none: L"),
         ([[0, -1]], Needs(background="x", any_held_out=True), ""),
     ],
