@@ -135,3 +135,12 @@ def test_given_clips_that_can_be_of_no_kind_make_an_empty_plan():
     plan, target = bsp.sample(np.random.default_rng(0), made, 1, options, first=np.array([2]))
     assert plan.shape[:2] == (0, options.frames)
     assert target == {}
+
+
+@pytest.mark.parametrize(
+    ("labels", "same", "what"),
+    [([3, 4], True, "another video of their class"), ([3, 3], False, "a video of another class")],
+)
+def test_what_too_few_clips_have_is_said(labels, same, what):
+    with pytest.raises(gpuaug.Starved, match=f"^1 clips with {what} are wanted, the bank has 0$"):
+        draw(bank(labels), 1, same=same)
