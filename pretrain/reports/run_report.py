@@ -169,10 +169,10 @@ def _file_names(names: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for name in names:
-        file = re.sub(r"[^A-Za-z0-9_]+", "_", name)[:60] or "_"
-        file = re.sub("_+", "_", file)
-        same = sum(each.lower() == file.lower() or each.lower().startswith(f"{file.lower()}_") for each in found)
-        found.append(f"{file}_{same + 1}" if same else file)
+        file = re.sub(r"[^A-Za-z0-9]+", "_", name)[:60] or "_"
+        taken = {each.lower() for each in found}
+        numbered = (f"{file}_{k}" for k in range(2, len(found) + 2))
+        found.append(next(each for each in (file, *numbered) if each.lower() not in taken))
     return found
 
 

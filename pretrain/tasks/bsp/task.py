@@ -188,7 +188,7 @@ def sample(
     else:
         first, kind = in_all_kinds(bank, first, kinds, need)
         if (n := len(first)) == 0:
-            return gpuaug.Plan(*np.zeros((3, 0, frames, 1))), {}
+            return gpuaug.Plan.take(first, np.zeros((0, frames))), {}
     change = rng.integers(change_low, change_high + 1, n)
     rate = np.asarray(rates)[rng.integers(len(rates), size=n)]
     # how far a sample reaches from its start; drawn for every kind, so that no kind has starts of its own

@@ -267,3 +267,22 @@ def test_every_encoder_takes_the_quality():
         "mpeg4": {"flags": "+qscale", "global_quality": "1180"},
     }
     assert CODECS["mpeg4"](0)["global_quality"] == "236"
+
+
+def test_what_killed_processes_have_left_is_deleted(collection, tmp_path):
+    """Of the folder when it is begun, of a video when it is made, of the lists when they are written."""
+    it, gone = collection(), 2**30  # no process has this number
+    files = {
+        "begin": ["made_of.json"],
+        "make": ["000/000004.mp4", "000/000004.csv", "000/000004.json"],
+        "write": ["boundaries.csv", "clipshots.json"],
+    }
+    left = {when: [tmp_path / "out" / f"{name}.{gone}.part" for name in names] for when, names in files.items()}
+    left = {when: [path.with_name(f".{path.name}") for path in paths] for when, paths in left.items()}
+    for path in (each for paths in left.values() for each in paths):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
+    for when, work in (("begin", collection), ("make", lambda: it.make([4])), ("write", it.write_lists)):
+        assert all(path.exists() for path in left[when])
+        work()
+        assert not any(path.exists() for path in left[when]), when

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pretrain.tasks.pal import task as pal
-from pretrain.tasks.pal.moco import KeyQueue, MomentumEncoder, among_candidates, info_nce
+from pretrain.tasks.pal.moco import KeyQueue, MomentumEncoder, among_candidates, info_nce, similarity
 from support.plans.composites import FRAMES, Colors, batch
 
 
@@ -76,3 +76,77 @@ def test_the_slow_networks_statistics_are_those_asked_for(batch_statistics):
     head.eval()
     net.eval()
     assert not any(each.training for each in head._slow.follow(net, head.embed, update=False))
+
+
+@pytest.mark.parametrize("batch_statistics", [True, False])
+def test_slow_statistics_are_those_of_the_first_process(monkeypatch, batch_statistics):
+    """All numbers of a float kind in one message, in the order of the buffers; counts stay as they are."""
+    sent = []
+
+    def broadcast(value, source):
+        sent.append((value.tolist(), source))
+        value.copy_(torch.arange(len(value)) + 10.0)
+
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "broadcast", broadcast)
+    net, plain = nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(1)), nn.Linear(1, 1)
+    slow = MomentumEncoder(0.5, batch_statistics=batch_statistics)
+    slow.follow(net, update=True)
+    assert sent == [], "a copy just made is everywhere the same"
+    (copied,) = slow.follow(net, update=True)
+    assert sent == [([0.0, 0.0, 1.0, 1.0, 0.0, 1.0], 0)]
+    means, variances = [[each.tolist() for each in (norm.running_mean, norm.running_var)] for norm in copied]
+    assert (means, variances) == ([[10.0, 11.0], [12.0, 13.0]], [[14.0], [15.0]])
+    assert [norm.num_batches_tracked.item() for norm in copied] == [0, 0]
+    alone = MomentumEncoder(0.5)
+    for _ in range(2):
+        alone.follow(plain, update=True)
+    assert len(sent) == 1, "nothing is sent where there are no statistics"
+
+
+def test_counts_are_those_of_the_network_unless_the_copy_counts_itself():
+    for batch_statistics, expected in ((False, 7), (True, 0)):
+        net, slow = nn.BatchNorm1d(1), MomentumEncoder(0.5, batch_statistics=batch_statistics)
+        slow.follow(net, update=False)
+        net.num_batches_tracked.fill_(7)
+        assert slow.follow(net, update=True)[0].num_batches_tracked.item() == expected
+
+
+def test_a_restored_copy_moves_at_once_and_counts_on():
+    """Its statistics are the mean of two updates before it was saved, so the third has a third of the weight."""
+    net, first, second = nn.BatchNorm1d(1), MomentumEncoder(0.9), MomentumEncoder(0.9)
+    assert first.state_dict() == {"nets": None, "updates": 0}
+    first.follow(net, update=False)
+    for value in (1.0, 3.0):
+        net.running_mean.fill_(value)
+        first.follow(net, update=True)
+    second.follow(nn.BatchNorm1d(1), update=True)
+    second.load_state_dict(first.state_dict())
+    assert second.state_dict()["updates"] == 2
+    net.running_mean.fill_(8.0)
+    assert second.follow(net, update=True)[0].running_mean.item() == pytest.approx((1 + 3 + 8) / 3)
+    assert first.follow(net, update=False)[0].running_mean.item() == 2.0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_cosines_are_not_rounded_under_autocast(dtype):
+    """0.75 + 1/1024 is no number of bfloat16; of narrow queries and keys the sum is one of float32."""
+    query, key = torch.tensor([[1.0, 2**-5]], dtype=dtype), torch.tensor([[0.75, 2**-5], [1.0, 0.0]], dtype=dtype)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = similarity(query, key)
+    assert found.tolist() == [[0.75 + 2**-10, 1.0]]
+    assert found.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    assert similarity(query[None], key[None]).shape == (1, 1, 2)
+
+
+def test_candidates_are_the_next_pairs_in_a_ring():
+    """Of four: with 2 candidates the third finds its key before that of the fourth, with 3 the first's is as near."""
+    query, key = torch.eye(4), torch.eye(4)
+    key[0, 2] = 1.0
+    for candidates, third in ((2, True), (3, False), (4, False), (9, False)):
+        loss, hit = among_candidates(query, key, torch.arange(4), candidates, 0.5)
+        assert hit.tolist() == [True, True, third, True]
+        others = min(candidates, 4) - 1
+        near = np.exp(2 * np.array([1.0, 0.0]))
+        assert loss[1].item() == pytest.approx(np.log((near[0] + others * near[1]) / near[0]), rel=1e-5)
+    assert among_candidates(query, key, torch.tensor([2, 1, 2, 3]), 4, 0.5)[1].tolist() == [True] * 4
