@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+import sys
 import types
 import warnings
 
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
+import gpuaug.kernels
 from gpuaug import Failure, doctor
-from gpuaug.kernels import cuda, host
+from gpuaug.kernels import host
 
 
 def test_a_report(monkeypatch, capsys):
@@ -125,11 +127,20 @@ DEVICES = [
 ]
 
 
-def test_a_machine_with_two_gpus(monkeypatch):
+@pytest.fixture
+def cuda(monkeypatch):
+    """In place of gpuaug.kernels.cuda, which needs CuPy."""
+    module = types.ModuleType("cuda")
+    monkeypatch.setitem(sys.modules, "gpuaug.kernels.cuda", module)
+    monkeypatch.setattr(gpuaug.kernels, "cuda", module, raising=False)
+    return module
+
+
+def test_a_machine_with_two_gpus(cuda, monkeypatch):
     made = []
     versions = {"cupy": "cupy-cuda13x 13", "nvidia-dali": "nvidia-dali-cuda130 2", "torchcodec": None}
     monkeypatch.setattr(doctor, "_version", versions.get)
-    monkeypatch.setattr(cuda, "machine_code", lambda *what: made.append(what) or b"12345")
+    cuda.machine_code = lambda *what: made.append(what) or b"12345"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: DEVICES[index])
@@ -156,11 +167,12 @@ def test_a_machine_with_two_gpus(monkeypatch):
 
 
 @pytest.mark.parametrize("error", [ImportError, RuntimeError, OSError])
-def test_a_machine_without_gpu_and_nvrtc(error, monkeypatch):
+def test_a_machine_without_gpu_and_nvrtc(error, cuda, monkeypatch):
     def fail(*what):
         raise error("no\n  nvrtc")
 
-    monkeypatch.setattr(cuda, "machine_code", fail)
+    cuda.machine_code = fail
+    monkeypatch.setattr(doctor, "_version", lambda prefix: None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     advice: list[str] = []
     assert doctor._gpu(advice)[3:] == [
