@@ -43,6 +43,7 @@ def test_threads_of_a_blend_have_some_vectors_of_16_bytes_each(dtype, taps):
         assert variant == ("blend", dtype, 1, taps if taps < 3 else 0, 0, 0, 0)
         told = parameters("blend", launch)
         assert (told["bytes"], told["per_frame"], told["first_n"], told["first_t"]) == (4096, values, 0, 0)
+        assert told["full"] == 0x4B000000, "2²³, whose last bits are those of a rounded number below it"
     assert launches.launches("blend", work("blend", n=1, t=1, k=1, per_frame=1), dtype, 0)[0].one == 1
 
 
