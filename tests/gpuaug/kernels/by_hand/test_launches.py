@@ -159,11 +159,15 @@ def test_rows_of_words(changed, right):
         ({"out_y": 0}, 1, 1, 1),
         ({"out_y": 2**31 // 8 - 4 * COLUMNS}, 1, 1, 1),
         ({"out_y": 2**31 // 8}, 1, 1, 0),
+        ({"out_y": 2**28 - 4}, 1, 1, 1),  # eight rows and three of eight pixels, of two bytes: just below 2³²
+        ({"out_y": 2**28 - 2}, 1, 1, 0),
+        ({"out_y": 2**28 - 8, "x": 16}, 1, 1, 1),
+        ({"out_y": 2**28 - 6, "x": 16}, 1, 1, 0),
     ],
 )
 def test_what_threads_may_do(changed, layout, words, pairs):
     """Of 16 bits each: rows of 4 · COLUMNS pixels, eight of them."""
-    field = {"x": 4 * COLUMNS, "y": 8, "c": 3, "clip_stride": 400, "out": 4096}
+    field = {"x": 4 * COLUMNS, "y": 8, "c": 3, "clip_stride": 404, "out": 4096}
     field |= {f"out_{name}": 4 * COLUMNS * k for k, name in enumerate("ntyc", 1)} | changed
     found, _ = launches._render_threads(field, [[0, 0, 4, 7, 96, 24]] * 2, layout, 2)
     assert (found["words"], found["pairs"]) == (words, pairs)

@@ -195,6 +195,21 @@ def test_what_is_usual(kind):
     assert kind.keeps_shares == (kind is RandomReverse)
 
 
+@pytest.mark.parametrize(
+    ("made", "shown"),
+    [
+        (RandomReverse(), "RandomReverse(p=0.5)"),
+        (RandomSpeed((1, 2), length=3), "RandomSpeed(rates=(1, 2), change=True, length=3, p=0.5)"),
+        (RandomJump((1, 2), length=3), "RandomJump(left_out=(1, 2), length=3, p=0.5)"),
+        (CrossFade((0, 2)), "CrossFade(overlap=(0, 2), num_classes=None, pairs='roll', p=1.0)"),
+        (Paste((0, 1)), "Paste(frames=(0, 1), opacity=(0.6, 1.0), num_classes=None, pairs='roll', p=1.0)"),
+        (RandomTransition("cut"), "RandomTransition(kinds={'cut': 1.0}, num_classes=None, pairs='roll', p=1.0)"),
+    ],
+)
+def test_modules_show_their_settings(made, shown):
+    assert repr(made) == shown
+
+
 @pytest.mark.parametrize("settings", [{"p": 0.3}, {"p": 1, "generator": torch.Generator()}, {"p": 0}])
 def test_settings_are_kept_and_shown(settings):
     made = RandomFreeze((2, 3), **settings)
@@ -229,7 +244,7 @@ def test_settings_are_kept_and_shown(settings):
         (lambda: Paste((0, 1.001)), r"frames must be two numbers, in \[0, 1\]"),
         (lambda: Paste((0.2, 0.2)), ""),
         (lambda: Paste((0.2, 0.1)), "frames must be two numbers, .*the lesser one first, got"),
-        (lambda: Paste(opacity=(0, 1.001)), "opacity must be two numbers"),
+        (lambda: Paste(opacity=(0, 1.001)), r"opacity must be two numbers, in \[0, 1\], the lesser"),
         (lambda: MixClips(1e-9), ""),
         (lambda: MixClips(float("inf")), "alpha must be > 0 and finite, got alpha=inf"),
         (lambda: MixClips(0), "alpha must be > 0 and finite, got alpha=0"),
