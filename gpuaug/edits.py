@@ -156,14 +156,14 @@ def _crossfade(counts: Sequence[int], n: int, /, length: int, center: ArrayLike,
     half = overlap // 2
     begin, end = center - half, center + half
     fits = (overlap == 2 * half) & (half >= 0) & (begin >= 0) & (end <= min(length, counts[0]))
-    if not holds(fits & ((length - begin <= counts[1]) | (center == length))):
+    need = length - begin
+    if not holds(fits & (need <= counts[1])):
         inside = (center >= 0) & (center <= length)
         require(inside, f"center must be in [0, length={length}], got center={{}}", center)
         even = (overlap == 2 * half) & (overlap >= 0) & (overlap <= 2 * center)
         require(even, "overlap must be even and in [0, 2*center], got overlap={}", overlap)
         require(end <= length, "overlap must be at most 2*(length - center), got overlap={}", overlap)
         require(end <= counts[0], f"first must have center + overlap/2 = {{}} frames, got {counts[0]}", end, TooShort)
-        need = np.where(center == length, 1, length - begin)
         rule = f"second must have length - center + overlap/2 = {{}} frames, got {counts[1]}"
         require(need <= counts[1], rule, need, TooShort)
     i = np.arange(length)[None]
@@ -171,7 +171,7 @@ def _crossfade(counts: Sequence[int], n: int, /, length: int, center: ArrayLike,
     if not holds(overlap == 0):
         part = (i - begin + 1) / np.maximum(overlap, 1)
         alpha = np.where(overlap > 0, np.minimum(np.maximum(part, 0), 1), alpha)
-    return Frames(np.minimum(i, counts[0] - 1), np.minimum(np.maximum(i - begin, 0), counts[1] - 1), alpha)
+    return Frames(np.minimum(i, counts[0] - 1), np.maximum(i - begin, 0), alpha)
 
 
 @_rule

@@ -52,7 +52,7 @@ def launches(
     field, rows = header(kernel, work)
     names = LAUNCHES[kernel]
     n, t, taps = field["n"], field["t"], field["k"]
-    more = {"bytes": address, "full": FULL, "first_n": 0, "first_t": 0}
+    more = {"bytes": address, "full": FULL}
     channels, layout, one = 1, 0, int(field["row_step"] == 0)
     if kernel == "compose":
         channels = 3 if field["packed"] else 1

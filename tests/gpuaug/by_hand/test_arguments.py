@@ -174,12 +174,22 @@ def test_a_colour_is_no_clip_where_there_are_no_layers():
         arguments.shown(Plan(laid.clip - 1, laid.time, laid.weight, laid.layers), lengths)
     shown = arguments.shown(Plan.take([1, 0], [[1.4, 0.5]]), lengths)
     assert (shown.clip.ravel().tolist(), shown.frame.ravel().tolist()) == ([1, 1, 0, 0], [1, 1, 1, 1])
+    hidden = Plan(np.array([[[1, 99]]]), np.array([[[1.0, -5.0]]]), np.array([[[1.0, 0.0]]], np.float32))
+    shown = arguments.shown(hidden, lengths)
+    assert (shown.clip.tolist(), shown.frame.tolist()) == ([[[1, 0]]], [[[1, 0]]]), "what is not seen is any frame"
+
+
+def test_a_box_that_all_taps_share_has_to_fit_the_smallest_clip_shown():
+    plan = arguments.FrameTaps(np.array([[[0, 0], [0, 1]]]), np.zeros((1, 2, 2), int), np.ones((1, 2, 2), "f4"))
+    with pytest.raises(ValueError, match=r"frame of 8 × 9 pixels, got box=\[0.0, 0.0, 20.0, 9.0\] for sample 0$"):
+        arguments.boxes([[0, 0, 20, 9]], plan, np.array([20, 8]), np.array([30, 9]), (20, 30), False)
 
 
 @pytest.mark.parametrize(
     ("name", "value", "wrong"),
     [("std", 0.0, True), ("std", -1.0, True), ("std", 1e-9, False), ("mean", 0.0, False), ("mean", -1.0, False)]
-    + [(name, value, True) for name in ("mean", "std") for value in (float("inf"), float("nan"), [1, 2], [1, 2, 3, 4])],
+    + [(name, value, True) for name in ("mean", "std") for value in (float("inf"), float("nan"), [1, 2], [1, 2, 3, 4])]
+    + [("mean", [0, -float("inf"), 0], True), ("std", [1, 0, 1], True), ("std", [1, 1, float("nan")], True)],
 )
 def test_means_and_deviations(name, value, wrong):
     if not wrong:

@@ -164,3 +164,18 @@ def test_uses_count_once_for_a_sample_and_not_where_a_render_fails():
     with made.reading(np.array([[[0, 1]], [[1, 1]]])):
         pass
     assert (made.info["uses"].tolist(), made.rendered) == ([1, 2, 0], 3)
+
+
+def test_a_bank_lies_where_it_is_asked_to():
+    assert ClipBank(2, 3, 4, 6).frames.device.type == "cpu"
+    table = ClipBank(2, 3, 4, 6, "meta")
+    assert (table.frames.device.type, table.stream) == ("meta", None)
+
+
+def test_no_slot_is_drawn_more_than_twice_as_often_as_necessary():
+    """Seventeen times one slot and three others once make twenty."""
+    made = bank(4, reuse_max=100)
+    set_columns(made, uses=[0, 99, 99, 99])
+    counts = np.bincount(made.draw(np.random.default_rng(0), 20), minlength=4)
+    assert counts[1:].tolist() == [1, 1, 1]
+    assert 17 <= counts[0] <= 34

@@ -37,6 +37,12 @@ def test_every_rule_is_known():
         ((9, 9), {"center": 3, "overlap": 4}, r"overlap must be at most 2\*\(length - center\), got overlap=4"),
         ((4, 4), {"center": 2, "overlap": -2}, "overlap must be even and in .*, got overlap=-2"),
         ((4, 4), {"center": 2, "overlap": 1}, "overlap must be even and in .*, got overlap=1"),
+        ((9, 9), {"center": 0, "overlap": 2}, "overlap must be even and in .*, got overlap=2"),
+        ((9, 9), {"center": 2, "overlap": -2}, "overlap must be even and in .*, got overlap=-2"),
+        ((9, 9), {"center": 2, "overlap": -1}, "overlap must be even and in .*, got overlap=-1"),
+        ((9, 9), {"center": 4, "overlap": 2}, r"overlap must be at most 2\*\(length - center\), got overlap=2"),
+        ((4, 2), {"center": [2, 1]}, "second must have length .* = 3 frames, got 2"),  # the first that is too short
+        ((2, 4), {"center": [2, 3]}, "first must have center .* = 3 frames, got 2"),
     ],
 )
 def test_crossfades_that_there_are(counts, given, error):
@@ -44,7 +50,7 @@ def test_crossfades_that_there_are(counts, given, error):
         assert len(frames("crossfade", counts, length=4, **given)[0][0]) == 4
     else:
         with pytest.raises(ValueError, match=error):
-            frames("crossfade", counts, length=4, **given)
+            frames("crossfade", counts, np.size(given["center"]), length=4, **given)
 
 
 def test_frames_of_a_crossfade():
@@ -61,6 +67,10 @@ def test_frames_of_a_crossfade():
     ]
     both = frames("crossfade", (6, 6), 2, length=4, center=[1, 2], overlap=[0, 4])
     assert both[2] == [[0, 1, 1, 1], [0.25, 0.5, 0.75, 1]]
+    assert frames("crossfade", (2, 6), length=4, center=2)[:2] == [[[0, 1, 1, 1]], [[0, 0, 0, 1]]]
+    assert frames("crossfade", (6, 1), length=4, center=4)[:2] == [[[0, 1, 2, 3]], [[0, 0, 0, 0]]]
+    hard, soft = (RULES["crossfade"]((9, 9), 1, length=4, center=2, overlap=overlap).alpha for overlap in (0, 2))
+    assert (hard.dtype, soft.dtype) == (bool, float), "a cut shows one of the two and mixes nothing"
 
 
 @pytest.mark.parametrize(

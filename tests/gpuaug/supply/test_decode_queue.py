@@ -1,6 +1,8 @@
 """On which stream windows are decoded, and who waits for whom. Without a GPU, streams are objects that take notes."""
 
 import os
+import threading
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 
 import pytest
@@ -8,7 +10,7 @@ import torch
 
 from gpuaug import Failure, Window
 from gpuaug.bank import ClipBank
-from gpuaug.supply.decode_queue import DecodeQueue
+from gpuaug.supply.decode_queue import DecodeQueue, Request
 
 current: list["Stream | None"] = [None]
 
@@ -35,11 +37,8 @@ def use(stream):
 class Noting:
     """A decoder that notes the stream that it is called on."""
 
-    damaged_frames: dict[str, int] = {}  # noqa: RUF012
-    fallbacks: dict[str, int] = {}  # noqa: RUF012
-
     def __init__(self):
-        self.streams = []
+        self.streams, self.damaged_frames, self.fallbacks = [], {"a": 1}, {"b": 2}
 
     def decode(self, windows, *_):
         self.streams.append(current[-1])
@@ -174,7 +173,70 @@ def test_a_file_that_changed_is_told_once_with_its_sizes(tmp_path):
     other = tmp_path / "b"
     other.write_bytes(b"x")
     queue.request([[Window(str(other), 0, 25, 1)]])[0].wait()
-    os.utime(other, ns=(1, 1))
+    os.utime(other, ns=(5, 5))
     queue.request([[Window(str(other), 0, 25, 1)]])[0].wait()
     queue.close()
     assert queue.changed_files == {str(path): told, str(other): "changed since it was first decoded"}
+
+
+@pytest.mark.parametrize("stream", [None, Stream()])
+@pytest.mark.parametrize("event", [None, object()])
+def test_a_stream_waits_for_an_event_where_there_are_both(stream, event):
+    call = Future()
+    call.set_result(([3, 4, 5], [Failure(0, "a", "x"), Failure(2, "b", "y"), Failure(3, "c", "z")], event))
+    if stream:
+        stream.waited_for.clear()
+    request = Request(call, 1, 2, stream)
+    assert request.ready
+    assert request.wait() == ([4, 5], [Failure(1, "b", "y")])
+    assert stream is None or stream.waited_for == [event] * (event is not None)
+
+
+class Held(Counting):
+    """One whose first call waits until it is let go."""
+
+    def __init__(self):
+        super().__init__()
+        self.begun, self.go, self.closed = threading.Event(), threading.Event(), False
+
+    def decode(self, windows, frames_needed=None):
+        self.begun.set()
+        assert self.go.wait(60)
+        return super().decode(windows, frames_needed)
+
+    def close(self):
+        self.closed = True
+
+
+def test_what_is_not_wanted_any_more_is_not_decoded():
+    """One is given up, the rest when the queue is closed."""
+    decoder = Held()
+    queue = DecodeQueue(decoder)
+    first, second, third, fourth = (queue.request_frames([Window("a", k, 25, 1)], [[0]]) for k in range(4))
+    assert decoder.begun.wait(60)
+    second.cancel()
+    first.cancel()  # which is being decoded
+    assert not first.ready
+    shutdown = queue._worker.shutdown
+
+    def let_go(**how):
+        shutdown(wait=False, **how)
+        decoder.go.set()
+        shutdown(**how)
+
+    queue._worker.shutdown = let_go
+    queue.close()
+    assert decoder.closed
+    assert len(decoder.calls) == 1
+    assert first.wait()[0][0] is not None
+    for request in (second, third, fourth):
+        with pytest.raises(CancelledError):
+            request.wait()
+
+
+def test_damage_and_fallbacks_are_the_decoders():
+    decoder = Counting()
+    queue = DecodeQueue(decoder)
+    assert queue.damaged_frames is decoder.damaged_frames
+    assert queue.fallbacks is decoder.fallbacks
+    queue.close()
