@@ -112,7 +112,7 @@ def test_how_sure_a_boundary_is():
 
 def test_the_families_that_the_weights_are_of():
     assert FAMILIES == ("cut", "jump", "dissolve", "fade", "wipe", "push", "zoom", "shape")
-    assert INSTANT == FAMILIES[:2]
+    assert FAMILIES[:2] == INSTANT
 
 
 def test_the_kind_is_that_of_the_greatest_mean_over_the_frames_of_the_transition():
