@@ -3,6 +3,7 @@
 import json
 import os
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
@@ -237,6 +238,19 @@ def test_what_two_names_of_a_video_have_in_common(tmp_path):
     ):
         with pytest.raises(ValueError, match=rf"^--flag must hold out videos that are not {told}$"):
             overlap.refuse([trained], held, "--flag", by=by, hint=hint)
+
+
+def test_a_disk_without_numbers_of_files_tells_them_by_their_paths(tmp_path, monkeypatch):
+    (tmp_path / "a").touch()
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    monkeypatch.setattr(overlap.os, "stat", lambda path: SimpleNamespace(st_dev=1, st_ino=0))
+    assert overlap.identity(str(tmp_path / "b")) == str(tmp_path / "a")
+
+
+def test_nothing_is_needed_where_nothing_is_said():
+    words = ("label", "two_classes", "same_class", "background", "otherwise")
+    assert [getattr(Needs(), name) for name in words] == [""] * 5
+    assert Needs().any_held_out is False
 
 
 def test_a_path_is_kept_once_and_a_file_has_one_label(tmp_path, monkeypatch):

@@ -59,6 +59,10 @@ def test_places_of_entries_are_counted_from_0_in_each_video(tmp_path):
             read(tmp_path / "r.json")
     (tmp_path / "r.json").write_text(json.dumps({"results": {"v_abcdefghijk": [good, {**good, "label": "b"}]}}))
     assert results.read_video_scores(tmp_path / "r.json") == {"abcdefghijk": {"a": 1.0, "b": 1.0}}
+    (tmp_path / "r.json").write_text('{"results": {"v": 3}}')
+    for read in (results.read_activitynet_results, results.read_video_scores):
+        with pytest.raises(BadFile, match=r"r\.json: v: results must be a JSON list, got int$"):
+            read(tmp_path / "r.json")
     (tmp_path / "r.json").write_text('{"results": 3}')
     with pytest.raises(BadFile, match=r"r\.json: results: must be a JSON object, got int$"):
         results.read_video_scores(tmp_path / "r.json")

@@ -96,7 +96,7 @@ def test_a_network_that_fails_is_as_it_was():
     ("files", "expected"),
     [
         ({"meminfo": "MemAvailable: 3 kB\n"}, 3072),
-        ({"meminfo": "no colon\nMemAvailable:   3 kB\nMemFree: 9 kB\n"}, 3072),
+        ({"meminfo": "no colon\nOdd: two: colons\nMemAvailable:   3 kB\nMemFree: 9 kB\n"}, 3072),
         ({"memory.max": "900", "memory.current": "300", "memory.stat": "inactive_file 50"}, 650),
         ({"memory.max": "900\n", "memory.current": "300\n", "memory.stat": "anon 7\n"}, 600),
         ({"memory.max": "max", "memory.current": "300", "memory.stat": ""}, 10_000),

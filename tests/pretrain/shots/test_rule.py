@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pretrain.shots.boundaries import FAMILIES, Thresholds, boundaries, runs
+from pretrain.shots.boundaries import FAMILIES, INSTANT, Boundary, Thresholds, boundaries, runs
 
 DISSOLVE = np.eye(len(FAMILIES))[FAMILIES.index("dissolve")]
 
@@ -107,6 +107,12 @@ def test_how_sure_a_boundary_is():
     more = boundaries(mark(new={5: 1.25, 20: 1.5}, inside=ramp(20, 23, 1.5)), np.tile(DISSOLVE, (40, 1)))
     assert [each.score for each in more] == [1.0, 1.0]
     assert {type(each.score) for each in found + more} == {float}
+    assert Boundary(1, 2, "wipe").score == 1.0, "of those that are annotated"
+
+
+def test_the_families_that_the_weights_are_of():
+    assert FAMILIES == ("cut", "jump", "dissolve", "fade", "wipe", "push", "zoom", "shape")
+    assert FAMILIES[:2] == INSTANT
 
 
 def test_the_kind_is_that_of_the_greatest_mean_over_the_frames_of_the_transition():
