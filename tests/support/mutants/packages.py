@@ -25,7 +25,7 @@ PACKAGES = {
         (
             *(f"tests/gpuaug/test_{name}.py" for name in (*PIXELS, "bank", "crop", "doctor")),
             "tests/gpuaug/test_arrays_of_any_library.py",
-            "tests/gpuaug/by_hand",
+            *("tests/gpuaug/by_hand", "tests/gpuaug/layers", "tests/gpuaug/transitions"),
         ),
         "not ptx and not emulated",  # whose kernels would be compiled again, and which say nothing of Python
     ),
