@@ -29,7 +29,7 @@ SETTING = {"encoder": "tsm_resnet18", "size": 32, "fps": 12, "window-frames": 48
 # From scratch and in minutes, unlike the papers: small pictures, AdamW, no dropout (with 0.5 it learns nothing in time)
 RECIPE = {
     **{"batch": 16, "optimizer": "adamw", "lr": 4e-4, "weight-decay": 0.01, "dropout": 0, "schedule": "cosine"},
-    **{"bias-factor": 1, "decay": "all", "head-std": 0.025},
+    **{"bias-factor": 1, "decay": "all"},
     **{"warmup": 1, "steps": STEPS, "val-every": 4, "keep": 1, "precision": "fp32", "device": "cpu", "threads": 1},
 }
 MEASURED = Path(__file__).with_name("demo.json")
