@@ -139,7 +139,7 @@ def _small(**flags: Any) -> Recipe:
 # For a CPU, or a first look at data of one's own: minutes instead of days, and no result of a paper [ours].
 PRESETS: dict[str, dict[str, Recipe]] = {
     "small": {
-        # a head of N(0, 0.001) tells an untrained encoder next to nothing: 320 steps learned nothing from it
+        # from N(0, 0.001) an untrained encoder begins to learn a hundred steps later or more (docs/study.md)
         "bsp": _small(batch=16, lr=5e-4, lr_head=None, head_std=0.025, dropout=0.0, decay="all", bias_factor=1.0),
         "pal": _small(batch=4, size=48, lr=2e-4, queue=512, momentum=0.99, batch_statistics=True),
         "tsp": _small(
